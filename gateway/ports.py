@@ -1,0 +1,128 @@
+"""The Protocols between the parts. A new input, payload format, rule, engine or sink fulfils one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gateway.events import Cut, Input, Stepped, Stream
+
+NO_TIME = -(2**63)
+"""Stands in an int64 time column where a payload states no time."""
+
+
+class Clock(Protocol):
+    """Time and chance."""
+
+    def now_ns(self) -> int: ...
+    def monotonic_ns(self) -> int: ...
+    async def sleep(self, seconds: float) -> None: ...
+    def uniform(self, low: float, high: float) -> float: ...
+    def token_hex(self, n_bytes: int) -> str: ...
+
+
+Commit = Callable[[Sequence["Input"]], Awaitable[None]]
+"""The door: returns when the batch is durable. Sources acknowledge after it returned, in the order received."""
+
+
+class Source(Protocol):
+    """Something that hands inputs to the door until it is cancelled."""
+
+    name: str
+
+    async def run(self, commit: Commit) -> None: ...
+
+
+class Field(msgspec.Struct, frozen=True):
+    """One value that a route takes out of a payload. `valid` is inclusive, in `unit`; `kind` is what is stored."""
+
+    name: str
+    path: str
+    kind: str = "float"  # float | int | bool | str
+    unit: str = ""
+    valid: tuple[float, float] | None = None
+
+
+class Bad(NamedTuple):
+    """What was wrong with one payload, by its place in the batch."""
+
+    message: int
+    reason: str
+
+
+class Decoded(NamedTuple):
+    """Rows from a batch of payloads: one row is one time with a value for each field that was there.
+
+    message int32[r] is the payload's place in the batch, never decreasing; event_ns int64[r], NO_TIME where the payload
+    states none; columns[f] holds field f: float64[r] (NaN: absent) for kinds float, int and bool, else list[str | None].
+    A row with a bad field keeps its good ones; its payload is then also in `bad`.
+    """
+
+    message: NDArray[np.int32]
+    event_ns: NDArray[np.int64]
+    columns: Sequence[NDArray[np.float64] | list[str | None]]
+    bad: list[Bad]
+
+
+class Decoder(Protocol):
+    """Payloads of one route to rows. `fields` are the route's, in the order of `Decoded.columns`. Never raises for a bad
+    payload: it says so in `bad`."""
+
+    fields: tuple[Field, ...]
+    pure: bool
+
+    def decode(self, bodies: Sequence[bytes]) -> Decoded: ...
+
+
+class Core(Protocol):
+    """The pure part, as the door sees it."""
+
+    def step(self, cut: Cut) -> Stepped: ...
+    def snapshot(self) -> bytes: ...
+    def restore(self, snapshot: bytes | None, deltas: Sequence[bytes]) -> None: ...
+
+
+class Row(NamedTuple):
+    """One row of a stream in the outbox. `position` grows by one a row; `key` is an alert's id and seq, else empty;
+    `count` is how many points the body holds (series)."""
+
+    position: int
+    at_ns: int
+    key: str
+    count: int
+    body: bytes
+
+
+class Rejected(NamedTuple):
+    """A part of a row that the server will never take: goes to the dead letters with the server's words."""
+
+    row: Row
+    body: bytes
+    reason: str
+
+
+class Sink(Protocol):
+    """Where a stream goes. `deliver` returns what was refused for good, raises TransientError to be called again with
+    the same rows, LoginRefused to be called again rarely; anything delivered twice must be harmless."""
+
+    name: str
+    stream: Stream
+
+    async def deliver(self, rows: Sequence[Row]) -> Sequence[Rejected]: ...
+    async def aclose(self) -> None: ...
+
+
+class Engine(Protocol):
+    """A detector session. Batches are written in place, by slot, into `batch` (uint8[slots, h, w, 3] RGB)."""
+
+    batch: NDArray[np.uint8]
+
+    def infer(self, n: int) -> Sequence[NDArray[np.generic]]:
+        """The raw outputs for the first `n` slots."""
+        ...
