@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gateway.events import Cut, Input, Stepped, Stream
+    from gateway.events import Command, Cut, Input, Stepped, Stream
 
 NO_TIME = -(2**63)
 """Stands in an int64 time column where a payload states no time."""
@@ -126,3 +126,48 @@ class Engine(Protocol):
     def infer(self, n: int) -> Sequence[NDArray[np.generic]]:
         """The raw outputs for the first `n` slots."""
         ...
+
+
+class Component(msgspec.Struct, frozen=True):
+    """What a part last said of itself: `name` as in Health (source/here, camera/river, sink/influx, disk/outbox)."""
+
+    name: str
+    ok: bool
+    condition: str
+    detail: str
+    since_ns: int
+
+
+class Picture(NamedTuple):
+    """A camera's last analysed picture: JPEG bytes, boxes as fractions of the picture float32[n, 4] (x1, y1, x2, y2)."""
+
+    jpeg: bytes
+    event_ns: int
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: list[str]
+
+
+class Latest(msgspec.Struct, frozen=True):
+    """A series' last value. `limits` are its rules' lines, by colour; `unit` may be empty."""
+
+    subject: str
+    unit: str
+    event_ns: int
+    value: float
+    limits: dict[str, float]
+
+
+class View(Protocol):
+    """The running gateway, as the page, `/metrics` and the local socket see it. Alerts are the JSON objects of DESIGN."""
+
+    def now_ns(self) -> int: ...
+    def components(self) -> list[Component]: ...
+    def status(self) -> dict[str, object]: ...
+    def metrics(self) -> list[tuple[str, dict[str, str], float]]: ...
+    def latest(self) -> list[Latest]: ...
+    def picture(self, camera: str) -> Picture | None: ...
+    async def open_alerts(self) -> list[dict[str, object]]: ...
+    async def past_alerts(self, limit: int) -> list[dict[str, object]]: ...
+    async def chart(self, subject: str, from_ns: int, to_ns: int, buckets: int) -> tuple[list[int], list[float]]: ...
+    async def command(self, command: Command) -> dict[str, object]: ...

@@ -1,0 +1,253 @@
+"""The decoded configuration: frozen structs. Nothing downstream sees a dict of settings or a default of its own.
+
+The structs of the kinds themselves (a JSON codec, a threshold, an InfluxDB sink) sit in the kinds' own files; here a
+sensor, rule or sink holds its common keys and, beside them, the one decoded struct of its kind.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from gateway.config.scalars import NS, Duration, Gate, Hours, Size
+
+Point = tuple[float, float]
+Tier = Literal["sky", "air", "ground"]
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=lambda name: name.rstrip("_")):
+    """The settings that every configuration struct shares: frozen, no unknown keys, `for_` is spelled `for`."""
+
+
+class Secret(Struct):
+    """A secret by reference: exactly one of a file, an environment variable or a systemd credential. Never inline."""
+
+    file: str | None = None
+    env: str | None = None
+    credential: str | None = None
+
+    def read(self, base: Path) -> str:
+        """The secret itself, without its trailing newline. `base`: the folder that relative files start from.
+
+        Raises OSError when the file is not readable, KeyError when the variable is not set.
+        """
+        if self.env is not None:
+            return os.environ[self.env]
+        if self.credential is not None:
+            path = Path(os.environ["CREDENTIALS_DIRECTORY"], self.credential)
+        else:
+            path = base / (self.file or "")
+        return path.read_text(encoding="utf-8").rstrip("\r\n")
+
+
+class Text(Struct):
+    """The same words in Chinese and English; where one is missing the other stands in."""
+
+    zh: str | None = None
+    en: str | None = None
+
+
+class Community(Struct):
+    """The community the gateway serves; its code is a level of every topic."""
+
+    code: str
+    zh: str | None = None
+    en: str | None = None
+
+
+class Place(Struct):
+    """Where something is: (lon, lat) in exactly one datum, with words for people. `uncertainty_m`: radius, metres."""
+
+    zh: str | None = None
+    en: str | None = None
+    wgs84: Point | None = None
+    gcj02: Point | None = None
+    bd09: Point | None = None
+    cgcs2000: Point | None = None
+    uncertainty_m: float = 5.0
+
+
+class City(Struct):
+    """What holds for the whole city: bounds (lon_min, lat_min, lon_max, lat_max; WGS-84) catch swapped coordinates."""
+
+    bounds: tuple[float, float, float, float] | None = None
+
+
+class Login(Struct):
+    """A camera's user and password, apart from its URL."""
+
+    user: str
+    password: Secret
+
+
+class Broker(Struct):
+    """An MQTT broker: mqtt://, mqtts://host:port. `user` defaults to the gateway's name when a password is given."""
+
+    url: str
+    user: str | None = None
+    password: Secret | None = None
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    version: Literal["5", "3.1.1"] = "5"
+    keepalive: Duration = Duration(30 * NS)
+    session: Duration = Duration(7 * 86_400 * NS)  # MQTT 5 session expiry: a week without power loses nothing
+    receive_maximum: int = 1000
+    buffer: Size = Size(4_000_000)  # unacknowledged bytes in the door before reading pauses
+
+
+class SensorCommon(Struct):
+    """The keys of a sensor that do not depend on how its payloads come or read.
+
+    units, valid (inclusive) and kinds are by value name; `every` is how often a reading is promised; `stuck` how long a
+    value may stay the same; `resolution` that of the stamps; `series`: how many series this route may make.
+    """
+
+    title: Text | None = None
+    place: Place | None = None
+    tier: Tier = "ground"
+    units: dict[str, str] = {}
+    valid: dict[str, tuple[float, float]] = {}
+    kinds: dict[str, Literal["float", "int", "bool", "str"]] = {}
+    every: Duration | None = None
+    max_gap: Duration | None = None  # default 3 × every
+    stuck: Duration | None = None
+    series: int = 10_000
+    resolution: Literal["s", "ms", "us", "ns"] = "ms"
+    same_time: Literal["overwrite", "distinct"] = "distinct"
+    max_late: Duration = Duration(3600 * NS)
+    max_ahead: Duration = Duration(5 * NS)
+    allowed_lateness: Duration = Duration(0)
+    zone: str | None = None  # of stamps that state none; default: the gateway's timezone
+
+
+class Sensor(msgspec.Struct, frozen=True):
+    """A route: how the payloads of a family of devices come and read. `transport` and `codec` are the kinds' structs."""
+
+    name: str
+    common: SensorCommon
+    transport_key: str
+    transport: msgspec.Struct
+    codec_key: str
+    codec: msgspec.Struct
+
+
+class Camera(Struct):
+    """A camera. `detect` is the stream to analyse: rtsp://, a file, or a V4L2 device (/dev/video0).
+
+    zones: polygons as fractions of the picture (x, y in 0–1). `rate`: looks a second wanted. `loop`: a file starts over.
+    """
+
+    detect: str
+    login: Login | None = None
+    title: Text | None = None
+    place: Place | None = None
+    zones: dict[str, tuple[Point, ...]] = {}
+    model: str | None = None  # a manifest's name or an .onnx file; default: the gateway's `model`
+    rate: float = 5.0
+    loop: bool = False
+    transport: Literal["tcp", "udp"] = "tcp"
+    silent: Duration = Duration(10 * NS)  # no frame for so long: blind
+
+
+class RuleCommon(Struct):
+    """The keys that every rule has."""
+
+    title: Text | None = None
+    do: Text | None = None
+    for_: Duration = Duration(0)
+    mode: Literal["live", "shadow", "off"] = "live"
+    active: Hours | None = None
+    unless: Gate | None = None
+    only_while: Gate | None = None
+    unknown: Literal["pass", "suppress"] = "pass"  # what an unknown `unless`/`only_while` does
+    where: dict[str, str] = {}  # only subjects with these tags
+    class_: Literal["city", "equipment"] = "city"
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A rule: its common keys and its kind's struct."""
+
+    name: str
+    common: RuleCommon
+    key: str
+    kind: msgspec.Struct
+
+
+class SinkCommon(Struct):
+    """The keys that every sink has. `from`: where a new sink begins."""
+
+    from_: Literal["now", "oldest"] = "now"
+
+
+class SinkConfig(msgspec.Struct, frozen=True):
+    """A sink: its common keys and its kind's struct."""
+
+    name: str
+    common: SinkCommon
+    key: str
+    kind: msgspec.Struct
+
+
+class Http(Struct):
+    """Metrics, health and the page. Beyond loopback a token is needed."""
+
+    listen: str = "127.0.0.1:8080"
+    token: Secret | None = None
+    page: bool = True
+
+
+class Commands(Struct):
+    """Who may command over MQTT: names as the broker's ACL lets them write; the page and the local socket always may."""
+
+    mqtt: tuple[str, ...] = ()
+    shelve_at_most: Duration = Duration(8 * 3600 * NS)
+
+
+class Outbox(Struct):
+    """The durable store."""
+
+    linger: Duration = Duration(NS)
+    transaction: Size = Size(256_000)
+
+
+class HistoryConfig(Struct):
+    """The embedded history: alerts always, series where the page is on."""
+
+    alerts: Duration = Duration(400 * 86_400 * NS)
+    series: Duration = Duration(7 * 86_400 * NS)
+    size: Size = Size(1_000_000_000)
+
+
+class Logging(Struct):
+    """How the log is written, to stderr."""
+
+    format: Literal["logfmt", "json"] = "logfmt"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(msgspec.Struct, frozen=True):
+    """One gateway. `base` is the folder of the configuration file; `sha` hashes the decoded structure without secrets."""
+
+    gateway: str
+    base: Path
+    sha: str
+    timezone: str
+    community: Community | None
+    place: Place | None
+    city: City
+    brokers: dict[str, Broker]
+    sensors: dict[str, Sensor]
+    cameras: dict[str, Camera]
+    rules: dict[str, Rule]
+    sinks: dict[str, SinkConfig]
+    model: str
+    state: Path
+    http: Http
+    commands: Commands
+    outbox: Outbox
+    history: HistoryConfig
+    log: Logging
