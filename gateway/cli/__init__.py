@@ -1,0 +1,63 @@
+"""The command `zhiwang`: one module a verb, loaded only when it is asked for.
+
+A verb's module has `EXAMPLE` (one line, shown first in its help), `arguments(parser)` and `run(args) -> int`.
+Exit codes: 0 done; 1 it failed while running; 2 wrong usage or configuration; 3 it ran and the answer is no.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from gateway import __version__
+from gateway.errors import ConfigError, GatewayError
+
+VERBS = {
+    "run": "run a gateway",
+    "demo": "see the main job at work, with recorded streams",
+    "check": "read a configuration and report every error",
+    "watch": "follow alerts in the terminal; acknowledge and shelve",
+    "detect": "run the detector over images, folders and video",
+    "outbox": "look into the durable store",
+    "models": "list, fetch and check models",
+    "schema": "print the JSON Schema of the configuration or of an alert",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="zhiwang",
+        description="智网: streams and cameras in, detections, alerts and time series out.",
+        epilog="zhiwang VERB --help begins with an example.",
+    )
+    parser.add_argument("--version", action="version", version=f"zhiwang {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    asked = next((word for word in words if not word.startswith("-")), None)
+    for name, summary in VERBS.items():
+        if name == asked:
+            module = importlib.import_module(f"gateway.cli.{name}")
+            verb = verbs.add_parser(
+                name,
+                help=summary,
+                description=f"example: {module.EXAMPLE}\n\n{summary}",
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            )
+            module.arguments(verb)
+            verb.set_defaults(run=module.run)
+        else:
+            verbs.add_parser(name, help=summary)
+    args = parser.parse_args(words)
+    try:
+        return int(args.run(args))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except GatewayError as error:
+        print(f"zhiwang: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
