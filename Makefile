@@ -1,0 +1,66 @@
+# make demo · make test · make lint: each sets up what it needs, once. `make` alone lists everything.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ARGS ?=
+BASE_WHEELS := manylinux_2_28_x86_64 manylinux_2_28_aarch64
+
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint soak bench lock wheels-check
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: .venv/demo.ready  ## the main job with recorded streams: make demo ARGS="--headless --seconds 30"
+	@$(BIN)/zhiwang demo $(ARGS)
+
+test: .venv/dev.ready .venv/servers.ready  ## every test, with real servers: make test ARGS="-k outbox"
+	$(BIN)/pytest $(ARGS)
+
+lint: .venv/dev.ready  ## ruff, pyright, import-linter, vulture
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/vulture
+
+soak: .venv/dev.ready .venv/servers.ready  ## the long form of the tests
+	$(BIN)/pytest -m soak --timeout 0 $(ARGS)
+
+bench: .venv/dev.ready .venv/servers.ready  ## the figures of the README
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: .venv/dev.ready  ## makes requirements/*.txt anew from pyproject.toml
+	$(PIP) install uv
+	$(BIN)/uv pip compile -q pyproject.toml requirements/build.in --extra vision --extra console --extra demo --extra dev \
+	  --universal --python-version 3.11 --generate-hashes --only-binary :all: --no-annotate --no-header --no-emit-index-url \
+	  --output-file requirements/dev.txt
+	$(BIN)/uv pip compile -q pyproject.toml requirements/build.in --extra vision --extra console --extra demo \
+	  --universal --python-version 3.11 --generate-hashes --only-binary :all: --no-annotate --no-header --no-emit-index-url \
+	  --constraint requirements/dev.txt --output-file requirements/demo.txt
+
+wheels-check: .venv/demo.ready  ## every base dependency has wheels for x86-64 and aarch64
+	@there=$$(mktemp -d) && trap 'rm -rf "$$there"' EXIT && \
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+	  >"$$there/base.txt" && \
+	for platform in $(BASE_WHEELS); do \
+	  $(PIP) download --only-binary=:all: --platform $$platform --python-version 3.11 -r "$$there/base.txt" -d "$$there/$$platform" \
+	    || exit 1; \
+	  echo "$$platform: $$(ls "$$there/$$platform" | wc -l) wheels"; \
+	done
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "found $$($(PYTHON) --version), python 3.11 or newer is needed: make PYTHON=python3.12 …" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The lock pins what is installed here, with hashes; the project itself goes in as editable, without fetching anything.
+.venv/%.ready: requirements/%.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes --only-binary :all: -r $<
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/servers.ready: requirements/debian.txt requirements/install-debian.sh | $(BIN)/python
+	@sh requirements/install-debian.sh
+	@touch $@
