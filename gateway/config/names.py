@@ -1,0 +1,79 @@
+"""What a kind's struct may ask when it checks itself: which brokers, series, zones and rules the configuration has.
+
+A kind's struct may define these methods; all are optional:
+
+- `check(self, names: Names) -> list[tuple[str, str]]`: pairs of (key, problem) that the types cannot say;
+- `values(self) -> tuple[str, ...]` (codecs): the values it takes out of a payload;
+- `tags(self) -> tuple[str, ...]` (transports): the tags its topic makes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+import msgspec
+
+Problems = list[tuple[str, str]]
+
+
+def nearest(name: str, among: Iterable[str]) -> str:
+    """`did you mean X? ` where one of the names is like it, else nothing."""
+    found = difflib.get_close_matches(name, list(among), n=1, cutoff=0.6)
+    return f"did you mean {found[0]}? " if found else ""
+
+
+def listed(names: Iterable[str], most: int = 24) -> str:
+    """The names for an error's line: sorted, at most so many."""
+    all_names = sorted(names)
+    shown = ", ".join(all_names[:most])
+    return (shown + ", …" if len(all_names) > most else shown) or "none"
+
+
+class Names(msgspec.Struct, frozen=True):
+    """The names in one configuration.
+
+    sensors: the values of each, None where its codec does not say or is wrong itself; cameras: the zones of each.
+    """
+
+    brokers: frozenset[str] = frozenset()
+    sensors: dict[str, tuple[str, ...] | None] = {}
+    cameras: dict[str, tuple[str, ...]] = {}
+    rules: frozenset[str] = frozenset()
+
+    def broker(self, key: str, name: str) -> Problems:
+        """What is wrong with a broker's name under `key`: nothing, or one pair."""
+        return self._known(key, name, "broker", "brokers", self.brokers)
+
+    def rule(self, key: str, name: str) -> Problems:
+        """What is wrong with a rule's name under `key`."""
+        return self._known(key, name, "rule", "rules", self.rules)
+
+    def camera(self, key: str, name: str) -> Problems:
+        """What is wrong with a camera's name under `key`."""
+        return self._known(key, name, "camera", "cameras", self.cameras)
+
+    def series(self, key: str, sensor: str, value: str) -> Problems:
+        """What is wrong with a series' name under `key`."""
+        problems = self._known(key, sensor, "sensor", "sensors", self.sensors)
+        values = self.sensors.get(sensor)
+        if values is not None and value not in values:
+            hint = nearest(value, values)
+            problems.append((key, f"sensor {sensor} has no value {value}; {hint}(its values: {listed(values)})"))
+        return problems
+
+    def zone(self, key: str, text: str) -> Problems:
+        """What is wrong with `camera.zone` under `key`."""
+        camera, dot, zone = text.rpartition(".")
+        if not dot:
+            return [(key, f"found {text!r}; a zone is written <camera>.<zone>, such as river.bank")]
+        problems = self.camera(key, camera)
+        zones = self.cameras.get(camera)
+        if zones is not None and zone not in zones:
+            problems.append((key, f"camera {camera} has no zone {zone}; {nearest(zone, zones)}(its: {listed(zones)})"))
+        return problems
+
+    def _known(self, key: str, name: str, what: str, where: str, known: Iterable[str]) -> Problems:
+        if name in set(known):
+            return []
+        return [(key, f"no {what} {name}; {nearest(name, known)}({where}: {listed(known)})")]
