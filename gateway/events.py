@@ -27,7 +27,10 @@ SEVERITIES: tuple[str, ...] = tuple(COLOUR_OF)
 
 
 class Message(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="message"):
-    """One payload as it came. `event_ns` only where the transport itself states a time; `source` is the broker's name."""
+    """One payload as it came. `event_ns` only where the transport itself states a time; `source` is the broker's name.
+
+    `packet_id` is the MQTT packet identifier of a QoS 1 message, by which the door knows a redelivered one; 0: none.
+    """
 
     source: str
     topic: str
@@ -37,6 +40,7 @@ class Message(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="messa
     duplicate: bool = False
     event_ns: int | None = None
     properties: tuple[tuple[str, str], ...] = ()
+    packet_id: int = 0
 
 
 class Detections(msgspec.Struct, frozen=True, tag="detections"):
