@@ -1,21 +1,24 @@
-"""What can be named in a configuration beyond the fixed keys: transports, codecs, rules and sinks, by the key that is
-their type. `app` fills a Registry from the kinds' own files and from entry points, and hands it to `config.load`.
+"""What a configuration names beyond fixed keys: transports, codecs, rules and sinks, by the key that is their type.
+
+`app` fills a Registry from the kinds' own files and from entry points, and hands it to `config.load`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Kind(msgspec.Struct, frozen=True):
     """One kind of thing.
 
-    `key` is the configuration key that names it (`mqtt`, `json`, `threshold`, `v2`). `struct` is a frozen msgspec Struct
-    with a field of that name and the kind's further keys beside it; Python keywords carry a trailing underscore and are
-    renamed (`for_` → `for`). `build` makes the part from its decoded struct; who calls it says with what else.
+    `key` is the configuration key that names it (`mqtt`, `json`, `threshold`, `v2`). `struct` is a frozen msgspec
+    Struct with a field of that name and the kind's further keys beside it; Python keywords carry a trailing underscore
+    and are renamed (`for_` → `for`). `build` makes the part from its decoded struct; who calls it says with what else.
     """
 
     key: str

@@ -18,11 +18,13 @@ Point = tuple[float, float]
 Tier = Literal["sky", "air", "ground"]
 
 
-class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=lambda name: name.rstrip("_")):
+class Struct(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=lambda name: name.rstrip("_")
+):
     """The settings that every configuration struct shares: frozen, no unknown keys, `for_` is spelled `for`."""
 
 
-class Secret(Struct):
+class Secret(Struct, frozen=True):
     """A secret by reference: exactly one of a file, an environment variable or a systemd credential. Never inline."""
 
     file: str | None = None
@@ -43,14 +45,14 @@ class Secret(Struct):
         return path.read_text(encoding="utf-8").rstrip("\r\n")
 
 
-class Text(Struct):
+class Text(Struct, frozen=True):
     """The same words in Chinese and English; where one is missing the other stands in."""
 
     zh: str | None = None
     en: str | None = None
 
 
-class Community(Struct):
+class Community(Struct, frozen=True):
     """The community the gateway serves; its code is a level of every topic."""
 
     code: str
@@ -58,7 +60,7 @@ class Community(Struct):
     en: str | None = None
 
 
-class Place(Struct):
+class Place(Struct, frozen=True):
     """Where something is: (lon, lat) in exactly one datum, with words for people. `uncertainty_m`: radius, metres."""
 
     zh: str | None = None
@@ -70,20 +72,20 @@ class Place(Struct):
     uncertainty_m: float = 5.0
 
 
-class City(Struct):
+class City(Struct, frozen=True):
     """What holds for the whole city: bounds (lon_min, lat_min, lon_max, lat_max; WGS-84) catch swapped coordinates."""
 
     bounds: tuple[float, float, float, float] | None = None
 
 
-class Login(Struct):
+class Login(Struct, frozen=True):
     """A camera's user and password, apart from its URL."""
 
     user: str
     password: Secret
 
 
-class Broker(Struct):
+class Broker(Struct, frozen=True):
     """An MQTT broker: mqtt://, mqtts://host:port. `user` defaults to the gateway's name when a password is given."""
 
     url: str
@@ -99,7 +101,7 @@ class Broker(Struct):
     buffer: Size = Size(4_000_000)  # unacknowledged bytes in the door before reading pauses
 
 
-class SensorCommon(Struct):
+class SensorCommon(Struct, frozen=True):
     """The keys of a sensor that do not depend on how its payloads come or read.
 
     units, valid (inclusive) and kinds are by value name; `every` is how often a reading is promised; `stuck` how long a
@@ -125,7 +127,7 @@ class SensorCommon(Struct):
 
 
 class Sensor(msgspec.Struct, frozen=True):
-    """A route: how the payloads of a family of devices come and read. `transport` and `codec` are the kinds' structs."""
+    """A route: how a family's payloads come and read. `transport` and `codec` are the kinds' structs."""
 
     name: str
     common: SensorCommon
@@ -135,10 +137,11 @@ class Sensor(msgspec.Struct, frozen=True):
     codec: msgspec.Struct
 
 
-class Camera(Struct):
+class Camera(Struct, frozen=True):
     """A camera. `detect` is the stream to analyse: rtsp://, a file, or a V4L2 device (/dev/video0).
 
-    zones: polygons as fractions of the picture (x, y in 0–1). `rate`: looks a second wanted. `loop`: a file starts over.
+    zones: polygons as fractions of the picture (x, y in 0–1). `rate`: looks a second wanted. `loop`: a file starts
+    over at its end.
     """
 
     detect: str
@@ -153,7 +156,7 @@ class Camera(Struct):
     silent: Duration = Duration(10 * NS)  # no frame for so long: blind
 
 
-class RuleCommon(Struct):
+class RuleCommon(Struct, frozen=True):
     """The keys that every rule has."""
 
     title: Text | None = None
@@ -177,7 +180,7 @@ class Rule(msgspec.Struct, frozen=True):
     kind: msgspec.Struct
 
 
-class SinkCommon(Struct):
+class SinkCommon(Struct, frozen=True):
     """The keys that every sink has. `from`: where a new sink begins."""
 
     from_: Literal["now", "oldest"] = "now"
@@ -192,7 +195,7 @@ class SinkConfig(msgspec.Struct, frozen=True):
     kind: msgspec.Struct
 
 
-class Http(Struct):
+class Http(Struct, frozen=True):
     """Metrics, health and the page. Beyond loopback a token is needed."""
 
     listen: str = "127.0.0.1:8080"
@@ -200,21 +203,21 @@ class Http(Struct):
     page: bool = True
 
 
-class Commands(Struct):
-    """Who may command over MQTT: names as the broker's ACL lets them write; the page and the local socket always may."""
+class Commands(Struct, frozen=True):
+    """Who may command over MQTT: names as the broker's ACL lets them; the page and the local socket may."""
 
     mqtt: tuple[str, ...] = ()
     shelve_at_most: Duration = Duration(8 * 3600 * NS)
 
 
-class Outbox(Struct):
+class Outbox(Struct, frozen=True):
     """The durable store."""
 
     linger: Duration = Duration(NS)
     transaction: Size = Size(256_000)
 
 
-class HistoryConfig(Struct):
+class HistoryConfig(Struct, frozen=True):
     """The embedded history: alerts always, series where the page is on."""
 
     alerts: Duration = Duration(400 * 86_400 * NS)
@@ -222,7 +225,7 @@ class HistoryConfig(Struct):
     size: Size = Size(1_000_000_000)
 
 
-class Logging(Struct):
+class Logging(Struct, frozen=True):
     """How the log is written, to stderr."""
 
     format: Literal["logfmt", "json"] = "logfmt"
@@ -230,7 +233,7 @@ class Logging(Struct):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """One gateway. `base` is the folder of the configuration file; `sha` hashes the decoded structure without secrets."""
+    """One gateway. `base` is the folder of its file; `sha` hashes the decoded structure without secrets."""
 
     gateway: str
     base: Path

@@ -10,9 +10,12 @@ A kind's struct may define these methods; all are optional:
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Problems = list[tuple[str, str]]
 

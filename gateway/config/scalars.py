@@ -1,4 +1,4 @@
-"""What configuration writes with its unit or in one short phrase: durations, sizes, changes, comparisons, windows, hours.
+"""What configuration writes with its unit or in one phrase: durations, sizes, changes, comparisons, windows, hours.
 
 Each class has `parse(text)`, which raises ValueError saying what was found and what is allowed, and `EXAMPLES`, which
 the JSON Schema and the errors show.
@@ -30,7 +30,7 @@ _NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 def _quantity(text: object, units: dict[str, int], what: str, example: str) -> tuple[float, int]:
     if isinstance(text, bool) or not isinstance(text, str):
         msg = f"found the bare value {text!r}; a {what} is written with its unit, such as {example}"
-        raise ValueError(msg)
+        raise ValueError(msg)  # noqa: TRY004 - every parse raises ValueError
     match = re.fullmatch(rf"\s*({_NUMBER})\s*([A-Za-z]+)\s*", text)
     if not match or match[2] not in units:
         msg = f"found {text!r}; a {what} is a number and one of {', '.join(units)}, such as {example}"

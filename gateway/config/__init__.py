@@ -1,0 +1,1 @@
+"""Typed configuration: YAML in, frozen structs out, or every error with its file, line and path."""
