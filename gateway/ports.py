@@ -129,33 +129,40 @@ class Engine(Protocol):
 
 
 class Component(msgspec.Struct, frozen=True):
-    """What a part last said of itself: `name` as in Health (source/here, camera/river, sink/influx, disk/outbox)."""
+    """What a part last said of itself: `name` as in Health (source/here, camera/river, sink/influx, disk/outbox).
+
+    `detail` is short enough for the page's strip (`5.0/s`, `12 devices`). `title`: words for people by language.
+    """
 
     name: str
     ok: bool
     condition: str
     detail: str
     since_ns: int
+    title: dict[str, str] = {}
 
 
 class Picture(NamedTuple):
-    """A camera's last analysed picture: JPEG bytes, boxes as fractions of the picture float32[n, 4] (x1, y1, x2, y2)."""
+    """A camera's last analysed picture: JPEG bytes, boxes as fractions of the picture float32[n, 4] (x1, y1, x2, y2),
+    zones as (name, polygon) in the same fractions."""
 
     jpeg: bytes
     event_ns: int
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: list[str]
+    zones: Sequence[tuple[str, Sequence[tuple[float, float]]]] = ()
 
 
 class Latest(msgspec.Struct, frozen=True):
-    """A series' last value. `limits` are its rules' lines, by colour; `unit` may be empty."""
+    """A series' last value. `limits` are its rules' lines, by colour; `unit` and `title` may be empty."""
 
     subject: str
     unit: str
     event_ns: int
     value: float
     limits: dict[str, float]
+    title: dict[str, str] = {}
 
 
 class View(Protocol):
