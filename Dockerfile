@@ -17,7 +17,7 @@ RUN /opt/zhiwang/bin/python -m pip install --no-cache-dir --disable-pip-version-
  && rm -rf /opt/zhiwang-src \
  && ln -s /opt/zhiwang/bin/zhiwang /usr/local/bin/zhiwang
 
-RUN useradd --system --uid 10017 --home-dir /var/lib/zhiwang --create-home zhiwang
+RUN useradd --uid 10017 --home-dir /var/lib/zhiwang --create-home zhiwang
 USER zhiwang
 # State (outbox, history, alerts not delivered yet) and fetched models: without this volume a new container forgets them.
 ENV STATE_DIRECTORY=/var/lib/zhiwang XDG_CACHE_HOME=/var/lib/zhiwang/cache PYTHONUNBUFFERED=1
