@@ -1,0 +1,242 @@
+"""Between the threads: a seat of one fresh frame for each camera, and what the engines hand over to the event loop.
+
+    camera threads ──offer──▶ seats ──take──▶ engine threads ──done──▶ outgoing ──collect──▶ event loop ──▶ commit
+                        (newest frame)  ▲                              (bounded)                  │
+                                        └── room, one a frame handed over ◀───────release─────────┘
+
+Everything is under one lock that is held for microseconds. Whoever waits here when the board closes gets Closed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from gateway.events import Detections, Health, Input, Looked
+from gateway.vision.coverage import NS, Coverage
+
+if TYPE_CHECKING:
+    import av
+
+    from gateway.ports import Clock
+    from gateway.vision.heads import Found
+
+_LEAST_BOUND_NS = NS
+_ROOM_S = 4  # a commit may linger for 1 s; beyond 4 s of frames the door is in trouble, and detections would only age
+_LEAST_ROOM = 16
+_MOST_OUTGOING = 1000  # beyond it passing time is settled later, in one piece
+_NEVER_NS = -(2**62)
+
+
+class Closed(Exception):  # noqa: N818 - not an error: the way a thread is told that it is over
+    """The board was closed: the thread ends."""
+
+
+class Captured(NamedTuple):
+    """One frame as the camera gave it: `number` counts the camera's frames, `event_ns` is when it was taken."""
+
+    camera: str
+    number: int
+    event_ns: int
+    frame: av.VideoFrame
+
+
+class Last(NamedTuple):
+    """The frame that was last analysed, and what was found in it."""
+
+    captured: Captured
+    found: Found
+
+
+class Seat:
+    """One camera's place: its newest frame, whether one is with an engine, and its counts.
+
+    A `patient` camera (a file, headless) waits until its frame was taken; any other one's frame is replaced.
+    """
+
+    def __init__(self, camera: str, rate: float, start_ns: int, patient: bool) -> None:
+        self.patient = patient
+        self.ended = False
+        self.period_ns = round(NS / rate)
+        self.coverage = Coverage(camera, max(2 * self.period_ns, _LEAST_BOUND_NS), start_ns)
+        self.waiting: Captured | None = None
+        self.in_flight = False
+        self.due_ns = _NEVER_NS
+        self.turn = 0
+        self.last: Last | None = None
+        self.newest_ns = start_ns  # event time of the newest frame, and the monotonic time it came at
+        self.came_ns = _NEVER_NS
+        self.counts = dict.fromkeys(("frames", "analysed", "skipped", "corrupt", "boxes", "retries"), 0)
+
+    def is_due(self, event_ns: int) -> bool:
+        """Whether a frame of that time is wanted: a quarter of a period early is near enough (jitter)."""
+        return self.patient or event_ns >= self.due_ns - self.period_ns // 4
+
+
+class Board:
+    """The exchange. `wake` is called, from any thread, when there is something to collect."""
+
+    def __init__(
+        self,
+        rates: Mapping[str, float],
+        start_ns: int,
+        clock: Clock,
+        wake: Callable[[], None],
+        *,
+        patient: Collection[str] = (),
+    ) -> None:
+        self.seats = {camera: Seat(camera, rate, start_ns, camera in patient) for camera, rate in rates.items()}
+        self.closed = threading.Event()
+        self._clock = clock
+        self._wake = wake
+        self._room = max(_LEAST_ROOM, round(sum(rates.values()) * _ROOM_S))
+        self._turn = 0
+        self._outgoing: deque[Input] = deque()
+        self._health: dict[tuple[str, str], bool] = {}
+        self._handed = 0
+        self._changed = threading.Condition()
+
+    # ── camera threads ──
+
+    def offer(self, captured: Captured) -> None:
+        """A camera's newest frame takes the seat; one that was due and sat there is skipped. Raises Closed."""
+        with self._changed:
+            seat = self.seats[captured.camera]
+            while seat.patient and seat.waiting is not None:
+                self._wait()
+            self._raise_closed()
+            if seat.waiting is not None and seat.is_due(seat.waiting.event_ns):
+                seat.counts["skipped"] += 1
+            seat.waiting = captured
+            seat.counts["frames"] += 1
+            seat.newest_ns, seat.came_ns = captured.event_ns, self._clock.monotonic_ns()
+            self._send(seat.coverage.frame(captured.event_ns))
+            self._changed.notify_all()
+
+    def count(self, camera: str, what: str) -> int:
+        """Count something of a camera (corrupt, retries); returns the count."""
+        with self._changed:
+            self.seats[camera].counts[what] += 1
+            return self.seats[camera].counts[what]
+
+    def end(self, camera: str) -> None:
+        """A camera's file has ended for good."""
+        with self._changed:
+            self.seats[camera].ended = True
+
+    def pause(self, seconds: float) -> None:
+        """Wait, or raise Closed as soon as the board closes."""
+        if self.closed.wait(max(0.0, seconds)):
+            raise Closed
+
+    def tell(self, component: str, condition: str, ok: bool, detail: str = "") -> bool:
+        """Hand over a Health where it changed; returns whether it did."""
+        with self._changed:
+            if self._health.get((component, condition)) is ok:
+                return False
+            self._health[component, condition] = ok
+            self._send([Health(component, condition, ok, detail)])
+            return True
+
+    # ── engine threads ──
+
+    def take(self) -> Captured:
+        """The newest frame of the camera that has waited longest, as soon as one is due and there is room.
+
+        Raises Closed.
+        """
+        with self._changed:
+            while True:
+                self._raise_closed()
+                ready = [seat for seat in self.seats.values() if self._is_ready(seat)] if self._room > 0 else []
+                if ready:
+                    return self._give(min(ready, key=lambda seat: seat.turn))
+                self._wait()
+
+    def _is_ready(self, seat: Seat) -> bool:
+        waiting = seat.waiting
+        return waiting is not None and not seat.in_flight and seat.is_due(waiting.event_ns)
+
+    def _give(self, seat: Seat) -> Captured:
+        captured = seat.waiting
+        assert captured is not None  # noqa: S101 - _is_ready said so under the same lock
+        seat.waiting, seat.in_flight = None, True
+        late = captured.event_ns - seat.due_ns > seat.period_ns
+        seat.due_ns = captured.event_ns + seat.period_ns if late else seat.due_ns + seat.period_ns
+        self._turn += 1
+        seat.turn = self._turn
+        self._room -= 1
+        self._changed.notify_all()
+        return captured
+
+    def done(self, captured: Captured, found: Found | None) -> None:
+        """The engine is through with a frame; `found` is None where the model failed on it."""
+        with self._changed:
+            seat = self.seats[captured.camera]
+            seat.in_flight = False
+            if found is None:
+                self._room += 1
+            else:
+                seat.last = Last(captured, found)
+                seat.counts["analysed"] += 1
+                seat.counts["boxes"] += len(found.score)
+                self._handed += 1
+                size = (captured.frame.width, captured.frame.height)
+                self._send([Detections(captured.camera, captured.number, captured.event_ns, *size, *found)])
+                self._send(seat.coverage.look(captured.event_ns))
+            self._changed.notify_all()
+
+    # ── event loop ──
+
+    def collect(self) -> tuple[list[Input], int]:
+        """All that was handed over since, in order, and how many frames' room it holds until `release`."""
+        with self._changed:
+            batch, handed = list(self._outgoing), self._handed
+            self._outgoing.clear()
+            self._handed = 0
+            return batch, handed
+
+    def release(self, frames: int) -> None:
+        """The door has these frames' detections durable."""
+        with self._changed:
+            self._room += frames
+            self._changed.notify_all()
+
+    def passed(self) -> None:
+        """Time passed: settle each camera's up to now, where nothing looked at it.
+
+        A patient camera's time is its file's, until that has ended.
+        """
+        with self._changed:
+            for seat in self.seats.values():
+                if len(self._outgoing) > _MOST_OUTGOING or (seat.patient and not seat.ended):
+                    continue
+                if seat.came_ns == _NEVER_NS:
+                    now_ns = self._clock.now_ns()
+                else:
+                    now_ns = seat.newest_ns + self._clock.monotonic_ns() - seat.came_ns
+                self._send(seat.coverage.passed(now_ns))
+
+    def close(self) -> None:
+        """Everyone who waits, or comes later, gets Closed."""
+        with self._changed:
+            self.closed.set()
+            self._changed.notify_all()
+
+    # ── under the lock ──
+
+    def _send(self, inputs: Iterable[Input | Looked]) -> None:
+        before = len(self._outgoing)
+        self._outgoing.extend(inputs)
+        if len(self._outgoing) > before and not self.closed.is_set():
+            self._wake()
+
+    def _wait(self) -> None:
+        self._raise_closed()
+        self._changed.wait()
+
+    def _raise_closed(self) -> None:
+        if self.closed.is_set():
+            raise Closed

@@ -1,0 +1,78 @@
+"""Geometry between a picture and the detector's input: letterbox and stretch, and class-aware NMS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Fit(NamedTuple):
+    """How one picture lies in the input: input px = picture px × scale, from the top left corner."""
+
+    scale_x: float
+    scale_y: float
+    width_px: int
+    height_px: int
+
+
+def fit_into(picture: NDArray[np.uint8], slot: NDArray[np.uint8], *, letterbox: bool, pad: int) -> Fit:
+    """Resize a picture uint8[h, w, 3] into a batch slot uint8[H, W, 3], in place.
+
+    With `letterbox` the shape is kept, the picture lies at the top left and the rest is `pad`, as YOLOX does it;
+    otherwise the picture is stretched.
+    """
+    height, width = picture.shape[:2]
+    slot_height, slot_width = slot.shape[:2]
+    if not letterbox:
+        cv2.resize(picture, (slot_width, slot_height), dst=slot, interpolation=cv2.INTER_LINEAR)
+        return Fit(slot_width / width, slot_height / height, width, height)
+    scale = min(slot_width / width, slot_height / height)
+    inner_width, inner_height = max(1, int(width * scale)), max(1, int(height * scale))
+    inner = slot[:inner_height, :inner_width]
+    cv2.resize(picture, (inner_width, inner_height), dst=inner, interpolation=cv2.INTER_LINEAR)
+    slot[inner_height:] = pad
+    slot[:inner_height, inner_width:] = pad
+    return Fit(scale, scale, width, height)
+
+
+def to_picture(xyxy: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
+    """Boxes float32[n, 4] from input px to picture px, clipped to the picture."""
+    scale = np.array([fit.scale_x, fit.scale_y, fit.scale_x, fit.scale_y], np.float32)
+    limit = np.array([fit.width_px, fit.height_px, fit.width_px, fit.height_px], np.float32)
+    return np.clip(xyxy / scale, np.float32(0), limit)
+
+
+def iou_matrix(xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of every pair: float32[n, n]; boxes without area overlap nothing."""
+    left, top, right, bottom = xyxy.T
+    width = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
+    height = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
+    area = np.maximum(right - left, 0) * np.maximum(bottom - top, 0)
+    union = area[:, None] + area - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def nms(
+    xyxy: NDArray[np.float32], score: NDArray[np.float32], label: NDArray[np.int16], *, iou: float, most: int
+) -> NDArray[np.intp]:
+    """Indices that greedy class-aware non-maximum suppression keeps, best score first, ties by index; `most` at most.
+
+    Greedy suppression is the one fixed point of "kept = suppressed by nobody kept and better". It is reached by
+    repeating that sentence on the whole matrix, once for each link of the longest chain of suppressions (a handful),
+    so there is no loop over boxes.
+    """
+    order = np.argsort(-score, kind="stable")
+    ranked = label[order]
+    over = np.triu(iou_matrix(xyxy[order]) > iou, 1) & (ranked[:, None] == ranked)
+    kept = np.ones(len(order), np.bool_)
+    while True:
+        again = ~over[kept].any(axis=0)
+        if np.array_equal(again, kept):
+            return order[kept][:most]
+        kept = again

@@ -1,0 +1,200 @@
+"""One camera's thread: open, hand over frames, say what is wrong, try again."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.errors import CameraError, LoginRefused
+from gateway.vision.board import Board, Captured, Closed
+from gateway.vision.stream import Corrupt, Silence, Stream, is_file, pts_ns, resolve, shown, with_login
+from gateway.vision.timing import NS, FileTime, LiveTime
+
+if TYPE_CHECKING:
+    import av
+
+    from gateway.config.model import Camera
+    from gateway.ports import Clock
+
+LOG = logging.getLogger(__name__)
+_RETRY_S = (1.0, 30.0)  # full jitter below a cap that doubles from the first to the second
+_LOGIN_TRIES = 2  # cameras lock accounts after about five
+_LOGIN_WAIT_S = 30 * 60.0
+_LOOK_S = 5.0  # while a login is refused: how often to see whether the secret changed
+_CORRUPT_TELL = 3  # bad frames within a window before it is a condition and not a glitch
+_CORRUPT_WINDOW_NS = 60 * NS
+
+
+class CameraThread:
+    """What the thread `camera-<name>` runs.
+
+    every_nth: of a file, hand over each nth frame by PTS. paced: a file plays at its own speed, else as fast as it is
+    taken. start_ns: the event time of a file's first frame; default: when it is first opened.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        camera: Camera,
+        board: Board,
+        base: Path,
+        clock: Clock,
+        *,
+        every_nth: int | None = None,
+        paced: bool = True,
+        start_ns: int | None = None,
+    ) -> None:
+        self.name = name
+        self._camera = camera
+        self._board = board
+        self._base = base
+        self._clock = clock
+        self._nth = every_nth or 1
+        self._paced = paced
+        self._start_ns = start_ns
+        self._is_file = is_file(camera.detect)
+        self._live_time = LiveTime()
+        self._file_time: FileTime | None = None
+        self._began_ns = (0, 0)  # a file's start: event time, monotonic time
+        self._number = 0
+        self._refused = 0
+        self._bad_ns: list[int] = []
+        self._logged_ns: int | None = None
+
+    def run(self) -> None:
+        """Until the board closes, or a file that is not looped has ended."""
+        cap_s = _RETRY_S[0]
+        try:
+            while True:
+                before = self._number
+                try:
+                    self._play()
+                    return
+                except LoginRefused as error:
+                    self._refused += 1
+                    if self._refused >= _LOGIN_TRIES:
+                        self._tell("login", ok=False, detail=str(error))
+                        self._wait_for_login()
+                        continue
+                except CameraError as error:
+                    self._tell("connected", ok=False, detail=str(error))
+                cap_s = _RETRY_S[0] if self._number > before else min(cap_s * 2, _RETRY_S[1])
+                self._board.count(self.name, "retries")
+                self._board.pause(self._clock.uniform(0.0, cap_s))
+        except Closed:
+            return
+
+    def _play(self) -> None:
+        """One connection, or a file with all its loops. Returns when a file has ended for good."""
+        while True:
+            before = self._number
+            with self._open() as stream:
+                if self._camera.login or self._refused:
+                    self._tell("login", ok=True)
+                self._refused = 0
+                self._read(stream)
+            if not self._is_file:
+                raise CameraError(f"{shown(self._camera.detect)}: the stream ended")
+            if self._number == before:
+                raise CameraError(f"{shown(self._camera.detect)}: no frame in it could be decoded")
+            if not self._camera.loop:
+                self._board.end(self.name)
+                self._tell("ended", ok=False, detail=f"the file has ended after {self._number} frames")
+                return
+            if self._file_time:
+                self._file_time.again()
+
+    def _open(self) -> Stream:
+        camera = self._camera
+        address = resolve(camera.detect, self._base)
+        if camera.login and not self._is_file:
+            address = with_login(address, camera.login.user, self._password())
+        return Stream(address, transport=camera.transport)
+
+    def _password(self) -> str:
+        assert self._camera.login is not None  # noqa: S101 - asked for only where there is one
+        try:
+            return self._camera.login.password.read(self._base)
+        except (OSError, KeyError, UnicodeDecodeError) as error:
+            raise CameraError(f"the password cannot be read ({error}); put it where `login.password` says") from None
+
+    def _read(self, stream: Stream) -> None:
+        last_ns = self._clock.monotonic_ns()
+        at = 0
+        for got in stream.pictures():
+            if isinstance(got, Silence):
+                self._board.pause(0)
+                silent_ns = self._clock.monotonic_ns() - last_ns
+                if silent_ns > self._camera.silent:
+                    detail = f"no frame for {silent_ns / NS:.0f} s although connected"
+                    self._tell("frozen", ok=False, detail=detail)
+                    raise CameraError(f"{stream.shown}: {detail}")
+                continue
+            if isinstance(got, Corrupt):
+                self._count_corrupt(got.reason)
+                self._board.pause(0)
+                continue
+            last_ns = self._clock.monotonic_ns()
+            self._hand_over(got, wanted=at % self._nth == 0)
+            at += 1
+
+    def _hand_over(self, frame: av.VideoFrame, *, wanted: bool) -> None:
+        event_ns = self._event_ns(frame)
+        self._number += 1
+        if self._is_file and self._paced:
+            self._wait_until(event_ns)
+        for condition in ("connected", "frozen"):
+            self._tell(condition, ok=True)
+        if self._bad_ns and self._clock.monotonic_ns() - self._bad_ns[-1] > _CORRUPT_WINDOW_NS:
+            self._bad_ns.clear()
+            self._tell("corrupt", ok=True)
+        if wanted:
+            self._board.offer(Captured(self.name, self._number, event_ns, frame))
+        else:
+            self._board.pause(0)
+
+    def _event_ns(self, frame: av.VideoFrame) -> int:
+        if not self._is_file:
+            return self._live_time.event_ns(pts_ns(frame), self._clock.now_ns())
+        if self._file_time is None:
+            start_ns = self._clock.now_ns() if self._start_ns is None else self._start_ns
+            self._began_ns = (start_ns, self._clock.monotonic_ns())
+            self._file_time = FileTime(start_ns)
+        return self._file_time.event_ns(pts_ns(frame))
+
+    def _wait_until(self, event_ns: int) -> None:
+        start_ns, began_ns = self._began_ns
+        while (ahead_ns := (event_ns - start_ns) - (self._clock.monotonic_ns() - began_ns)) > 0:
+            self._board.pause(min(ahead_ns / NS, 0.1))  # in short steps: a test moves its clock by hand
+
+    def _wait_for_login(self) -> None:
+        """Half an hour, or until the secret is another one."""
+        refused = self._secret()
+        until_ns = self._clock.monotonic_ns() + round(_LOGIN_WAIT_S * NS)
+        while self._clock.monotonic_ns() < until_ns and self._secret() == refused:
+            self._board.pause(_LOOK_S)
+        if self._secret() != refused:
+            self._refused = 0
+
+    def _secret(self) -> str | None:
+        try:
+            return self._password() if self._camera.login else None
+        except CameraError:
+            return None
+
+    def _count_corrupt(self, reason: str) -> None:
+        total = self._board.count(self.name, "corrupt")
+        now_ns = self._clock.monotonic_ns()
+        self._bad_ns = [at for at in self._bad_ns if now_ns - at < _CORRUPT_WINDOW_NS][-_CORRUPT_TELL:] + [now_ns]
+        detail = f"{total} corrupt frames so far, the last: {reason}"
+        if self._logged_ns is None or now_ns - self._logged_ns > _CORRUPT_WINDOW_NS:
+            self._logged_ns = now_ns
+            LOG.warning("camera %s: %s", self.name, detail)
+        if len(self._bad_ns) >= _CORRUPT_TELL:
+            self._tell("corrupt", ok=False, detail=detail)
+
+    def _tell(self, condition: str, *, ok: bool, detail: str = "") -> None:
+        changed = self._board.tell(f"camera/{self.name}", condition, ok, detail)
+        if changed and not ok:
+            LOG.warning("camera %s: %s", self.name, detail)

@@ -1,0 +1,167 @@
+"""The detector session: onnxruntime on the CPU, one thread each, over a preallocated batch.
+
+onnxruntime's errors become ModelError here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+import numpy as np
+import onnxruntime as ort
+
+from gateway.errors import ModelError
+from gateway.vision.heads import Shape, head_of, written
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gateway.config.manifest import Manifest
+
+_ORT_ERRORS: tuple[type[Exception], ...] = tuple(
+    getattr(ort.capi.onnxruntime_pybind11_state, name)
+    for name in (
+        "EngineError",
+        "Fail",
+        "InvalidArgument",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "NoModel",
+        "NoSuchFile",
+        "NotFound",
+        "NotImplemented",
+        "RuntimeException",
+        "EPFail",
+    )
+)
+_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
+
+
+class Signature(msgspec.Struct, frozen=True):
+    """What a model takes and gives: one input, its outputs. None stands for a dimension the caller chooses."""
+
+    input_name: str
+    input_dtype: str
+    input_shape: Shape
+    output_shapes: tuple[Shape, ...]
+
+
+def open_session(path: Path) -> ort.InferenceSession:
+    """A session that runs in the calling thread only and never spins. Raises ModelError."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 4  # what matters comes back as an error
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except _ORT_ERRORS as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(
+            f"{path.name}: not a model that onnxruntime can load ({why}); expected an .onnx file"
+        ) from error
+
+
+def signature_of(session: ort.InferenceSession, name: str) -> Signature:
+    """What the session takes and gives. Raises ModelError unless it takes one picture tensor."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in _DTYPES:
+        seen = ", ".join(f"{entry.name} {entry.type}{entry.shape}" for entry in inputs) or "none"
+        raise ModelError(f"{name}: found the inputs {seen}; expected one of 4 dimensions, float32 or uint8")
+    return Signature(
+        inputs[0].name,
+        _DTYPES[inputs[0].type],
+        _shape(inputs[0].shape),
+        tuple(_shape(output.shape) for output in outputs),
+    )
+
+
+def _shape(raw: Sequence[object]) -> Shape:
+    return tuple(size if isinstance(size, int) and size > 0 else None for size in raw)
+
+
+class OnnxEngine:
+    """Engine of ports.py over onnxruntime: write pictures into `batch` (uint8[slots, h, w, 3] RGB), then `infer(n)`."""
+
+    def __init__(self, manifest: Manifest, slots: int = 1) -> None:
+        if manifest.path is None or not manifest.path.is_file():
+            where = manifest.path or "nothing was fetched"
+            raise ModelError(f"{manifest.name}: no model file ({where}); fetch it: zhiwang models pull {manifest.name}")
+        self._manifest = manifest
+        self._session = open_session(manifest.path)
+        self.signature = signature_of(self._session, manifest.name)
+        _check(self.signature, manifest)
+        self.batch: NDArray[np.uint8] = np.full(
+            (slots, manifest.height_px, manifest.width_px, 3), manifest.pad, np.uint8
+        )
+        self._tensor = self.batch if self._takes_batch() else np.zeros((slots, *input_shape(manifest)), manifest.dtype)
+        self._offset = np.array(manifest.mean, np.float32)
+        self._divisor = np.array(manifest.std, np.float32)
+
+    def infer(self, n: int) -> Sequence[NDArray[np.generic]]:
+        """The raw outputs for the first `n` slots. Raises ModelError when the model fails on them."""
+        tensor = self.tensor(n)
+        try:
+            if self.signature.input_shape[0] is None:
+                return self._run(tensor)
+            parts = [self._run(tensor[at : at + 1]) for at in range(n)]
+        except _ORT_ERRORS as error:
+            raise ModelError(f"{self._manifest.name}: inference failed ({str(error).splitlines()[0]})") from error
+        return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+
+    def tensor(self, n: int) -> NDArray[np.generic]:
+        """The model's own input for the first `n` slots: the batch itself where the model takes uint8 NHWC RGB."""
+        if self._tensor is not self.batch:
+            for slot in range(n):
+                self._normalise(slot)
+        return self._tensor[:n]
+
+    def _run(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+        return cast("list[NDArray[np.generic]]", self._session.run(None, {self.signature.input_name: tensor}))
+
+    def _takes_batch(self) -> bool:
+        manifest = self._manifest
+        return manifest.dtype == "uint8" and manifest.layout == "nhwc" and manifest.colour == "rgb"
+
+    def _normalise(self, slot: int) -> None:
+        manifest, tensor = self._manifest, self._tensor[slot]
+        for channel in range(3):
+            plane = tensor[channel] if manifest.layout == "nchw" else tensor[:, :, channel]
+            source = channel if manifest.colour == "rgb" else 2 - channel
+            np.copyto(plane, self.batch[slot, :, :, source])
+            if manifest.dtype == "float32" and self._offset[channel] != 0:
+                plane -= self._offset[channel]
+            if manifest.dtype == "float32" and self._divisor[channel] != 1:
+                plane /= self._divisor[channel]
+
+
+def input_shape(manifest: Manifest) -> tuple[int, int, int]:
+    """One picture of the model's input, without the batch."""
+    size = (manifest.height_px, manifest.width_px)
+    return (3, *size) if manifest.layout == "nchw" else (*size, 3)
+
+
+def _check(signature: Signature, manifest: Manifest) -> None:
+    wanted = input_shape(manifest)
+    given = signature.input_shape
+    batch_ok = given[0] in (None, 1)
+    fits = all(have is None or have == want for have, want in zip(given[1:], wanted, strict=True))
+    if signature.input_dtype != manifest.dtype or not fits or not batch_ok:
+        raise ModelError(
+            f"{manifest.name}: found the input {signature.input_dtype} {written(given)}; its manifest says "
+            f"{manifest.dtype} {written((None, *wanted))}: correct the manifest or take its own model"
+        )
+    head = head_of(manifest.family)
+    if not head.fits(signature.output_shapes, manifest.width_px, manifest.height_px):
+        seen = ", ".join(written(shape) for shape in signature.output_shapes)
+        raise ModelError(f"{manifest.name}: found the outputs {seen}; the family {head.name} has {head.expects}")
+    classes = head.labels(signature.output_shapes)
+    if classes is not None and classes != len(manifest.labels):
+        raise ModelError(
+            f"{manifest.name}: found {classes} classes in its outputs and {len(manifest.labels)} labels in its "
+            "manifest: give one label a class, empty where a class is unused"
+        )

@@ -1,0 +1,76 @@
+"""One engine's thread: take the freshest frame of the camera that waited longest, look, hand over."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, cast
+
+from gateway.errors import ModelError
+from gateway.vision.board import Board, Closed
+from gateway.vision.detector import Detector
+from gateway.vision.timing import NS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gateway.config.manifest import Manifest
+    from gateway.ports import Clock
+    from gateway.vision.board import Captured
+    from gateway.vision.heads import Found
+
+LOG = logging.getLogger(__name__)
+_NICE = 5  # engines give way to the event loop and to the decoders
+_RELOAD_NS = 60 * NS  # a model that could not be loaded is tried again: it may have been fetched meanwhile
+
+
+class EngineThread:
+    """What the thread `engine-<n>` runs: a session for each model its cameras use, loaded when first needed."""
+
+    def __init__(self, number: int, board: Board, manifests: Mapping[str, Manifest], clock: Clock) -> None:
+        self._component = f"engine/{number}"
+        self._board = board
+        self._manifests = manifests
+        self._clock = clock
+        self._detectors: dict[str, Detector] = {}
+        self._broken_ns: dict[str, int] = {}
+
+    def run(self) -> None:
+        """Until the board closes."""
+        with contextlib.suppress(OSError):  # niceness is a courtesy: not every container allows it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        with contextlib.suppress(Closed):
+            while True:
+                captured = self._board.take()
+                self._board.done(captured, self._look(captured))
+
+    def _look(self, captured: Captured) -> Found | None:
+        manifest = self._manifests[captured.camera]
+        try:
+            detector = self._detector(manifest)
+            if detector is None:
+                return None
+            picture = cast("NDArray[np.uint8]", captured.frame.to_ndarray(format="rgb24"))
+            found = detector.detect([picture])[0]
+        except ModelError as error:
+            self._broken_ns[manifest.name] = self._clock.monotonic_ns()
+            if self._board.tell(self._component, "model", ok=False, detail=str(error)):
+                LOG.warning("%s: %s", self._component, error)
+            return None
+        self._board.tell(self._component, "model", ok=not self._broken_ns)
+        return found
+
+    def _detector(self, manifest: Manifest) -> Detector | None:
+        """The model's detector, or None while it is known not to load."""
+        broken_ns = self._broken_ns.get(manifest.name)
+        if broken_ns is not None and self._clock.monotonic_ns() - broken_ns < _RELOAD_NS:
+            return None
+        detector = self._detectors.get(manifest.name)
+        if detector is None or broken_ns is not None:
+            detector = self._detectors[manifest.name] = Detector(manifest)
+        self._broken_ns.pop(manifest.name, None)
+        return detector

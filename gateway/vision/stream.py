@@ -1,0 +1,140 @@
+"""A camera's video as PyAV opens it. PyAV's errors become ours here and nowhere else; no error or log shows a login."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import av
+import av.container
+import av.error
+import av.video
+
+from gateway.errors import CameraError, LoginRefused
+
+OPEN_TIMEOUT_S = 5.0  # describe, set up and the first packets of a slow camera; also how long closing may wait for it
+READ_TIMEOUT_S = 1.0  # a reader looks up this often, to see whether it is over
+_LIVE_OPTIONS = {
+    "timeout": "5000000",  # µs, of libav's own socket calls
+    "analyzeduration": "2000000",  # µs: the picture's size comes with its first frame anyhow
+    "fflags": "nobuffer",
+}
+
+
+class Silence(NamedTuple):
+    """Nothing came for READ_TIMEOUT_S."""
+
+
+class Corrupt(NamedTuple):
+    """A packet or frame that cannot be used, and why."""
+
+    reason: str
+
+
+def is_file(detect: str) -> bool:
+    """Whether a camera's `detect` names a file rather than a stream or a device."""
+    return "://" not in detect and not detect.startswith("/dev/")
+
+
+def shown(detect: str) -> str:
+    """A camera's address for people: without login, and without the query, where some cameras keep one."""
+    if is_file(detect):
+        return detect
+    parts = urlsplit(detect)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def with_login(detect: str, user: str, password: str) -> str:
+    """The address with its login, for the moment of opening."""
+    parts = urlsplit(detect)
+    host = parts.netloc.rpartition("@")[2]
+    login = f"{quote(user, safe='')}:{quote(password, safe='')}@"
+    return urlunsplit((parts.scheme, login + host, parts.path, parts.query, parts.fragment))
+
+
+class Stream:
+    """An open video. Raises CameraError where it cannot be opened, LoginRefused where the password is wrong."""
+
+    def __init__(self, address: str, *, transport: str = "tcp", threads: int = 1) -> None:
+        self.shown = shown(address)
+        self._live = not is_file(address)
+        options = {**_LIVE_OPTIONS, "rtsp_transport": transport} if "://" in address else {}
+        container_format = "v4l2" if address.startswith("/dev/video") else None
+        timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S) if self._live else None
+        try:
+            self._container = av.open(address, "r", format=container_format, options=options, timeout=timeout)
+        except (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError) as error:
+            raise LoginRefused(f"{self.shown}: refused the login ({error.strerror})") from None
+        except av.error.FFmpegError as error:
+            raise CameraError(f"{self.shown}: cannot be opened ({_reason(error)})") from None  # the cause has the login
+        videos = self._container.streams.video
+        if not videos:
+            self._container.close()
+            raise CameraError(f"{self.shown}: has no video stream; expected a camera's stream or a video file")
+        self._video = videos[0]
+        self._video.codec_context.thread_count = threads
+
+    @property
+    def frames_promised(self) -> int:
+        """How many frames the file says it has; 0 where it does not say."""
+        return self._video.frames
+
+    def pictures(self) -> Iterator[av.VideoFrame | Silence | Corrupt]:
+        """Frames as they come, until the file ends. Raises CameraError when the stream breaks off."""
+        packets = self._container.demux(self._video)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (av.error.ExitError, av.error.TimeoutError, av.error.BlockingIOError):
+                packets = self._container.demux(self._video)
+                yield Silence()
+                continue
+            except av.error.InvalidDataError as error:
+                yield Corrupt(_reason(error))
+                return
+            except av.error.FFmpegError as error:
+                raise CameraError(f"{self.shown}: broke off ({_reason(error)})") from None
+            yield from self._decode(packet)
+
+    def _decode(self, packet: av.Packet) -> Iterator[av.VideoFrame | Corrupt]:
+        if packet.is_corrupt:
+            yield Corrupt("the packet is marked corrupt")
+        try:
+            frames = self._video.codec_context.decode(packet)
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError as error:
+            yield Corrupt(_reason(error))
+            return
+        for frame in frames:
+            yield Corrupt("the frame could not be decoded whole") if frame.is_corrupt else frame
+
+    def close(self) -> None:
+        """Let go of the stream."""
+        self._container.close()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def pts_ns(frame: av.VideoFrame) -> int | None:
+    """A frame's presentation time in nanoseconds, exactly; None where the stream states none."""
+    if frame.pts is None or frame.time_base is None:
+        return None
+    return frame.pts * frame.time_base.numerator * 1_000_000_000 // frame.time_base.denominator
+
+
+def resolve(detect: str, base: Path) -> str:
+    """The address to open: a file's path starts from the folder of the configuration."""
+    return str(base / Path(detect).expanduser()) if is_file(detect) else detect
+
+
+def _reason(error: av.error.FFmpegError) -> str:
+    return error.strerror or type(error).__name__
