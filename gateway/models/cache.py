@@ -90,6 +90,18 @@ def pull_data(name: str, *, cache: Path | None = None, progress: Progress, where
     return found
 
 
+def forget(name: str, *, cache: Path | None = None, where: Path | None = None) -> None:
+    """Removes what the cache holds under `name`. Raises ModelError for an unknown name."""
+    entry = manifest.read(name, where)
+    base = cache or cache_folder()
+    if isinstance(entry, manifest.DataSet):
+        for file in entry.files:
+            (base / "data" / name / file).unlink(missing_ok=True)
+    else:
+        for source in entry.source:
+            _model_path(base, name, source.finished).unlink(missing_ok=True)
+
+
 def _model_path(base: Path, name: str, sha256: str) -> Path:
     return base / "models" / f"{name}-{sha256[:12]}.onnx"
 
