@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.config.scalars import NS, Duration, Gate, Hours, Size
 
+DEFAULT_MODEL = "ssdlite-mobilenet-v2"  # a manifest in models/
 Point = tuple[float, float]
 Tier = Literal["sky", "air", "ground"]
 
@@ -230,6 +231,25 @@ class Logging(Struct, frozen=True):
 
     format: Literal["logfmt", "json"] = "logfmt"
     level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Top(Struct, frozen=True):
+    """The keys of the file but for sensors, rules and sinks, whose structs depend on the registry."""
+
+    gateway: str
+    timezone: str = "UTC"
+    community: Community | None = None
+    place: Place | None = None
+    city: City = City()
+    brokers: dict[str, Broker] = {}
+    cameras: dict[str, Camera] = {}
+    model: str = DEFAULT_MODEL
+    state: str | None = None
+    http: Http = Http()
+    commands: Commands = Commands()
+    outbox: Outbox = Outbox()
+    history: HistoryConfig = HistoryConfig()
+    log: Logging = Logging()
 
 
 class Config(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 A kind's struct may define these methods; all are optional:
 
-- `check(self, names: Names) -> list[tuple[str, str]]`: pairs of (key, problem) that the types cannot say;
+- `problems(self) -> list[tuple[str, str]]`: pairs of (key, problem) of its own values, which types alone cannot say;
+- `check(self, names: Names) -> list[tuple[str, str]]`: pairs of (key, problem) about what else the configuration has;
 - `values(self) -> tuple[str, ...]` (codecs): the values it takes out of a payload;
 - `tags(self) -> tuple[str, ...]` (transports): the tags its topic makes.
 """

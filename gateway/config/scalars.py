@@ -213,3 +213,8 @@ class Hours(msgspec.Struct, frozen=True):
 
 
 SCALARS: tuple[type, ...] = (Duration, Size, Change, SeriesRef, Comparison, Gate, Over, Hours)
+
+
+def is_scalar(kind: object) -> bool:
+    """Whether a type is written as one value: it has `parse` and `EXAMPLES`, as those above and those of kinds."""
+    return isinstance(kind, type) and hasattr(kind, "parse") and hasattr(kind, "EXAMPLES")

@@ -190,7 +190,7 @@ SYNTAX = (
     ("cannot start any token", "a text that begins with % @ or ` stands in quotes"),
     (
         "mapping values are not allowed",
-        'a second "key: value" in one line, a line indented too far, or a colon missing above; quote a text that holds ": "',
+        'a second "key: value" in one line, a line indented too far, or a colon missing above; quote a text with ": "',
     ),
     (
         "sequence entries are not allowed",
