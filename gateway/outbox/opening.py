@@ -1,0 +1,129 @@
+"""How the store is found at the start: taken for this process alone, a damaged one set aside, a broken disk told."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import sqlite3
+from typing import TYPE_CHECKING, NamedTuple
+
+from gateway.errors import DiskBroken, DiskFull, OutboxError
+from gateway.outbox import restart, schema
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+LOCK = "outbox.lock"
+
+
+class Opened(NamedTuple):
+    """A connection to write with.
+
+    `lock`: the descriptor that holds the folder, None in memory; `why` it is in memory; `damaged`: what was set aside
+    and why; both empty when all is well.
+    """
+
+    connection: sqlite3.Connection
+    lock: int | None
+    why: str
+    damaged: str
+
+
+def find(folder: Path, epoch: str, *, memory: bool) -> Opened:
+    """The store in `folder`, or one in memory where the disk cannot be written; `epoch` is for a new one.
+
+    Raises OutboxError where another process has the folder.
+    """
+    path, why, held = folder / schema.FILE, "asked for, after the disk failed", None
+    if not memory:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held = lock(folder)
+            connection, damaged = open_file(path, epoch)
+        except (DiskBroken, DiskFull, OSError) as error:
+            why = str(schema.ours(error, f"{folder} cannot be used") if isinstance(error, OSError) else error)
+            log.error("no durable outbox, going on in memory: %s", why)  # noqa: TRY400 - the disk's words, not our stack
+            if held is not None:
+                os.close(held)
+        else:
+            if damaged:
+                log.error("the outbox was damaged: %s", damaged)
+            return Opened(connection, held, "", damaged)
+    connection = schema.connect(":memory:")
+    schema.create(connection, epoch)
+    if path.exists() and not restart.save(path, connection):
+        why += "; its state could not be read"
+    return Opened(connection, None, why, "")
+
+
+def lock(folder: Path) -> int:
+    """Take the state folder for this process alone, until the returned descriptor is closed."""
+    fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(fd)
+        raise OutboxError(
+            f"found that process {pid} uses {folder}; expected a state folder of this gateway's own. "
+            "Stop the other gateway, or give this one another `state:`"
+        ) from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, str(os.getpid()).encode(), 0)
+    return fd
+
+
+def open_file(path: Path, epoch: str) -> tuple[sqlite3.Connection, str]:
+    """Open or make the file; one that is damaged, or not ours, is renamed `.damaged-N` and a fresh one is made.
+
+    Returns the connection and what was set aside. Raises DiskBroken or DiskFull where the place cannot be written.
+    """
+    damaged = ""
+    for _ in range(2):
+        try:
+            return _open(path, epoch), damaged
+        except schema.DamagedError as error:
+            kept = set_aside(path)
+            damaged = f"{error}; kept as {kept.name}, and a fresh one was made"
+        except (sqlite3.Error, OSError) as error:
+            raise schema.ours(error, f"{path} cannot be opened for writing") from error
+    raise DiskBroken(f"{path} is damaged again at once: {damaged}")
+
+
+def _open(path: Path, epoch: str) -> sqlite3.Connection:
+    """One try; raises DamagedError for what is on the disk, sqlite3.Error for the disk itself."""
+    if path.exists() and not path.is_file():
+        raise schema.DamagedError(f"found that {path.name} is no file")
+    connection = None
+    try:
+        connection = schema.connect(str(path))
+        if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            schema.create(connection, epoch)
+        schema.verify(connection, whole=path.stat().st_size <= schema.CHECKED_BYTES)
+        # A write that changes nothing shows whether the file can be written at all before anyone relies on it.
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE meta SET value = value WHERE key = 'epoch'")
+        connection.execute("COMMIT")
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            raise schema.DamagedError(f"found that {path.name} is damaged ({error})") from error
+        raise
+    return connection
+
+
+def set_aside(path: Path) -> Path:
+    """Rename the file, with what SQLite keeps beside it, to the first free `.damaged-N`; returns the new path."""
+    n = 1
+    while (kept := path.with_name(f"{path.name}.damaged-{n}")).exists():
+        n += 1
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(kept.with_name(kept.name + suffix))
+    return kept

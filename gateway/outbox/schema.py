@@ -1,0 +1,89 @@
+"""The file: its tables, its connections, what makes it sound, and SQLite's errors in our words."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING
+
+from gateway.errors import DiskBroken, DiskFull, OutboxError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "outbox.sqlite"
+APPLICATION_ID = 0x5A574F42  # "ZWOB", so that `file` and a repair tool know it
+VERSION = 1
+CHECKED_BYTES = (
+    64_000_000  # a whole check of so much takes well under a second; a larger file is checked by `outbox check`
+)
+STREAMS = ("series", "alerts", "requests")
+
+TABLES = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE journal(id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE snapshot(id INTEGER PRIMARY KEY, state BLOB NOT NULL, marks BLOB NOT NULL);
+CREATE TABLE series(position INTEGER PRIMARY KEY, at_ns INTEGER, key TEXT, count INTEGER, body BLOB);
+CREATE TABLE alerts(position INTEGER PRIMARY KEY, at_ns INTEGER, key TEXT, count INTEGER, body BLOB);
+CREATE TABLE requests(position INTEGER PRIMARY KEY, at_ns INTEGER, key TEXT, count INTEGER, body BLOB);
+CREATE TABLE cursors(sink TEXT, stream TEXT, position INTEGER, PRIMARY KEY(sink, stream)) WITHOUT ROWID;
+CREATE TABLE dead(id INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER, bytes INTEGER, retry INTEGER DEFAULT 0,
+    count INTEGER, place TEXT, stream TEXT, key TEXT, source TEXT, topic TEXT, reason TEXT, body BLOB);
+CREATE INDEX dead_retry ON dead(id) WHERE retry = 1;
+"""
+
+
+class DamagedError(OutboxError):
+    """The file is not one that this program can go on with."""
+
+
+def ours(error: sqlite3.Error | OSError, doing: str) -> OutboxError:
+    """SQLite's or the system's error as ours: full, damaged, or broken for good."""
+    text = f"{doing}: {error}"
+    if isinstance(error, OSError):
+        return DiskFull(text) if error.errno in {28, 122} else DiskBroken(text)  # ENOSPC, EDQUOT
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return DiskFull(f"{text}; free some room on the disk, then restart")
+    return DiskBroken(f"{text}; see the kernel's log for this disk, and try `zhiwang outbox check`")
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """A connection that writes; nothing is in a transaction unless it says BEGIN."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only takes effect before the first table
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA journal_size_limit = 16000000")
+    connection.execute("PRAGMA secure_delete = OFF")  # Debian's default writes zeros over what is deleted: flash wear
+    connection.execute("PRAGMA cache_size = -4000")
+    return connection
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection that reads beside the running gateway, and holds no transaction between statements."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=30)
+
+
+def create(connection: sqlite3.Connection, epoch: str) -> None:
+    """Make the tables in an empty file."""
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES}")
+    connection.execute("INSERT INTO meta VALUES ('epoch', ?)", (epoch.encode(),))
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+
+
+def verify(connection: sqlite3.Connection, *, whole: bool) -> None:
+    """Raise DamagedError unless this is a sound file of ours; `whole` reads every page."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID or version != VERSION:
+        raise DamagedError(
+            f"found application id {application:#x} and version {version}, expected {APPLICATION_ID:#x} and {VERSION}"
+        )
+    if not connection.execute("SELECT count(*) FROM meta WHERE key = 'epoch'").fetchone()[0]:
+        raise DamagedError("found no epoch in it")
+    if whole:
+        found = [row[0] for row in connection.execute("PRAGMA quick_check(3)").fetchall()]
+        if found != ["ok"]:
+            raise DamagedError(f"found damage: {'; '.join(found)}")

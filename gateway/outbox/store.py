@@ -1,0 +1,231 @@
+"""The outbox as the door, the deliveries and the app see it.
+
+door ──write(transaction)──▶ disk thread ──▶ outbox.sqlite ──▶ outbox-read thread ──read()──▶ delivery
+                                 ▲                                                              │
+                                 └─────────────────────── advance() ◀───────────────────────────┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
+
+import msgspec
+
+from gateway.events import Health, Message
+from gateway.outbox import dead, opening, reading, schema, writing
+from gateway.outbox.disk import Disk
+from gateway.outbox.ledger import Ledger
+from gateway.outbox.waiting import Waiters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from gateway.errors import OutboxError
+    from gateway.events import Stream
+    from gateway.outbox.records import Resumed, Transaction
+    from gateway.ports import Clock, Rejected, Row
+
+T = TypeVar("T")
+
+
+class OutboxStats(msgspec.Struct, frozen=True):
+    """Sizes and counters.
+
+    `bytes` on the disk (the file and its journal); `last` position of each stream; `dropped_rows`: series rows lost to
+    the bound of memory.
+    """
+
+    durable: bool
+    bytes: int
+    last: dict[str, int]
+    dead_bytes: int
+    dead_dropped: int
+    dropped_rows: int
+    transactions: int
+
+
+class Outbox:
+    """One file, one writer, a cursor per sink. Made by `open`; ended by `close`.
+
+    `durable` is False where everything is in memory. `notices` are the Health inputs that opening came to: the app
+    commits them once the core is configured. `resumed` is where the store left off; `epoch` was made with the file.
+    """
+
+    def __init__(self, opened: opening.Opened, path: Path, clock: Clock) -> None:
+        ledger = Ledger(opened.connection, clock, durable=opened.lock is not None)
+        self.path = path
+        self.durable = opened.lock is not None
+        self.epoch = ledger.epoch
+        # In memory a new epoch begins, and with it seq: what it numbers is not there after the next restart.
+        self.resumed: Resumed = ledger.resumed if self.durable else msgspec.structs.replace(ledger.resumed, next_seq=1)
+        self.notices = [
+            Health("disk/outbox", "durable", self.durable, opened.why),
+            _soundness(opened.damaged, ledger.unreadable),
+        ]
+        self._lock = opened.lock
+        self._ledger = ledger
+        self._last = ledger.positions
+        self._waiters = Waiters()
+        self._connection = opened.connection  # the disk thread's alone from here on
+        self._reader = schema.read_only(path) if self.durable else None
+        self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="outbox-read")
+        self._disk = Disk(opened.connection, self._idle, self._waiters.fail)
+
+    @classmethod
+    def open(cls, folder: Path, clock: Clock, *, memory: bool = False) -> Self:
+        """Open or make `outbox.sqlite` in the state folder `folder`.
+
+        A damaged file is set aside. Where the disk cannot be written, or with `memory`, the outbox is in memory, with
+        the state read from the disk if it can be, and `durable` is False. Raises OutboxError where another process has
+        the folder.
+        """
+        return cls(opening.find(folder, clock.token_hex(2), memory=memory), folder / schema.FILE, clock)
+
+    async def declare(self, sinks: Sequence[tuple[str, Stream, Literal["now", "oldest"]]]) -> None:
+        """Say which sinks there are (name, stream, where a new one begins); cursors of all others are released."""
+        await self._disk.ask(lambda connection: self._ledger.declare(connection, sinks))
+
+    def write(self, transaction: Transaction, done: Callable[[OutboxError | None], None]) -> None:
+        """Store a transaction; `done(error)` is called in the disk thread once it is durable or has failed."""
+
+        def stored(_: None, error: OutboxError | None) -> None:
+            if error is None:
+                self._last = self._ledger.positions
+                self._waiters.wake(*_touched(transaction))
+            done(error)
+
+        self._disk.put(lambda connection: self._ledger.store(connection, transaction), stored)
+
+    async def read(self, stream: Stream, sink: str, limit_rows: int, limit_bytes: int) -> list[Row]:
+        """The sink's next rows (a single larger row is still given). Negative positions: asked for again by people."""
+        position = self._ledger.cursor(stream, sink)
+        return await self._read(
+            lambda connection: reading.next_rows(
+                connection, stream, sink, after=position, limit_rows=limit_rows, limit_bytes=limit_bytes
+            )
+        )
+
+    async def advance(self, stream: Stream, sink: str, rows: Sequence[Row], rejected: Sequence[Rejected]) -> None:
+        """The sink has `rows` (as `read` gave them), but for `rejected`, which become dead letters.
+
+        A cursor of series alone is stored with a later transaction, 10 s on at most; the rest is durable on return.
+        """
+        retried = [-row.position for row in rows if row.position < 0]
+        if rows and rows[-1].position > 0:
+            self._ledger.move(stream, sink, rows[-1].position)
+        if rejected or retried or (rows and stream != "series"):
+            await self._disk.ask(lambda connection: self._ledger.settle(connection, stream, sink, retried, rejected))
+
+    def last(self, stream: Stream) -> int:
+        """The position of the stream's newest row; 0 before the first."""
+        return self._last[writing.PLACE[stream]]
+
+    def cursor(self, stream: Stream, sink: str) -> int:
+        """The position of the last row that the sink has."""
+        return self._ledger.cursor(stream, sink)
+
+    async def changed(self, stream: Stream, after: int) -> None:
+        """Wait for a row of `stream` beyond `after`, or for people to ask for a letter again.
+
+        Raises OutboxError once the disk has failed.
+        """
+        await self._waiters.wait(stream, lambda: self.last(stream) > after)
+
+    async def asked_again(self) -> None:
+        """Wait until people may have asked for a letter again. Raises OutboxError once the disk has failed."""
+        await self._waiters.wait("letters", lambda: False)
+
+    async def subscriptions(self, source: str) -> frozenset[str]:
+        """The topic filters that this source's session was left with."""
+
+        def work(connection: sqlite3.Connection) -> frozenset[str]:
+            row = connection.execute("SELECT value FROM meta WHERE key = ?", (f"subscriptions/{source}",)).fetchone()
+            return frozenset(msgspec.json.decode(row[0], type=list[str])) if row else frozenset()
+
+        return await self._read(work)
+
+    async def keep_subscriptions(self, source: str, filters: Iterable[str]) -> None:
+        """Remember the topic filters of this source's session."""
+        row = (f"subscriptions/{source}", msgspec.json.encode(sorted(filters)))
+        await self._disk.ask(lambda connection: connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row))
+
+    async def letters(self, limit: int = 1000) -> list[dead.SetAside]:
+        """The newest dead letters."""
+        return await self._read(lambda connection: dead.listed(connection, limit))
+
+    async def to_step_again(self, limit: int = 200) -> list[tuple[int, Message]]:
+        """Messages among the dead letters that people asked to be stepped again, with the letters' ids."""
+        letters = await self._read(lambda connection: dead.listed(connection, limit, only_retry=True))
+        return [(one.id, Message(one.source, one.letter.topic, one.letter.body)) for one in letters]
+
+    async def retry(self, ids: Sequence[int] | None = None) -> int:
+        """Ask for dead letters to be delivered or stepped again (None: all that can be); returns how many."""
+        marked = await self._disk.ask(lambda connection: dead.ask_again(connection, ids))
+        self._waiters.wake()
+        return marked
+
+    async def forget(self, ids: Sequence[int]) -> None:
+        """Remove dead letters that were taken up again."""
+        await self._disk.ask(lambda connection: self._ledger.forget(connection, ids))
+
+    def stats(self) -> OutboxStats:
+        """Sizes and counters, without touching the file's contents."""
+        ledger = self._ledger
+        size = sum(_size(self.path.with_name(self.path.name + end)) for end in ("", "-wal")) if self.durable else 0
+        last: dict[str, int] = dict(zip(schema.STREAMS, self._last, strict=True))
+        return OutboxStats(
+            self.durable, size, last, ledger.dead_bytes, ledger.dead_dropped, ledger.dropped_rows, ledger.transactions
+        )
+
+    async def close(self) -> None:
+        """Store the cursors, end both threads, close the file."""
+        if self._disk.broken is None:
+            await self._disk.ask(self._ledger.tidy)
+        self._read_thread.shutdown()
+        self._disk.close()
+        if self._reader is not None:
+            self._reader.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run in the reading thread on a connection of its own; in memory, between two transactions."""
+        if self._reader is None:
+            return await self._disk.ask(work, write=False)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._read_thread, work, self._reader)
+        except sqlite3.Error as error:
+            raise schema.ours(error, "reading the outbox failed") from error
+
+    def _idle(self) -> bool:
+        """In the disk thread, when nothing else is to do: tidy, and look whether people asked for something."""
+        if self._ledger.changed_by_others(self._connection):
+            self._waiters.wake()
+        if not self._ledger.moved():
+            return False
+        return self._disk.transact(self._ledger.tidy)
+
+
+def _touched(transaction: Transaction) -> list[str]:
+    """Which streams have new rows."""
+    rows = {"series": transaction.series, "alerts": transaction.alerts, "requests": transaction.requests}
+    return [stream for stream, new in rows.items() if new] or ["nobody"]
+
+
+def _soundness(damaged: str, unreadable: int) -> Health:
+    if not damaged and unreadable:
+        damaged = f"{unreadable} rows of the state could not be read; the state before them was taken"
+    return Health("disk/outbox", "sound", not damaged, damaged)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

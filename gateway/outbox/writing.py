@@ -1,0 +1,105 @@
+"""What goes into a transaction: a step's outputs, cursors that moved, and, now and then, tidying."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.outbox.records import Journal, Transaction, pack, seal
+from gateway.outbox.schema import STREAMS
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from gateway.events import Stream
+
+DELETED_AT_ONCE = 256  # rows a slice of tidying deletes: up to 64 MB of series, tens of milliseconds
+VACUUM_FROM_PAGES = 16_384  # free pages are kept for reuse up to 64 MB: moving pages wears flash
+VACUUMED_AT_ONCE = 512
+
+_INSERTS = {stream: f"INSERT INTO {stream}(position, at_ns, key, count, body) VALUES (?,?,?,?,?)" for stream in STREAMS}  # noqa: S608 - our names
+
+PLACE: dict[str, int] = {stream: place for place, stream in enumerate(STREAMS)}
+"""Where a stream stands in `Positions`."""
+Positions = tuple[int, int, int]
+Cursors = dict[tuple[str, "Stream"], int]
+
+
+def outputs(connection: sqlite3.Connection, transaction: Transaction, after: Positions) -> Positions:
+    """Store the rows of the three streams; returns each stream's last position."""
+    encode = msgspec.msgpack.encode
+    at_ns = transaction.admitted_ns
+    series, alerts, requests = after
+    rows = [(series + i, s.at_ns, "", s.points, s.body) for i, s in enumerate(transaction.series, 1)]
+    connection.executemany(_INSERTS["series"], rows)
+    changes = [(alerts + i, at_ns, f"{a.id}/{a.seq}", 1, encode(a)) for i, a in enumerate(transaction.alerts, 1)]
+    connection.executemany(_INSERTS["alerts"], changes)
+    asked = [(requests + i, at_ns, r.id, 1, encode(r)) for i, r in enumerate(transaction.requests, 1)]
+    connection.executemany(_INSERTS["requests"], asked)
+    return (series + len(rows), alerts + len(changes), requests + len(asked))
+
+
+def journal(
+    connection: sqlite3.Connection, transaction: Transaction, row_id: int, next_seq: int, positions: Positions
+) -> None:
+    """Store what a restart reads, and the snapshot where there is one; the newest two snapshots are kept."""
+    row = Journal(
+        transaction.next_n,
+        next_seq,
+        transaction.admitted_ns,
+        transaction.elapsed_ns,
+        positions,
+        transaction.deltas,
+        transaction.marks,
+        transaction.lost_sessions,
+    )
+    connection.execute("INSERT INTO journal VALUES (?, ?)", (row_id, pack(row)))
+    if transaction.snapshot is None:
+        return
+    marks = seal(msgspec.msgpack.encode(transaction.all_marks))
+    connection.execute("INSERT INTO snapshot VALUES (?, ?, ?)", (row_id, seal(transaction.snapshot), marks))
+    kept = connection.execute("SELECT id FROM snapshot ORDER BY id DESC LIMIT 2").fetchall()
+    if len(kept) == 2:
+        connection.execute("DELETE FROM snapshot WHERE id < ?", kept[1])
+        connection.execute("DELETE FROM journal WHERE id <= ?", kept[1])
+
+
+def cursors(connection: sqlite3.Connection, moved: Mapping[tuple[str, Stream], int]) -> None:
+    """Store cursors that moved."""
+    connection.executemany(
+        "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT(sink, stream) DO UPDATE SET position = excluded.position",
+        [(sink, stream, position) for (sink, stream), position in moved.items()],
+    )
+
+
+def tidy(connection: sqlite3.Connection, all_cursors: Cursors, last: Positions) -> bool:
+    """Delete a bounded number of rows that every sink of their stream has; hand free pages back where they are many.
+
+    A stream that nobody reads is emptied. Returns whether there is more to do.
+    """
+    more = False
+    for place, stream in enumerate(STREAMS):
+        done = min((at for (_, of), at in all_cursors.items() if of == stream), default=last[place])
+        first = connection.execute(f"SELECT min(position) FROM {stream}").fetchone()[0]  # noqa: S608 - our names
+        if first is not None and first <= done:
+            upto = min(done, first + DELETED_AT_ONCE - 1)
+            connection.execute(f"DELETE FROM {stream} WHERE position <= ?", (upto,))  # noqa: S608 - our names
+            more = more or upto < done
+    if connection.execute("PRAGMA freelist_count").fetchone()[0] > VACUUM_FROM_PAGES:
+        connection.execute(f"PRAGMA incremental_vacuum({VACUUMED_AT_ONCE})").fetchall()  # each fetch frees one page
+        more = True
+    return more
+
+
+def bound_series(connection: sqlite3.Connection, limit_bytes: int) -> int:
+    """Where there is no disk: delete the oldest series beyond `limit_bytes`; returns how many rows."""
+    held = connection.execute("SELECT ifnull(sum(length(body)), 0) FROM series").fetchone()[0]
+    dropped = 0
+    while held > limit_bytes:
+        position, size = connection.execute("SELECT position, length(body) FROM series ORDER BY position").fetchone()
+        connection.execute("DELETE FROM series WHERE position = ?", (position,))
+        held -= size
+        dropped += 1
+    return dropped
