@@ -1,0 +1,1 @@
+"""Where the streams go: InfluxDB, the ops centre's broker, the embedded history, memory for tests."""

@@ -1,0 +1,180 @@
+"""InfluxDB 1.x, 2.x and 3.x, and what speaks their line protocol (VictoriaMetrics, QuestDB, …)."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from gateway.config.model import Secret, Struct
+from gateway.errors import ConfigError
+from gateway.ports import Rejected, Row
+from gateway.sinks import lineprotocol
+from gateway.sinks.influx_http import TIMEOUT_S, LinesRefusedError, Post, PostV1, PostV2, TooLargeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from influxdb_client.client.influxdb_client import InfluxDBClient
+
+REQUEST_BYTES = 1_000_000  # what one request holds at most: about 10,000 points, which servers advise
+
+
+class V2(Struct, frozen=True, kw_only=True):
+    """InfluxDB 2.x or 3.x: its URL, organisation, bucket and token. `ca`: a file with the certificates to trust."""
+
+    v2: str
+    org: str = ""
+    bucket: str
+    token: Secret | None = None
+    ca: str | None = None
+
+    def problems(self) -> list[tuple[str, str]]:
+        """What is wrong with the values themselves."""
+        return _url_problems("v2", self.v2)
+
+
+class V1(Struct, frozen=True, kw_only=True):
+    """InfluxDB 1.x: its URL, database and, where it asks, user and password. `rp`: a retention policy by name."""
+
+    v1: str
+    db: str
+    rp: str | None = None
+    user: str | None = None
+    password: Secret | None = None
+    ca: str | None = None
+
+    def problems(self) -> list[tuple[str, str]]:
+        """What is wrong with the values themselves."""
+        return _url_problems("v1", self.v1)
+
+
+class _Piece(NamedTuple):
+    """One line and the row it came in."""
+
+    row: Row
+    line: bytes
+
+
+class InfluxSink:
+    """Writes series rows; of what a server refuses it finds the very lines."""
+
+    stream: Literal["series"] = "series"
+
+    def __init__(self, name: str, post: Post) -> None:
+        self.name = name
+        self._post = post
+
+    async def deliver(self, rows: Sequence[Row]) -> Sequence[Rejected]:
+        """Write the rows, in requests of at most REQUEST_BYTES; the refused lines, each with the server's words.
+
+        Raises Unreachable, Throttled, LoginRefused; what was written before is then written again, which is harmless.
+        """
+        rejected: list[Rejected] = []
+        for part in _parts(rows):
+            try:
+                await self._post(b"".join(_ended(row.body) for row in part))
+            except (LinesRefusedError, TooLargeError) as refusal:
+                pieces = [_Piece(row, line) for row in part for line in lineprotocol.split(row.body)]
+                rejected.extend(await self._sift(pieces, refusal))
+        return rejected
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._post.aclose()
+
+    async def _settle(self, pieces: list[_Piece]) -> list[Rejected]:
+        """Write the pieces; what of them is refused."""
+        if not pieces:
+            return []
+        try:
+            await self._post(b"".join(piece.line + b"\n" for piece in pieces))
+        except (LinesRefusedError, TooLargeError) as refusal:
+            return await self._sift(pieces, refusal)
+        return []
+
+    async def _sift(self, pieces: list[_Piece], refusal: LinesRefusedError | TooLargeError) -> list[Rejected]:
+        """The lines to blame for a refused request: those the server names, else by halves; the others are written."""
+        if len(pieces) == 1:
+            return [Rejected(pieces[0].row, pieces[0].line, str(refusal))]
+        if isinstance(refusal, LinesRefusedError):
+            if refusal.dropped == len(pieces):  # a backlog older than the retention is refused in one go
+                return [Rejected(piece.row, piece.line, refusal.words) for piece in pieces]
+            blamed = {n: why for n, why in refusal.numbered.items() if n < len(pieces)}
+            blamed |= {n: refusal.named[piece.line] for n, piece in enumerate(pieces) if piece.line in refusal.named}
+            if blamed:
+                bad = [Rejected(pieces[n].row, pieces[n].line, why) for n, why in sorted(blamed.items())]
+                return bad + await self._settle([piece for n, piece in enumerate(pieces) if n not in blamed])
+        middle = len(pieces) // 2
+        return await self._settle(pieces[:middle]) + await self._settle(pieces[middle:])
+
+
+def build_v1(name: str, kind: V1, base: Path) -> InfluxSink:
+    """The sink of a V1. Raises ConfigError when a secret or certificate cannot be read; `base`: where files start."""
+    parameters = {"db": kind.db} | ({"rp": kind.rp} if kind.rp else {})
+    password = _secret(name, "password", kind.password, base)
+    return InfluxSink(name, PostV1(kind.v1, parameters, kind.user, password, _context(name, kind.ca, base)))
+
+
+def build_v2(name: str, kind: V2, base: Path) -> InfluxSink:
+    """The sink of a V2. Raises ConfigError when a secret or certificate cannot be read; `base`: where files start."""
+    token = _secret(name, "token", kind.token, base)
+    context = _context(name, kind.ca, base)
+
+    def make() -> InfluxDBClient:
+        from influxdb_client.client.influxdb_client import InfluxDBClient  # noqa: PLC0415 - slow to import, and only for such a sink
+
+        timeout_ms = round(TIMEOUT_S * 1000)
+        if context is None:
+            return InfluxDBClient(kind.v2, token or "", org=kind.org, timeout=timeout_ms)
+        return InfluxDBClient(kind.v2, token or "", org=kind.org, timeout=timeout_ms, ssl_context=context)
+
+    return InfluxSink(name, PostV2(name, make, kind.org, kind.bucket))
+
+
+def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    part: list[Row] = []
+    size = 0
+    for row in rows:
+        if part and size + len(row.body) > REQUEST_BYTES:
+            yield part
+            part, size = [], 0
+        if row.body:
+            part.append(row)
+            size += len(row.body)
+    if part:
+        yield part
+
+
+def _ended(body: bytes) -> bytes:
+    return body if body.endswith(b"\n") else body + b"\n"
+
+
+def _url_problems(key: str, url: str) -> list[tuple[str, str]]:
+    parts = urlsplit(url)
+    if parts.scheme in ("http", "https") and parts.hostname:
+        return []
+    return [(key, f"found {url!r}; it is written http://host:8086 or https://host")]
+
+
+def _secret(name: str, key: str, secret: Secret | None, base: Path) -> str | None:
+    if secret is None:
+        return None
+    try:
+        return secret.read(base)
+    except KeyError as error:
+        raise ConfigError(
+            [f"sinks.{name}.{key}: the environment has no {error.args[0]}; set it, or use a file"]
+        ) from error
+    except OSError as error:
+        raise ConfigError([f"sinks.{name}.{key}: cannot read {error.filename}: {error.strerror}"]) from error
+
+
+def _context(name: str, ca: str | None, base: Path) -> ssl.SSLContext | None:
+    if ca is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=str(base / ca))
+    except OSError as error:  # an ssl.SSLError is one
+        raise ConfigError([f"sinks.{name}.ca: {base / ca} holds no certificates that can be read: {error}"]) from error

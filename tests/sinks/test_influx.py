@@ -1,0 +1,256 @@
+"""Series reach InfluxDB whole; what it refuses is found line by line; what fails for a while is said to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.config.model import Secret
+from gateway.errors import ConfigError, LoginRefused, Throttled, Unreachable
+from gateway.sinks import influx_http
+from gateway.sinks.influx import REQUEST_BYTES, V1, V2, InfluxSink, build_v1, build_v2
+from tests.conftest import free_port
+from tests.sinks.conftest import Scripted, series_rows
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from tests.servers.influx import Influx, Victoria
+
+HERE = Path()
+GOOD = [b"air,device=%04d pm25=%d.5,rh=%di %d\n" % (n, n, n, 1_700_000_000_000_000_000 + n) for n in range(100)]
+
+
+@pytest.fixture
+async def sink_to() -> AsyncIterator[Callable[[V1 | V2], InfluxSink]]:
+    """Makes sinks, and closes them."""
+    made: list[InfluxSink] = []
+
+    def make(kind: V1 | V2) -> InfluxSink:
+        made.append(build_v1("influx", kind, HERE) if isinstance(kind, V1) else build_v2("influx", kind, HERE))
+        return made[-1]
+
+    yield make
+    for sink in made:
+        await sink.aclose()
+
+
+async def test_points_are_read_back_by_influxql_to_the_nanosecond(
+    influx: Influx, sink_to: Callable[[V1 | V2], InfluxSink]
+) -> None:
+    """100 points in two rows, delivered twice: 100 points, each with its value and time."""
+    sink = sink_to(V1(v1=influx.url, db=influx.database("plain")))
+    rows = series_rows(b"".join(GOOD[:60]), b"".join(GOOD[60:]))
+    assert list(await sink.deliver(rows)) == []
+    assert list(await sink.deliver(rows)) == []
+    got = influx.query("SELECT pm25, rh, device FROM air", "plain")
+    assert [(row["time"], row["pm25"], row["rh"], row["device"]) for row in got] == [
+        (1_700_000_000_000_000_000 + n, n + 0.5, n, f"{n:04}") for n in range(100)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (b"air,device=0001 pm25= 1700000000000000500\n", "missing field value"),
+        (b'air,device=0001 pm25="high" 1700000000000000500\n', "field type conflict"),
+    ],
+)
+async def test_one_bad_line_among_a_hundred_is_refused_alone_with_the_servers_words(
+    influx: Influx, sink_to: Callable[[V1 | V2], InfluxSink], bad: bytes, said: str
+) -> None:
+    """The other 99 are stored; the bad one comes back with its row."""
+    sink = sink_to(V1(v1=influx.url, db=influx.database("partial")))
+    await sink.deliver(series_rows(GOOD[0]))  # fixes the field's type
+    rows = series_rows(b"".join(GOOD[:37]), b"".join([*GOOD[37:50], bad, *GOOD[50:99]]))
+    (rejected,) = await sink.deliver(rows)
+    assert (rejected.row, rejected.body) == (rows[1], bad.removesuffix(b"\n"))
+    assert said in rejected.reason
+    assert influx.query("SELECT count(pm25) FROM air", "partial")[0]["count"] == 99
+
+
+async def test_a_backlog_older_than_the_retention_is_refused_in_a_few_requests(
+    influx: Influx, sink_to: Callable[[V1 | V2], InfluxSink]
+) -> None:
+    """A retention of one hour and points of 2023: all come back, none is tried for ever."""
+    db = influx.database("short")
+    influx.query("CREATE RETENTION POLICY hour ON short DURATION 1h REPLICATION 1 DEFAULT", db)
+    sink = sink_to(V1(v1=influx.url, db=db))
+    rejected = await sink.deliver(series_rows(b"".join(GOOD)))
+    assert [r.body + b"\n" for r in rejected] == GOOD
+    assert "beyond retention policy" in rejected[0].reason
+
+
+async def test_a_missing_database_gives_nothing_up(influx: Influx, sink_to: Callable[[V1 | V2], InfluxSink]) -> None:
+    """The request is wrong, not the lines: tried again until someone makes the database."""
+    influx.query("DROP DATABASE later")
+    sink = sink_to(V1(v1=influx.url, db="later"))
+    with pytest.raises(Unreachable, match="database not found"):
+        await sink.deliver(series_rows(GOOD[0]))
+    influx.database("later")
+    assert list(await sink.deliver(series_rows(GOOD[0]))) == []
+
+
+async def test_a_wrong_password_is_a_refused_login_and_the_right_one_goes_through(
+    influx_with_login: Influx, sink_to: Callable[[V1 | V2], InfluxSink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """401 is told apart from an outage."""
+    db = influx_with_login.database("private")
+    monkeypatch.setenv("WRONG", "guess")
+    monkeypatch.setenv("RIGHT", "secret")
+    wrong = sink_to(V1(v1=influx_with_login.url, db=db, user="admin", password=Secret(env="WRONG")))
+    with pytest.raises(LoginRefused, match="authorization failed"):
+        await wrong.deliver(series_rows(GOOD[0]))
+    right = sink_to(V1(v1=influx_with_login.url, db=db, user="admin", password=Secret(env="RIGHT")))
+    assert list(await right.deliver(series_rows(GOOD[0]))) == []
+
+
+async def test_a_server_that_goes_and_comes_back_gets_the_same_rows(
+    own_influx: Influx, sink_to: Callable[[V1 | V2], InfluxSink]
+) -> None:
+    """Down: Unreachable. Up again: delivered by the same sink."""
+    sink = sink_to(V1(v1=own_influx.url, db=own_influx.database("back")))
+    await sink.deliver(series_rows(GOOD[0]))
+    own_influx.stop()
+    with pytest.raises(Unreachable):
+        await sink.deliver(series_rows(GOOD[1]))
+    own_influx.start()
+    assert list(await sink.deliver(series_rows(GOOD[1]))) == []
+    assert own_influx.query("SELECT count(pm25) FROM air", "back")[0]["count"] == 2
+
+
+async def test_influxdb_client_writes_what_victoriametrics_gives_back(
+    victoria: Victoria, sink_to: Callable[[V1 | V2], InfluxSink]
+) -> None:
+    """`/api/v2/write`, gzipped: every number arrives; a string is stored as 0."""
+    sink = sink_to(V2(v2=victoria.url, org="o", bucket="b"))
+    lines = [b'v2,device=d%d pm25=%d.25,note="x" 170000000%d000000000\n' % (n % 2, n, n) for n in range(10)]
+    padding = [b"v2pad,n=%d x=1 1700000000000000000\n" % n for n in range(100)]
+    assert list(await sink.deliver(series_rows(b"".join(lines), b"".join(padding)))) == []
+    values = sorted(value for series in victoria.export("v2_pm25") for value in series["values"])  # type: ignore[attr-defined]  # JSON
+    assert values == [n + 0.25 for n in range(10)]
+    assert {value for series in victoria.export("v2_note") for value in series["values"]} == {0}  # type: ignore[attr-defined]  # JSON
+
+
+def _kinds(url: str) -> list[V1 | V2]:
+    return [V1(v1=url, db="d"), V2(v2=url, org="o", bucket="b")]
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (401, LoginRefused),
+        (403, LoginRefused),
+        (500, Unreachable),
+        (503, Unreachable),
+        (404, Unreachable),
+        (302, Unreachable),
+    ],
+)
+async def test_each_answer_becomes_the_error_that_says_what_to_do(
+    scripted: Scripted,
+    sink_to: Callable[[V1 | V2], InfluxSink],
+    which: int,
+    status: int,
+    error: type[Exception],
+) -> None:
+    """Both ways of writing read answers alike; none is retried behind our back."""
+    more = "Location: http://127.0.0.1:1/\r\n" if status == 302 else ""
+    scripted.answer = lambda _: (status, b'{"code":"x","message":"the server\'s words"}', more)
+    with pytest.raises(error, match=f"answered {status}: the server's words"):
+        await sink_to(_kinds(scripted.url)[which]).deliver(series_rows(GOOD[0]))
+    assert len(scripted.requests) == 1
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_retry_after_is_passed_on(
+    scripted: Scripted, sink_to: Callable[[V1 | V2], InfluxSink], which: int
+) -> None:
+    """429 and 503 may say how long to wait."""
+    for status in (429, 503):
+        scripted.answer = lambda _, status=status: (status, b"{}", "Retry-After: 17\r\n")
+        with pytest.raises(Throttled) as caught:
+            await sink_to(_kinds(scripted.url)[which]).deliver(series_rows(GOOD[0]))
+        assert caught.value.retry_after_s == 17
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_a_server_that_accepts_and_never_answers_is_left(
+    scripted: Scripted, sink_to: Callable[[V1 | V2], InfluxSink], which: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the timeout (10 s; less here) it is Unreachable, and the next delivery works."""
+    assert influx_http.TIMEOUT_S == 10
+    monkeypatch.setattr("gateway.sinks.influx_http.TIMEOUT_S", 0.3)
+    monkeypatch.setattr("gateway.sinks.influx.TIMEOUT_S", 0.3)
+    sink = sink_to(_kinds(scripted.url)[which])
+    scripted.answer = None
+    with pytest.raises(Unreachable, match="did not answer"):
+        await sink.deliver(series_rows(GOOD[0]))
+    scripted.answer = lambda _: (204, b"", "")
+    assert list(await sink.deliver(series_rows(GOOD[0]))) == []
+
+
+@pytest.mark.parametrize("which", [0, 1])
+async def test_nobody_listening_is_unreachable(sink_to: Callable[[V1 | V2], InfluxSink], which: int) -> None:
+    """A refused connection is an outage."""
+    with pytest.raises(Unreachable, match="cannot be reached"):
+        await sink_to(_kinds(f"http://127.0.0.1:{free_port()}")[which]).deliver(series_rows(GOOD[0]))
+
+
+async def test_the_lines_that_influxdb_3_numbers_are_refused_without_a_search(
+    scripted: Scripted, sink_to: Callable[[V1 | V2], InfluxSink]
+) -> None:
+    """Its partial write names line numbers; the rest is written again once."""
+
+    def answer(body: bytes) -> tuple[int, bytes, str]:
+        bad = [n for n, line in enumerate(body.splitlines(), 1) if b"oops" in line]
+        data = [{"original_line": "…", "line_number": n, "error_message": f"bad at {n}"} for n in bad]
+        said = json.dumps({"error": "partial write of line protocol occurred", "data": data}).encode()
+        return (400, said, "") if bad else (204, b"", "")
+
+    scripted.answer = answer
+    lines = [*GOOD[:10], b"oops a=1 5\n", *GOOD[10:20], b"oops b=1 5\n"]
+    rejected = await sink_to(V2(v2=scripted.url, org="o", bucket="b")).deliver(series_rows(b"".join(lines)))
+    assert [(r.body, r.reason) for r in rejected] == [(b"oops a=1 5", "bad at 11"), (b"oops b=1 5", "bad at 22")]
+    assert len(scripted.requests) == 2
+
+
+async def test_a_request_that_is_too_large_is_halved(
+    scripted: Scripted, sink_to: Callable[[V1 | V2], InfluxSink]
+) -> None:
+    """413: smaller requests carry the same lines; one line that is too large by itself is refused."""
+    scripted.answer = lambda body: (413, b"too large", "") if len(body) > 400 else (204, b"", "")
+    huge = b'air text="' + b"x" * 500 + b'" 5\n'
+    sink = sink_to(V1(v1=scripted.url, db="d"))
+    (rejected,) = await sink.deliver(series_rows(b"".join([*GOOD[:50], huge, *GOOD[50:]])))
+    assert rejected.body + b"\n" == huge
+    taken = b"".join(body for body in scripted.requests if len(body) <= 400)
+    assert sorted(taken.splitlines()) == sorted(b"".join(GOOD).splitlines())
+
+
+async def test_requests_are_bounded_and_zipped(scripted: Scripted, sink_to: Callable[[V1 | V2], InfluxSink]) -> None:
+    """Rows are joined up to the bound, never beyond it, and every line arrives once, in order."""
+    body = b"".join(GOOD) * 40
+    rows = series_rows(*[body] * 10)
+    assert list(await sink_to(V2(v2=scripted.url, org="o", bucket="b")).deliver(rows)) == []
+    assert b"".join(scripted.requests) == body * 10
+    assert max(map(len, scripted.requests)) <= REQUEST_BYTES
+    assert len(scripted.requests) < 10
+    assert "content-encoding: gzip" in scripted.heads[0].lower()
+    assert "precision=ns" in scripted.heads[0]
+
+
+def test_what_cannot_be_read_is_said_before_anything_runs(tmp_path: Path) -> None:
+    """A missing secret, variable or certificate names its key; an odd URL what is allowed."""
+    with pytest.raises(ConfigError, match=r"sinks\.i\.token: cannot read .*nowhere"):
+        build_v2("i", V2(v2="http://x", bucket="b", token=Secret(file="nowhere")), tmp_path)
+    with pytest.raises(ConfigError, match=r"sinks\.i\.password: the environment has no NOT_SET_ANYWHERE"):
+        build_v1("i", V1(v1="http://x", db="b", password=Secret(env="NOT_SET_ANYWHERE")), tmp_path)
+    with pytest.raises(ConfigError, match=r"sinks\.i\.ca"):
+        build_v1("i", V1(v1="http://x", db="b", ca="nowhere.pem"), tmp_path)
+    assert V2(v2="influx:8086", bucket="b").problems()
+    assert not V2(v2="https://influx.longgang.example", bucket="b").problems()
