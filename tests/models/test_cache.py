@@ -55,6 +55,14 @@ def test_a_connection_that_breaks_off_is_taken_up_where_it_ended(tmp_path: Path,
     assert pulled.path.read_bytes() == MODEL
 
 
+def test_a_server_without_ranges_sends_it_all_again(tmp_path: Path, web: Web) -> None:
+    where = write_manifest(tmp_path / "m", "toy", web.url)
+    web.cut, web.knows_ranges = 70_000, False
+    pulled = pull("toy", cache=tmp_path / "c", where=where, progress=silent)
+    assert web.ranges == [None, "bytes=70000-"]
+    assert pulled.sha256 == SHA
+
+
 def test_a_pull_killed_half_way_leaves_no_model_and_the_next_goes_on(tmp_path: Path, web: Web) -> None:
     where, cache = write_manifest(tmp_path / "m", "toy", web.url), tmp_path / "c"
     web.stall = 131_072

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.models.tfjs import Graph, Node
 
 Array = NDArray[np.float32]
@@ -49,8 +50,9 @@ def convolve(x: Array, weight: Array, stride: int, *, depthwise: bool) -> Array:
     return out
 
 
-def batch_norm(node: Node, x: Array, gamma: Array, beta: Array, mean: Array, variance: Array) -> Array:
+def batch_norm(node: Node, x: Array, *learned: Array) -> Array:
     """As TensorFlow documents FusedBatchNorm for inference."""
+    gamma, beta, mean, variance = learned
     return gamma * (x - mean) / np.sqrt(variance + node.number("epsilon", 0)) + beta
 
 
