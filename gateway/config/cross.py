@@ -32,7 +32,7 @@ def check_sensor(sensor: Sensor, path: Path, names: Names, report: Report) -> No
     for key in ("units", "valid", "kinds"):
         for value in getattr(sensor.common, key):
             if values is not None and value not in values:
-                problem = f"the sensor has no value {value}; {nearest(value, values)}(its values: {listed(values)})"
+                problem = f"the sensor has no value {value}{nearest(value, values)} (its values: {listed(values)})"
                 report.error((*path, key, value), problem)
 
 
@@ -59,7 +59,7 @@ def check_rule(rule: Rule, path: Path, names: Names, sensors: dict[str, Sensor],
         if gate is not None and gate.comparison is not None:
             _series(gate.comparison.series, (*path, key), names, sensors, report)
         elif gate is not None:
-            _tell(names.rule(key, gate.rule), path, report)
+            report.tell(names.rule(key, gate.rule), path)
     for ref in watched:
         if ref.sensor in sensors:
             _tags(rule, sensors[ref.sensor], path, report)
@@ -93,23 +93,18 @@ def check_place(place: Place | None, city: City, path: Path, report: Report) -> 
     datum = next(datum for datum in DATUMS if getattr(place, datum) is not None)
     lon, lat = getattr(place, datum)
     swapped = abs(lon) <= 90 and _inside(TO_WGS84[datum]((lat, lon)), city.bounds)
-    fix = f"lon and lat are swapped: write [{lat:g}, {lon:g}]" if swapped else "correct it, or city.bounds"
-    report.error((*path, datum), f"found [{lon:g}, {lat:g}], outside city.bounds {list(city.bounds)}; {fix}")
+    fix = f"lon and lat are swapped: write [{lat}, {lon}]" if swapped else "correct it, or city.bounds"
+    report.error((*path, datum), f"found [{lon}, {lat}], outside city.bounds {list(city.bounds)}; {fix}")
 
 
 def _ask(kind: msgspec.Struct, path: Path, names: Names, report: Report) -> None:
     if hasattr(kind, "check"):
-        _tell(cast(Problems, kind.check(names)), path, report)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] - optional, by names.py
-
-
-def _tell(problems: Problems, path: Path, report: Report) -> None:
-    for key, problem in problems:
-        report.error((*path, *key.split(".")) if key else path, problem)
+        report.tell(cast(Problems, kind.check(names)), path)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] - optional, by names.py
 
 
 def _series(ref: SeriesRef, path: Path, names: Names, sensors: dict[str, Sensor], report: Report) -> None:
     problems = names.series("", ref.sensor, ref.value)
-    _tell(problems, path, report)
+    report.tell(problems, path)
     sensor = sensors.get(ref.sensor)
     if not problems and sensor and sensor.common.kinds.get(ref.value) == "str":
         report.error(path, f"{ref} is a text (sensors.{ref.sensor}.kinds); a rule compares numbers")
@@ -121,8 +116,14 @@ def _tags(rule: Rule, sensor: Sensor, path: Path, report: Report) -> None:
     tags = cast("tuple[str, ...]", sensor.transport.tags())  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] - optional, by names.py
     for tag in rule.common.where:
         if tag not in tags:
-            problem = f"sensor {sensor.name} has no tag {tag}; {nearest(tag, tags)}(its tags: {listed(tags)})"
+            problem = f"sensor {sensor.name} has no tag {tag}{nearest(tag, tags)} (its tags: {listed(tags)})"
             report.error((*path, "where", tag), problem)
+
+
+def _shown(limit: object) -> str:
+    if isinstance(limit, tuple):
+        return f"[{', '.join(_shown(one) for one in cast('tuple[object, ...]', limit))}]"
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
 def _number(limit: object) -> float | None:
@@ -146,16 +147,14 @@ def _levels(rule: Rule, path: Path, sensor: SensorCommon | None, report: Report)
         known = [(colour, limit, number) for colour, limit in steps if (number := _number(limit)) is not None]
         for (low, low_limit, low_number), (high, high_limit, high_number) in pairwise(known):
             if sign * high_number <= sign * low_number:
+                pair = f"{high} {_shown(high_limit)} beside {low} {_shown(low_limit)}"
                 order = "rise" if sign > 0 else "fall"
-                report.error(
-                    (*path, key, high),
-                    f"found {high} {high_limit} beside {low} {low_limit}; {key} {order} from blue to red",
-                )
+                report.error((*path, key, high), f"found {pair}; {key} {order} from blue to red")
         for colour, limit, number in known:
             reached = valid is None or (number < valid[1] if sign > 0 else number > valid[0])
             if not reached and not isinstance(limit, Change):
                 report.error(
-                    (*path, key, colour), f"found {limit}; no valid reading reaches it (valid: {list(valid or ())})"
+                    (*path, key, colour), f"found {_shown(limit)}; no valid reading reaches it (valid: {_shown(valid)})"
                 )
 
 

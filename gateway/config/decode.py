@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union, cast, get_
 
 import msgspec
 
-from gateway.config.model import Secret
+from gateway.config.model import Place, Secret
 from gateway.config.names import nearest
 from gateway.config.nodes import Items, Leaf, Map, Node, found
 from gateway.config.sane import problems_of
@@ -32,6 +32,21 @@ NOT_BUILT = {
     "tplink": "vendor shorthands",
 }
 """Keys of the plan that this version does not know yet; refused in these words, so that nobody waits for them."""
+
+
+ONE_OF: tuple[type, ...] = (Secret, Place)
+"""Structs whose keys exclude one another: those not written are no defaults worth printing."""
+BOUNDS = (
+    ("ge", "at least"),
+    ("gt", "above"),
+    ("le", "at most"),
+    ("lt", "below"),
+    ("min_length", "at least this long:"),
+    ("max_length", "at most this long:"),
+    ("pattern", "matching"),
+    ("multiple_of", "a multiple of"),
+)
+"""The bounds of a msgspec.Meta, in words."""
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -115,34 +130,39 @@ def unknown_keys(node: Map, known: list[str], what: str, path: Path, report: Rep
             name, _, rest = key.partition(":")
             report.error((*path, key), f"unknown key; a space follows the colon: {name}: {rest}")
         else:
-            report.error((*path, key), f"unknown key; {nearest(key, known)}({what}: {', '.join(known)})")
+            report.error((*path, key), f"unknown key{nearest(key, known)} ({what}: {', '.join(known)})")
 
 
 def fields_of(node: Map, struct: type[T], path: Path, report: Report) -> T | Failed:
-    """The map's keys that belong to the struct, as that struct; its own `problems()` are asked for."""
+    """The map's keys that belong to the struct, as that struct, checked for what it contradicts by itself.
+
+    The default stands in for a key that is wrong, so that the rest can still be checked; the report has the error.
+    """
     values: dict[str, object] = {}
+    complete = True
     for field in msgspec.structs.fields(cast(type[msgspec.Struct], struct)):
         below = (*path, field.encode_name)
         written = node.entries.get(field.encode_name)
-        if written is not None:
-            values[field.name] = decode(written, field.type, below, report)
+        value = FAILED if written is None else decode(written, field.type, below, report)
+        if not isinstance(value, Failed):
+            values[field.name] = value
+        elif written is not None:
+            report.failed.add(below)
+            complete = complete and not field.required
         elif field.required:
             report.error(path, f"{field.encode_name} is missing; write {field.encode_name}: {allowed(field.type)}")
-            values[field.name] = FAILED
-        else:
-            made = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-            report.default(made, below)
-    if any(isinstance(value, Failed) for value in values.values()):
+            complete = False
+        elif struct not in ONE_OF:
+            report.default(_default(field), below)
+    if not complete:
         return FAILED
-    try:
-        made = struct(**values)
-    except ValueError as error:  # a struct's own __post_init__
-        report.error(path, str(error))
-        return FAILED
-    problems = problems_of(made)
-    for key, problem in problems:
-        report.error((*path, *key.split(".")) if key else path, problem)
-    return FAILED if problems else made
+    made = struct(**values)
+    report.tell(problems_of(made), path)
+    return made
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    return field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
 
 
 def _is_map(wanted: object) -> bool:
@@ -190,8 +210,14 @@ def _annotated(node: Node, wanted: object, path: Path, report: Report) -> object
         return FAILED
     try:
         return msgspec.convert(value, wanted)
-    except msgspec.ValidationError as error:
-        report.error(path, f"{found(node)}; {error}")
+    except msgspec.ValidationError:
+        bounds = [
+            f"{words} {getattr(meta, name)}"
+            for meta in get_args(wanted)[1:]
+            for name, words in BOUNDS
+            if getattr(meta, name, None) is not None
+        ]
+        report.error(path, f"{found(node)}; allowed: {allowed(wanted)}, {' and '.join(bounds)}")
         return FAILED
 
 
@@ -205,11 +231,12 @@ def _dict(node: Node, key_type: object, value_type: object, path: Path, report: 
     keys = [str(arg) for arg in get_args(key_type)] if get_origin(key_type) is Literal else None
     for key, entry in node.entries.items():
         if keys is not None and key not in keys:
-            report.error((*path, key), f"unknown key; {nearest(key, keys)}(allowed: {', '.join(keys)})")
-            values[key] = FAILED
-        else:
-            values[key] = decode(entry, value_type, (*path, key), report)
-    return FAILED if any(isinstance(value, Failed) for value in values.values()) else values
+            report.error((*path, key), f"unknown key{nearest(key, keys)} (allowed: {', '.join(keys)})")
+            continue
+        value = decode(entry, value_type, (*path, key), report)
+        if not isinstance(value, Failed):
+            values[key] = value
+    return values if values or not node.entries else FAILED
 
 
 def _items(node: Node, wanted: object, path: Path, report: Report) -> object:
@@ -241,7 +268,7 @@ def _literal(node: Node, args: tuple[object, ...], path: Path, report: Report) -
                 return arg
     choices = [str(arg) for arg in args]
     hint = nearest(node.text, choices) if isinstance(node, Leaf) else ""
-    report.error(path, f"{found(node)}; {hint}(allowed: {', '.join(choices)})")
+    report.error(path, f"{found(node)}{hint} (allowed: {', '.join(choices)})")
     return FAILED
 
 
@@ -267,7 +294,7 @@ def _basic(node: Node, wanted: object, path: Path, report: Report) -> object:
         return value
     hint = ""
     if wanted is str and isinstance(node, Leaf):
-        hint = f': write "{node.text}" in quotes'
+        hint = f': write "{node.text}"'
     elif wanted is str and isinstance(node, Map) and all(_is_null(entry) for entry in node.entries.values()):
         hint = ": a text that begins with { stands in quotes"
     report.error(path, f"{found(node)}; {allowed(wanted)} is written here{hint}")

@@ -36,4 +36,4 @@ class Finding(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         where = f"{dotted(self.path)}: " if self.path else ""
-        return redacted(f"{self.file}:{self.line}  {'warning: ' if self.warning else ''}{where}{self.problem}")
+        return f"{self.file}:{self.line}  {'warning: ' if self.warning else ''}{where}{self.problem}"

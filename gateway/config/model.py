@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.config.scalars import NS, Duration, Gate, Hours, Size
 
-DEFAULT_MODEL = "ssdlite-mobilenet-v2"  # a manifest in models/
+DEFAULT_MODEL = "ssdlite-mobilenet-v2-coco"  # a manifest in models/
 Point = tuple[float, float]
 Tier = Literal["sky", "air", "ground"]
 

@@ -22,9 +22,9 @@ Problems = list[tuple[str, str]]
 
 
 def nearest(name: str, among: Iterable[str]) -> str:
-    """`did you mean X? ` where one of the names is like it, else nothing."""
+    """`; did you mean X?` where one of the names is like it, else nothing."""
     found = difflib.get_close_matches(name, list(among), n=1, cutoff=0.6)
-    return f"did you mean {found[0]}? " if found else ""
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def listed(names: Iterable[str], most: int = 24) -> str:
@@ -63,7 +63,7 @@ class Names(msgspec.Struct, frozen=True):
         values = self.sensors.get(sensor)
         if values is not None and value not in values:
             hint = nearest(value, values)
-            problems.append((key, f"sensor {sensor} has no value {value}; {hint}(its values: {listed(values)})"))
+            problems.append((key, f"sensor {sensor} has no value {value}{hint} (its values: {listed(values)})"))
         return problems
 
     def zone(self, key: str, text: str) -> Problems:
@@ -74,10 +74,10 @@ class Names(msgspec.Struct, frozen=True):
         problems = self.camera(key, camera)
         zones = self.cameras.get(camera)
         if zones is not None and zone not in zones:
-            problems.append((key, f"camera {camera} has no zone {zone}; {nearest(zone, zones)}(its: {listed(zones)})"))
+            problems.append((key, f"camera {camera} has no zone {zone}{nearest(zone, zones)} (its: {listed(zones)})"))
         return problems
 
     def _known(self, key: str, name: str, what: str, where: str, known: Iterable[str]) -> Problems:
         if name in set(known):
             return []
-        return [(key, f"no {what} {name}; {nearest(name, known)}({where}: {listed(known)})")]
+        return [(key, f"no {what} {name}{nearest(name, known)} ({where}: {listed(known)})")]

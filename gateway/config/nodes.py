@@ -14,9 +14,16 @@ if TYPE_CHECKING:
     from gateway.config.findings import Path
 
 Scalar = str | int | float | bool | None
-PLAIN = re.compile(r"[A-Za-z_/.][A-Za-z0-9_/.*%() -]*(?<! )")
-"""Text that YAML reads back as the same text without quotes, also inside [ ] and { }."""
-NOT_TEXT = re.compile(r"(?i:true|false|null)|\.(?i:inf|nan)|\.?[0-9.]+(e[0-9]+)?|~")
+NULL = re.compile(r"null|Null|NULL|~|")
+TRUE = re.compile(r"true|True|TRUE")
+FALSE = re.compile(r"false|False|FALSE")
+INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
+PLAIN = re.compile(r"(?!.*(: | #|[:\s]$))[\w/.][^\x00-\x1f,\[\]{}\"\\`\x7f-\xa0\u2028\u2029\ufeff\ud800-\udfff]*")
+"""Text that needs no quotes, neither in lines nor inside [ ] and { }."""
+YAML_1_1 = re.compile(r"(?i:y|n|yes|no|on|off)|[-+]?[0-9][0-9_:.]*")
+"""Text that other programs, which read YAML 1.1, would take for a boolean or a number."""
 SECRET_KEYS = frozenset({"password", "token"})
 
 
@@ -100,9 +107,30 @@ def found(node: Node) -> str:
 def scalar_text(value: Scalar) -> str:
     """A scalar as YAML 1.2 (and JSON Schema's readers) read it back."""
     if isinstance(value, str):
-        plain = PLAIN.fullmatch(value) and not NOT_TEXT.fullmatch(value)
-        return value if plain else json.dumps(value, ensure_ascii=False)
+        bare = PLAIN.fullmatch(value) and isinstance(plain(value), str) and not YAML_1_1.fullmatch(value)
+        return value if bare else json.dumps(value, ensure_ascii=False)
     return "null" if value is None else json.dumps(value)
+
+
+def plain(text: str) -> Scalar:
+    """What text without quotes stands for, by YAML 1.2's core schema."""
+    if NULL.fullmatch(text):
+        return None
+    if TRUE.fullmatch(text):
+        return True
+    if FALSE.fullmatch(text):
+        return False
+    if INTEGER.fullmatch(text):
+        return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+    if FLOAT.fullmatch(text):
+        return float(
+            text.replace(".inf", "inf")
+            .replace(".Inf", "inf")
+            .replace(".INF", "inf")
+            .replace(".n", "n")
+            .replace(".N", "N")
+        )
+    return text
 
 
 def builtins(node: Node) -> object:

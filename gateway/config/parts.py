@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
-from gateway.config.decode import FAILED, Failed, fields_of, unknown_keys
+from gateway.config.decode import FAILED, NOT_BUILT, Failed, fields_of, unknown_keys
 from gateway.config.model import Rule, RuleCommon, Sensor, SensorCommon, SinkCommon, SinkConfig
 from gateway.config.names import nearest
 from gateway.config.nodes import Leaf, Map, Node, found
@@ -64,7 +64,9 @@ def _part(
     if not isinstance(node, Map):
         report.error(path, f"{found(node)}; a {noun} is a map, with a key that says {groups[0].purpose}")
         return FAILED
-    chosen = [_chosen(node, group, noun, path, report) for group in groups]
+    known = {key for group in groups for kind in group.kinds.values() for key in keys_of(kind.struct)}
+    unknown = ", ".join(key for key in node.entries if key not in known and key not in keys_of(common)) or "none"
+    chosen = [_chosen(node, path, report, group=group, noun=noun, unknown=unknown) for group in groups]
     _check_keys(node, path, report, common=keys_of(common), groups=groups, chosen=chosen, noun=noun)
     kinds = [(kind.key, fields_of(node, kind.struct, path, report)) for kind in chosen if kind is not None]
     shared = fields_of(node, common, path, report)
@@ -72,7 +74,7 @@ def _part(
     return FAILED if isinstance(shared, Failed) or len(good) < len(groups) else (shared, good)
 
 
-def _chosen(node: Map, group: Group, noun: str, path: Path, report: Report) -> Kind | None:
+def _chosen(node: Map, path: Path, report: Report, *, group: Group, noun: str, unknown: str) -> Kind | None:
     """The one kind of the group that the map names; reports none and several."""
     named = [key for key in group.kinds if key in node.entries]
     if len(named) == 1:
@@ -84,7 +86,7 @@ def _chosen(node: Map, group: Group, noun: str, path: Path, report: Report) -> K
     elif not any(nearest(key, group.kinds) for key in node.entries):  # a misspelt one is told as unknown key
         report.error(
             path,
-            f"no key that says {group.purpose}; write one of: {exist} (found: {', '.join(node.entries) or 'nothing'})",
+            f"no key that says {group.purpose}; write one of: {exist} (found: {unknown})",
         )
     return None
 
@@ -120,4 +122,6 @@ def _check_keys(
             (*path, key), f"belongs to a {elsewhere[key]} {noun}, not to this one ({what}: {', '.join(known)})"
         )
     rest = {key: entry for key, entry in node.entries.items() if key not in foreign and key not in elsewhere}
+    if None in chosen:  # what stands there instead of a kind is told with "no key that says …"
+        rest = {key: entry for key, entry in rest.items() if nearest(key, known) or key in NOT_BUILT}
     unknown_keys(Map(node.file, node.line, rest), known, what, path, report)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from gateway.config.findings import Finding, Path
+from gateway.config.findings import Finding, Path, redacted
 from gateway.config.nodes import flow, place_of, scalar_text
 from gateway.config.scalars import is_scalar
 
 if TYPE_CHECKING:
+    from gateway.config.names import Problems
     from gateway.config.nodes import Node
 
 
@@ -29,12 +30,20 @@ class Report:
     def __init__(self, root: Node) -> None:
         self.findings: list[Finding] = []
         self.lines: list[Line] = []
+        self.failed: set[Path] = set()  # keys that were written but could not be decoded
         self._root = root
 
     def error(self, path: Path, problem: str, *, warning: bool = False) -> None:
         """Note a problem at the deepest written part of the path."""
         file, line = place_of(self._root, path)
-        self.findings.append(Finding(file, line, path, problem, warning))
+        self.findings.append(Finding(file, line, path, redacted(problem), warning))
+
+    def tell(self, problems: Problems, path: Path) -> None:
+        """Note what a struct says of itself, but for what only follows from a key that failed already."""
+        for key, problem in problems:
+            where = (*path, *key.split(".")) if key else path
+            if not any(failed[: len(where)] == where or where[: len(failed)] == failed for failed in self.failed):
+                self.error(where, problem)
 
     def taken(self, node: Node, path: Path, text: str | None = None) -> None:
         """Note a value that was written."""

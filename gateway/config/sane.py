@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from gateway.config.model import Point
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-NAME_WORDS = (
-    "a name is 1 to 64 of a-z 0-9 . _ -, begins with a letter or digit, and is free of capitals; see title: for words"
-)
+NAME_WORDS = "a name is 1 to 64 of a-z 0-9 . _ - and begins with a letter or digit (title: takes any words)"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 KEEPALIVE_S = (5, 65_535)  # below: traffic for nothing; above: MQTT has no room for it
 
@@ -64,8 +62,8 @@ def _place(made: model.Place) -> Problems:
     lon, lat = position
     if abs(lon) > 180 or abs(lat) > 90:
         swapped = abs(lat) <= 180 and abs(lon) <= 90
-        fix = f"lon and lat are swapped: write [{lat:g}, {lon:g}]" if swapped else "lon is within ±180, lat within ±90"
-        problems.append((given[0], f"found [{lon:g}, {lat:g}]; {fix}"))
+        fix = f"lon and lat are swapped: write [{lat}, {lon}]" if swapped else "lon is within ±180, lat within ±90"
+        problems.append((given[0], f"found [{lon}, {lat}]; {fix}"))
     return problems
 
 
@@ -187,7 +185,7 @@ def timezone_problems(key: str, name: str) -> Problems:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder's name, such as Asia
         hint = nearest(name, available_timezones())
-        return [(key, f"no time zone {name!r}; {hint}(names of the IANA database, such as Asia/Shanghai or UTC)")]
+        return [(key, f"no time zone {name!r}{hint} (names of the IANA database, such as Asia/Shanghai or UTC)")]
     return []
 
 
@@ -199,12 +197,12 @@ def _polygon(polygon: tuple[Point, ...]) -> str:
     if outside:
         return f"found [{outside[0]:g}, {outside[1]:g}]; points are fractions of the picture, 0 to 1, not pixels"
     edges = list(zip(polygon, (*polygon[1:], polygon[0]), strict=True))
-    if abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in edges)) < 1e-9:
-        return "the outline encloses nothing: its points lie on one line"
     for i, first in enumerate(edges):
         for j in range(i + 2, len(edges) - (i == 0)):
             if _cross(*first, *edges[j]):
                 return f"the outline crosses itself after points {i + 1} and {j + 1}; list its corners in order"
+    if abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in edges)) < 1e-9:
+        return "the outline encloses nothing: its points lie on one line"
     return ""
 
 

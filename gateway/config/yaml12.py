@@ -23,20 +23,14 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 from gateway.config.findings import Finding
-from gateway.config.nodes import Items, Leaf, Map
+from gateway.config.nodes import LEADING_ZERO, Items, Leaf, Map, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.config.nodes import Node, Scalar
+    from gateway.config.nodes import Node
 
 DEEPEST = 32  # an honest configuration needs eight levels; beyond it is a slip or an attack on the stack
-NULL = re.compile(r"null|Null|NULL|~|")
-TRUE = re.compile(r"true|True|TRUE")
-FALSE = re.compile(r"false|False|FALSE")
-INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 
 
 def parse(text: str, file: str) -> tuple[Node | None, list[Finding]]:
@@ -145,7 +139,7 @@ class _Builder:
                 event, path, f'a leading zero is lost in a number; write "{text}" if it is a name, {number} if not'
             )
             return Leaf(self._file, line, text, text)
-        return Leaf(self._file, line, _plain(text), text)
+        return Leaf(self._file, line, plain(text), text)
 
     def _tag(
         self, event: MappingStartEvent | SequenceStartEvent | ScalarEvent, path: tuple[str | int, ...], ours: str
@@ -164,26 +158,6 @@ class _Builder:
 def _line(event: object) -> int:
     mark = getattr(event, "start_mark", None)
     return int(mark.line) + 1 if mark else 1
-
-
-def _plain(text: str) -> Scalar:
-    if NULL.fullmatch(text):
-        return None
-    if TRUE.fullmatch(text):
-        return True
-    if FALSE.fullmatch(text):
-        return False
-    if INTEGER.fullmatch(text):
-        return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
-    if FLOAT.fullmatch(text):
-        return float(
-            text.replace(".inf", "inf")
-            .replace(".Inf", "inf")
-            .replace(".INF", "inf")
-            .replace(".n", "n")
-            .replace(".N", "N")
-        )
-    return text
 
 
 SYNTAX = (
