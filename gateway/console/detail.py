@@ -1,0 +1,251 @@
+"""The chosen alert or blind thing: its picture with boxes or its chart with limits, what to do, and the buttons."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from nicegui import ui
+
+from gateway.console import charts, pieces, words
+from gateway.console.commands import SHELVE_S, Desk, Verb
+from gateway.console.parts import Part, button, span
+from gateway.console.situation import NS, Blind, Lookout, Situation
+from gateway.console.words import Language, pick, say
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.console.alert import Alert
+    from gateway.ports import Picture
+
+CHART_EVERY_NS = 5 * NS
+BEFORE_NS, SPAN_MAX_NS = 3600 * NS, 24 * 3600 * NS
+BUCKETS = 240  # about one a three pixels
+
+
+def draw(element: ui.element, camera: str, picture: Picture) -> None:
+    """Show a camera's picture with its boxes and zones, both at once, in the browser."""
+    boxes = [
+        [*(round(float(edge), 4) for edge in box), f"{label} {score:.2f}"]
+        for box, score, label in zip(picture.boxes.tolist(), picture.scores.tolist(), picture.labels, strict=True)
+    ]
+    zones = [[name, [[round(x, 4), round(y, 4)] for x, y in polygon]] for name, polygon in picture.zones]
+    url = f"picture/{quote(camera, safe='')}.jpg?t={picture.event_ns}"
+    ui.run_javascript(
+        f"zw.picture({json.dumps(element.html_id)}, {json.dumps(url)}, {json.dumps(boxes)}, {json.dumps(zones)})"
+    )
+
+
+class Detail:
+    """The right-hand side of the first screen."""
+
+    def __init__(
+        self,
+        lookout: Lookout,
+        desk: Desk,
+        language: Language,
+        back: Callable[[], None],
+        after: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._lookout = lookout
+        self._desk = desk
+        self._language: Language = language
+        self._after = after
+        self._shown: Alert | Blind | None = None
+        self._chart_key: tuple[str, int] = ("", 0)
+        self._picture_key: tuple[str, int] = ("", 0)
+        with ui.element("section").classes("zw-right"):
+            button(f"‹ {say(language, 'back')}", back).classes("zw-back")
+            self._head = Part(ui.element("div").classes("zw-detail-head"))
+            with ui.element("div").classes("zw-stage"):
+                with ui.element("figure").classes("zw-figure") as self._figure:
+                    self._canvas = ui.element("div").classes("zw-picture")
+                    self._caption = span("", "zw-caption")
+                with ui.element("div").classes("zw-chart") as self._chart_box:
+                    self._chart = ui.echart({}, renderer="svg").classes("zw-echart")
+                self._empty = span(say(language, "no_chart"), "zw-empty")
+            self._foot = Part(ui.element("div").classes("zw-detail-foot"))
+
+    async def show(self, now: Situation, key: str) -> None:
+        """Bring the chosen one's detail up to date; `key` is an alert's id or a blind thing's."""
+        shown = now.find(key)
+        self._shown = shown
+        head = self._head_of(shown)
+        self._head.show(head, lambda: self._build_head(head))
+        foot = self._foot_of(now, shown)
+        self._foot.show(foot, lambda: self._build_foot(foot))
+        has_picture = self._show_picture(now, now.camera_of(shown) if shown else "")
+        has_chart = await self._show_chart(now, shown)
+        self._empty.set_visibility(shown is not None and not has_picture and not has_chart)
+
+    @property
+    def alert(self) -> Alert | None:
+        """The alert that the buttons act on."""
+        return self._shown.alert if isinstance(self._shown, Blind) else self._shown
+
+    def _head_of(self, shown: Alert | Blind | None) -> tuple[str, ...]:
+        language = self._language
+        if shown is None:
+            return ("", say(language, "quiet"), "", "", "")
+        if isinstance(shown, Blind):
+            title = f"{pieces.kind_word(language, shown.kind)} {pick(language, shown.title, shown.name)}"
+            state = words.condition(language, shown.condition)
+            return ("blind", title, state, shown.alert.code if shown.alert else "", "")
+        return (
+            shown.colour,
+            pick(language, shown.title, shown.rule),
+            words.quantity(shown.value, shown.unit),
+            shown.code,
+            pieces.tag(language, shown),
+        )
+
+    def _build_head(self, head: tuple[str, ...]) -> None:
+        colour, title, value, code, tag = head
+        if colour:
+            ui.element("i").classes("zw-ring big" if colour == "blind" else f"zw-square big c-{colour}")
+        if tag:
+            span(tag, f"zw-tag c-{colour}")
+        span(title, "zw-detail-title")
+        span(value, "zw-detail-value")
+        if code:
+            span(code, "zw-code")
+
+    def _foot_of(self, now: Situation, shown: Alert | Blind | None) -> tuple[str, ...]:
+        language = self._language
+        if shown is None:
+            return ()
+        alert = shown.alert if isinstance(shown, Blind) else shown
+        text = pick(language, alert.text) if alert else shown.detail if isinstance(shown, Blind) else ""
+        facts: list[str] = [say(language, "since", at=words.moment(self._since(shown), now.now_ns, now.zone))]
+        if alert is not None:
+            if alert.limit is not None:
+                facts.append(say(language, "limit", limit=words.quantity(alert.limit, alert.unit)))
+            if alert.severity_max and alert.severity_max != alert.severity:
+                facts.append(say(language, "highest", colour=say(language, words.colour_of(alert.severity_max))))
+            if alert.coverage_1h is not None:
+                facts.append(say(language, "coverage", share=round(alert.coverage_1h * 100)))
+            facts.append(say(language, "rule", rule=alert.rule))
+            facts.append(pieces.who_has_it(language, alert, now))
+        state = "" if alert is None else "shelved" if alert.is_shelved else "acked" if alert.is_acknowledged else "new"
+        return (text, pick(language, alert.do) if alert else "", state, *facts)
+
+    @staticmethod
+    def _since(shown: Alert | Blind) -> int:
+        return shown.since_ns if isinstance(shown, Blind) else shown.started_ns
+
+    def _build_foot(self, foot: tuple[str, ...]) -> None:
+        if not foot:
+            return
+        language = self._language
+        text, do, state, *facts = foot
+        if text:
+            span(text, "zw-text")
+        if do:
+            with ui.element("div").classes("zw-todo-box"):
+                span(say(language, "do"), "zw-do-label")
+                span(do, "zw-do-text")
+        with ui.element("div").classes("zw-buttons"):
+            if state == "new":
+                button(say(language, "acknowledge"), self.acknowledge, key="A").classes("zw-do")
+            if state in {"new", "acked"}:
+                button(say(language, "shelve"), self.ask_shelve, key="S")
+            if state == "shelved":
+                button(say(language, "unshelve"), self._unshelve)
+            span(" · ".join(fact for fact in facts if fact), "zw-facts")
+
+    def _show_picture(self, now: Situation, camera: str) -> bool:
+        picture = self._lookout.view.picture(camera) if camera else None
+        self._figure.set_visibility(picture is not None)
+        if picture is None:
+            self._picture_key = ("", 0)
+            return False
+        if (camera, picture.event_ns) != self._picture_key:
+            self._picture_key = (camera, picture.event_ns)
+            draw(self._canvas, camera, picture)
+            at = words.clock(picture.event_ns, now.zone)
+            count = say(self._language, "boxes", n=len(picture.labels))
+            self._caption.set_text(f"{camera} · {say(self._language, 'picture_at', at=at)} · {count}")
+        return True
+
+    async def _show_chart(self, now: Situation, shown: Alert | Blind | None) -> bool:
+        alert = shown.alert if isinstance(shown, Blind) else shown
+        if alert is None:
+            self._chart_box.set_visibility(False)
+            self._chart_key = ("", 0)
+            return False
+        key = (alert.id, now.now_ns // CHART_EVERY_NS)
+        if key == self._chart_key:
+            return bool(self._chart_box.visible)
+        self._chart_key = key
+        from_ns = max(min(alert.started_ns - BEFORE_NS // 2, now.now_ns - BEFORE_NS), now.now_ns - SPAN_MAX_NS)
+        times, values = await self._lookout.view.chart(alert.subject, from_ns, now.now_ns, BUCKETS)
+        if not times and alert.recent and alert.recent.values:
+            step = round(alert.recent.step_s * NS)
+            count = len(alert.recent.values)
+            times = [alert.changed_ns - step * (count - 1 - at) for at in range(count)]
+            values = [float("nan") if value is None else value for value in alert.recent.values]
+            from_ns = times[0]
+        has_points = any(value == value for value in values)  # noqa: PLR0124 - NaN is the only one unequal to itself
+        self._chart_box.set_visibility(has_points)
+        if has_points:
+            limits = next((row.limits for row in self._lookout.view.latest() if row.subject == alert.subject), {})
+            if not limits and isinstance(alert.limit, int | float):
+                limits = {alert.colour: float(alert.limit)}
+            option = charts.option(
+                self._language,
+                times_ns=times,
+                values=values,
+                limits=limits,
+                span_ns=(from_ns, now.now_ns),
+                zone=now.zone,
+                unit=alert.unit,
+            )
+            self._chart.options.clear()
+            self._chart.options.update(option)
+            self._chart.update()
+        return has_points
+
+    async def acknowledge(self) -> None:
+        """Take the chosen alert on, where nobody has."""
+        if self.alert is not None and not self.alert.is_acknowledged and not self.alert.is_shelved:
+            await self._send("acknowledge", self.alert)
+
+    async def _unshelve(self) -> None:
+        if self.alert is not None:
+            await self._send("unshelve", self.alert)
+
+    def ask_shelve(self) -> None:
+        """Ask for how long and why, then put the chosen alert aside."""
+        alert, language = self.alert, self._language
+        if alert is None or alert.is_shelved:
+            return
+        with ui.dialog() as dialog, ui.element("div").classes("zw-dialog"):
+            span(f"{say(language, 'for_how_long')} · {pick(language, alert.title, alert.rule)}", "zw-dialog-title")
+            note = ui.input(placeholder=say(language, "why")).props("outlined dense maxlength=200").classes("zw-input")
+
+            def chooser(for_s: int) -> Callable[[], Any]:
+                async def chosen() -> None:
+                    dialog.close()
+                    await self._send("shelve", alert, for_s=for_s, note=(note.value or "").strip())
+
+                return chosen
+
+            with ui.element("div").classes("zw-buttons wrap"):
+                for for_s in SHELVE_S:
+                    button(words.length(language, for_s * NS), chooser(for_s)).classes("zw-do")
+                button(say(language, "cancel"), dialog.close)
+        dialog.on("hide", dialog.delete)
+        dialog.open()
+
+    async def _send(self, verb: Verb, alert: Alert, *, for_s: int = 0, note: str = "") -> None:
+        why = await self._desk.send(verb, alert, for_s=for_s, note=note)
+        language = self._language
+        if why:
+            said = say(language, "conflict") if why == "conflict" else why
+            ui.notify(say(language, "refused", why=said), type="warning", position="top")
+        else:
+            title = pick(language, alert.title, alert.rule)
+            ui.notify(f"{say(language, f'done_{verb}')} · {title}", type="positive", position="top", timeout=2500)
+        await self._after()

@@ -1,0 +1,35 @@
+"""What each metric means: the help lines of `/metrics`, and the table of docs/operators.md."""
+
+from __future__ import annotations
+
+HELP: dict[str, str] = {
+    "zhiwang_info": "Always 1; its labels say the version, the gateway and the configuration's hash.",
+    "zhiwang_uptime_seconds": "Seconds since the process started.",
+    "zhiwang_durable": "1: what is acknowledged is on the disk. 0: the disk is broken, all is in memory.",
+    "zhiwang_component_ok": "1 where a source, camera, sink or disk says that it is well; component is kind/name.",
+    "zhiwang_messages_total": "Messages admitted, by source.",
+    "zhiwang_readings_total": "Readings taken out of messages.",
+    "zhiwang_bad_messages_total": "Messages set aside with their reason in the dead letters, by route.",
+    "zhiwang_late_readings_total": "Readings older than their series' watermark: stored, seen by no rule.",
+    "zhiwang_clock_adrift_total": "Readings whose stamps were not believed, stored at their admitted time.",
+    "zhiwang_series": "Series known.",
+    "zhiwang_frames_decoded_total": "Frames decoded, by camera.",
+    "zhiwang_frames_analysed_total": "Frames the detector has seen, by camera.",
+    "zhiwang_frames_skipped_total": "Frames that a fresher one replaced, by camera.",
+    "zhiwang_detections_total": "Boxes at or above the low floor, by camera.",
+    "zhiwang_alert_changes_total": "Changes of alerts, by rule.",
+    "zhiwang_alerts_open": "Alerts open now, by class and severity.",
+    "zhiwang_commits_total": "Transactions written.",
+    "zhiwang_commit_seconds_total": "Seconds spent writing transactions.",
+    "zhiwang_outbox_bytes": "Bytes of the outbox in use.",
+    "zhiwang_outbox_rows": "Rows that a sink has not delivered yet, by sink.",
+    "zhiwang_outbox_lag_seconds": "Age of the oldest row a sink has not delivered yet, by sink; 0 when none waits.",
+    "zhiwang_delivered_rows_total": "Rows delivered, by sink.",
+    "zhiwang_delivered_points_total": "Points delivered, by sink.",
+    "zhiwang_rejected_total": "Parts that a server refused for good, now in the dead letters, by sink.",
+    "zhiwang_retries_total": "Deliveries that failed for now and are tried again, by sink.",
+    "zhiwang_dead_letters": "Dead letters kept.",
+    "zhiwang_loop_lag_seconds": "How late the event loop woke last, at p99 of the last minute.",
+    "process_resident_memory_bytes": "Resident memory.",
+    "process_cpu_seconds_total": "CPU seconds used, user and system.",
+}

@@ -1,0 +1,68 @@
+// What the page does in the browser itself: cookies, and a camera's picture with its boxes, changed both at once.
+"use strict";
+window.zw = (() => {
+  const SVG = "http://www.w3.org/2000/svg";
+  const HUES = ["#31d0aa", "#ffb020", "#5aa9ff", "#ff7ab6", "#c58bff", "#b6e34a"];
+
+  function make(name, attributes, text) {
+    const element = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    if (text !== undefined) element.textContent = text;
+    return element;
+  }
+
+  function hue(label) {
+    let sum = 0;
+    for (const letter of label) sum = (sum * 31 + letter.codePointAt(0)) >>> 0;
+    return HUES[sum % HUES.length];
+  }
+
+  function tag(svg, x, y, text, colour, size) {
+    const width = text.length * size * 0.58 + size * 0.7;
+    const top = y - size * 1.35 < 0 ? y : y - size * 1.35;
+    svg.append(make("rect", { x, y: top, width, height: size * 1.35, fill: colour, "fill-opacity": 0.92 }));
+    svg.append(make("text", { x: x + size * 0.35, y: top + size * 1.02, "font-size": size, fill: "#0b0f14" }, text));
+  }
+
+  function overlay(host, image, boxes, zones) {
+    const [w, h] = [image.naturalWidth, image.naturalHeight];
+    const svg = make("svg", { viewBox: `0 0 ${w} ${h}`, preserveAspectRatio: "xMidYMid meet" });
+    const shown = Math.min(host.clientWidth || w, ((host.clientHeight || h) * w) / h);
+    const size = (11.5 * w) / Math.max(shown, 1);
+    for (const [name, polygon] of zones) {
+      const points = polygon.map(([x, y]) => `${x * w},${y * h}`).join(" ");
+      svg.append(make("polygon", { points, class: "zw-zone", "vector-effect": "non-scaling-stroke" }));
+      const [x, y] = polygon.reduce((a, b) => (b[1] > a[1] ? b : a));
+      svg.append(make("text", { x: Math.min(x * w + size * 0.5, w - name.length * size), y: y * h - size * 0.5, "font-size": size, class: "zw-zone-name" }, name));
+    }
+    for (const [x1, y1, x2, y2, text] of boxes) {
+      const colour = hue(text.split(" ")[0]);
+      svg.append(make("rect", {
+        x: x1 * w, y: y1 * h, width: (x2 - x1) * w, height: (y2 - y1) * h, fill: "none", stroke: colour,
+        "stroke-width": 2, "vector-effect": "non-scaling-stroke",
+      }));
+      if ((x2 - x1) * shown > 26) tag(svg, x1 * w, y1 * h, text, colour, size);
+    }
+    return svg;
+  }
+
+  async function picture(id, url, boxes, zones) {
+    const image = new Image();
+    image.alt = "";
+    image.src = url;
+    try {
+      await image.decode();
+    } catch {
+      return; // the camera went away meanwhile: the last picture stays, with its time under it
+    }
+    const host = document.getElementById(id);
+    if (host) host.replaceChildren(image, overlay(host, image, boxes, zones));
+  }
+
+  function remember(name, value, reload) {
+    document.cookie = `${name}=${encodeURIComponent(value)}; path=/; max-age=31536000; samesite=lax`;
+    if (reload) location.reload();
+  }
+
+  return { picture, remember, language: (tag) => (document.documentElement.lang = tag) };
+})();
