@@ -1,19 +1,18 @@
-"""What the parts of a configuration contradict together: missing names, levels out of order, circles, places."""
+"""What the parts of a configuration contradict together: missing names, lines out of reach, circles, places."""
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from gateway.config.geo import DATUMS, TO_WGS84, wgs84
 from gateway.config.names import Names, Problems, listed, nearest
-from gateway.config.scalars import COLOURS, Change, SeriesRef
+from gateway.config.scalars import SeriesRef
 
 if TYPE_CHECKING:
     from gateway.config.findings import Path
-    from gateway.config.model import City, Place, Point, Rule, Sensor, SensorCommon, SinkConfig
+    from gateway.config.model import City, Place, Point, Rule, Sensor, SinkConfig
     from gateway.config.report import Report
 
 RESERVED_RULES = ("health", "silent", "stuck")  # the gateway's own, by SEMANTICS.md §4
@@ -42,7 +41,7 @@ def check_sink(sink: SinkConfig, path: Path, names: Names, report: Report) -> No
 
 
 def check_rule(rule: Rule, path: Path, names: Names, sensors: dict[str, Sensor], report: Report) -> None:
-    """Series, gates, tags and levels of one rule, and its kind's own check."""
+    """Series, gates, tags and reach of one rule, and its kind's own check."""
     if rule.name in RESERVED_RULES:
         report.error(
             path, f"the name {rule.name} is the gateway's own; choose another (reserved: {', '.join(RESERVED_RULES)})"
@@ -63,7 +62,7 @@ def check_rule(rule: Rule, path: Path, names: Names, sensors: dict[str, Sensor],
     for ref in watched:
         if ref.sensor in sensors:
             _tags(rule, sensors[ref.sensor], path, report)
-    _levels(rule, path, sensors[watched[0].sensor].common if watched and watched[0].sensor in sensors else None, report)
+            _reach(rule, path, ref, sensors[ref.sensor], report)
 
 
 def check_gates(rules: dict[str, Rule], report: Report) -> None:
@@ -120,55 +119,17 @@ def _tags(rule: Rule, sensor: Sensor, path: Path, report: Report) -> None:
             report.error((*path, "where", tag), problem)
 
 
-def _shown(limit: object) -> str:
-    if isinstance(limit, tuple):
-        return f"[{', '.join(_shown(one) for one in cast('tuple[object, ...]', limit))}]"
-    return f"{limit:g}" if isinstance(limit, float) else str(limit)
-
-
-def _number(limit: object) -> float | None:
-    if isinstance(limit, Change):
-        return limit.per_second
-    return float(limit) if isinstance(limit, (int, float)) else None
-
-
-def _levels(rule: Rule, path: Path, sensor: SensorCommon | None, report: Report) -> None:
-    """Levels that do not get worse with their colour, and levels that no valid reading reaches."""
-    watched = next(
-        (v for f in msgspec.structs.fields(rule.kind) if isinstance(v := getattr(rule.kind, f.name), SeriesRef)), None
-    )
-    valid = sensor.valid.get(watched.value) if sensor and watched else None
-    for key, sign in (("levels", 1.0), ("below", -1.0), ("outside", 1.0)):
-        written = cast("dict[str, object]", getattr(rule.kind, key, None) or {})
-        steps = [(colour, written[colour]) for colour in COLOURS if colour in written]
-        if key == "outside":
-            _bands(steps, (*path, key), report)
-            continue
-        known = [(colour, limit, number) for colour, limit in steps if (number := _number(limit)) is not None]
-        for (low, low_limit, low_number), (high, high_limit, high_number) in pairwise(known):
-            if sign * high_number <= sign * low_number:
-                pair = f"{high} {_shown(high_limit)} beside {low} {_shown(low_limit)}"
-                order = "rise" if sign > 0 else "fall"
-                report.error((*path, key, high), f"found {pair}; {key} {order} from blue to red")
-        for colour, limit, number in known:
-            reached = valid is None or (number < valid[1] if sign > 0 else number > valid[0])
-            if not reached and not isinstance(limit, Change):
-                report.error(
-                    (*path, key, colour), f"found {_shown(limit)}; no valid reading reaches it (valid: {_shown(valid)})"
-                )
-
-
-def _bands(steps: list[tuple[str, object]], path: Path, report: Report) -> None:
-    bands = [(colour, cast("tuple[float, float]", band)) for colour, band in steps if isinstance(band, tuple)]
-    for colour, (low, high) in bands:
-        if low >= high:
-            report.error((*path, colour), f"found [{low:g}, {high:g}]; the lower bound comes first: [low, high]")
-    for (mild, (low, high)), (worse, (lower, higher)) in pairwise(bands):
-        if lower > low or higher < high or (lower, higher) == (low, high):
-            problem = (
-                f"found {worse} [{lower:g}, {higher:g}] beside {mild} [{low:g}, {high:g}]; the worse band is the wider"
-            )
-            report.error((*path, worse), problem)
+def _reach(rule: Rule, path: Path, ref: SeriesRef, sensor: Sensor, report: Report) -> None:
+    """Levels that no reading within the sensor's `valid` reaches: the alert could never come."""
+    valid = sensor.common.valid.get(ref.value)
+    for key, above in (("levels", True), ("below", False)):
+        limits = cast("dict[str, object]", getattr(rule.kind, key, None) or {})
+        for colour, limit in limits.items():
+            if valid is None or not isinstance(limit, (int, float)):
+                continue
+            if limit >= valid[1] if above else limit <= valid[0]:
+                shown = f"sensors.{sensor.name}.valid.{ref.value} is [{valid[0]:g}, {valid[1]:g}]"
+                report.error((*path, key, colour), f"found {limit:g}; no valid reading goes beyond it ({shown})")
 
 
 def _circle(start: str, then: str, after: dict[str, dict[str, str]]) -> list[str]:
