@@ -1,0 +1,1 @@
+"""Where inputs come from: brokers, the second hand of the clock, and people at the local socket."""

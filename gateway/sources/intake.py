@@ -1,0 +1,99 @@
+"""Messages on their way from a network thread to the door: bounded by bytes, batched, counted until acknowledged."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.events import Health, Message
+
+_OVERHEAD = 300  # bytes that a message's objects take beside its topic and body
+
+
+class Batch:
+    """Inputs handed to the door together. `acks`: a number for each message that wants an acknowledgement, in order."""
+
+    __slots__ = ("acks", "done", "inputs", "messages", "size")
+
+    def __init__(self) -> None:
+        self.inputs: list[Message | Health] = []
+        self.acks: list[int] = []
+        self.messages = 0
+        self.size = 0
+        self.done = False
+
+
+class Intake:
+    """What has arrived and is not acknowledged yet.
+
+    The network thread puts, the event loop takes batches and releases them when they are committed. `arrived` is called
+    from the network thread with the first input of each batch. Above `most` bytes the thread stops reading, below half
+    of it goes on.
+    """
+
+    def __init__(self, most: int, arrived: Callable[[], None]) -> None:
+        self._lock = threading.Lock()
+        self._arrived = arrived
+        self._next = Batch()
+        self._most = most
+        self._paused = False
+        self.size = 0
+        self.messages = 0
+        self.total = 0
+        self.total_size = 0
+        self.pauses = 0
+
+    def put(self, message: Message, ack: int | None) -> None:
+        """One message, from the network thread."""
+        size = len(message.body) + len(message.topic) + _OVERHEAD
+        with self._lock:
+            batch = self._next
+            first = not batch.inputs
+            batch.inputs.append(message)
+            if ack is not None:
+                batch.acks.append(ack)
+            batch.messages += 1
+            batch.size += size
+            self.size += size
+            self.messages += 1
+        self.total += 1
+        self.total_size += len(message.body)
+        if first:
+            self._arrived()
+
+    def say(self, health: Health) -> None:
+        """What the source says of itself, in its place among the messages."""
+        with self._lock:
+            first = not self._next.inputs
+            self._next.inputs.append(health)
+        if first:
+            self._arrived()
+
+    def take(self) -> Batch:
+        """All that came since the last time; may be empty."""
+        with self._lock:
+            batch, self._next = self._next, Batch()
+        return batch
+
+    def release(self, batch: Batch) -> None:
+        """The batch is durable."""
+        with self._lock:
+            self.size -= batch.size
+            self.messages -= batch.messages
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something came that was not taken yet."""
+        return bool(self._next.inputs)
+
+    def full(self) -> bool:
+        """Whether to stop reading for now; asked by the network thread alone."""
+        if self._paused:
+            self._paused = self.size > self._most // 2
+        elif self.size > self._most:
+            self._paused = True
+            self.pauses += 1
+        return self._paused

@@ -1,0 +1,169 @@
+"""Messages from an MQTT broker, each QoS 1 message acknowledged in order, on its connection, after it is durable.
+
+The subscription asks for QoS 1 at most: QoS 2 hands over at PUBREC, which paho sends before we see the message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Literal
+
+from gateway.config.model import Struct
+from gateway.config.topics import TopicPattern
+from gateway.sources.intake import Batch, Intake
+from gateway.sources.mqtt_link import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from gateway.config.model import Broker
+    from gateway.config.names import Names
+    from gateway.ports import Clock, Commit
+
+_GATHER_S = 0.003  # messages that come within it are handed over together
+_QUIET_S = 0.010  # nothing came for so long while a window may be full: ask for the transaction to be sealed
+_WINDOW = 10  # unacknowledged messages that may be a broker's whole window (its default is often 20)
+
+
+class Mqtt(Struct, frozen=True):
+    """A route's messages: the broker by its name, the topic filter with {names} that become tags, the QoS asked for."""
+
+    mqtt: str
+    topic: str
+    qos: Literal[0, 1] = 1
+
+    def tags(self) -> tuple[str, ...]:
+        """The tags that the topic makes."""
+        try:
+            return TopicPattern.parse(self.topic).names
+        except ValueError:
+            return ()
+
+    def check(self, names: Names) -> list[tuple[str, str]]:
+        """What is wrong with the broker's name and the topic: (key, problem)."""
+        problems = names.broker("mqtt", self.mqtt)
+        try:
+            TopicPattern.parse(self.topic)
+        except ValueError as error:
+            problems.append(("topic", str(error)))
+        return problems
+
+
+class MqttSource:
+    """Fulfils ports.Source for one broker.
+
+    filters: (MQTT filter, QoS) of all its routes; `remembered`: what the session was subscribed to by the last process;
+    `seal` is asked when the broker's window may be full and nothing more will come before its acknowledgements.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        broker: Broker,
+        filters: Sequence[tuple[str, int]],
+        *,
+        client_id: str,
+        clock: Clock,
+        base: Path,
+        remembered: frozenset[str] | set[str] = frozenset(),
+        seal: Callable[[], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._seal = seal
+        self._intake = Intake(int(broker.buffer), self._arrived)
+        wanted = {f: max(qos for g, qos in filters if g == f) for f, _ in filters}
+        self._link = Link(
+            name,
+            broker,
+            wanted,
+            client_id=client_id,
+            base=base,
+            remembered=frozenset(remembered),
+            clock=clock,
+            intake=self._intake,
+        )
+        self._outstanding: deque[Batch] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._door: tuple[asyncio.TaskGroup, Commit] | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    @property
+    def subscribed(self) -> frozenset[str]:
+        """What the broker's session is subscribed to, for the outbox to remember."""
+        return self._link.subscribed
+
+    def stats(self) -> dict[str, float]:
+        """Counters and gauges, by their names in /metrics."""
+        counts = self._link.counts
+        return {
+            "messages_total": self._intake.total,
+            "bytes_total": self._intake.total_size,
+            "paused_total": self._intake.pauses,
+            "reconnects_total": max(0, counts["connects"] - 1),
+            "sessions_lost_total": counts["sessions_lost"],
+            "stale_acknowledgements_total": counts["stale_acks"],
+            "unacknowledged": self._intake.messages,
+            "unacknowledged_bytes": self._intake.size,
+            "connected": float(self._link.connected),
+        }
+
+    async def run(self, commit: Commit) -> None:
+        """Hand messages to the door until cancelled; then disconnect and keep the session."""
+        loop = self._loop = asyncio.get_running_loop()
+        ended = asyncio.Event()
+
+        def body() -> None:
+            try:
+                self._link.run()
+            finally:
+                loop.call_soon_threadsafe(ended.set)
+
+        thread = threading.Thread(target=body, name=f"mqtt-{self.name}", daemon=True)
+        async with asyncio.TaskGroup() as tasks:
+            self._door = tasks, commit
+            thread.start()
+            try:
+                await ended.wait()  # it ends by itself only by a fault, which the thread's own hook has told
+                raise RuntimeError(f"the network thread of broker {self.name} ended")
+            finally:
+                for timer in self._timers.values():
+                    timer.cancel()
+                self._door = None
+                self._link.stop()
+                await ended.wait()
+                thread.join()
+
+    def _arrived(self) -> None:
+        """From the network thread, with the first input of a batch."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._after, "gather", _GATHER_S, self._gathered)
+
+    def _after(self, what: str, seconds: float, then: Callable[[], None]) -> None:
+        if self._loop is not None and self._door is not None:
+            if what in self._timers:
+                self._timers[what].cancel()
+            self._timers[what] = self._loop.call_later(seconds, then)
+
+    def _gathered(self) -> None:
+        """Several commits may be outstanding; tasks start in the order made, so the door sees the order received."""
+        batch = self._intake.take()
+        if batch.inputs and self._door is not None:
+            tasks, commit = self._door
+            self._outstanding.append(batch)
+            tasks.create_task(self._commit(commit, batch), name=f"mqtt-{self.name}-commit")
+            self._after("quiet", _QUIET_S, self._quiet)
+
+    def _quiet(self) -> None:
+        if self._seal is not None and self._intake.messages >= _WINDOW and not self._intake.waiting:
+            self._seal()
+
+    async def _commit(self, commit: Commit, batch: Batch) -> None:
+        await commit(batch.inputs)
+        batch.done = True
+        while self._outstanding and self._outstanding[0].done:
+            first = self._outstanding.popleft()
+            self._intake.release(first)
+            self._link.acknowledge(first.acks)

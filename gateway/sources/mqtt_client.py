@@ -1,0 +1,203 @@
+"""paho's client, made for a gateway: a socket that costs few system calls, TLS and login, and errors in words."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from gateway.config.model import Broker
+
+CONNECT_S = 5.0  # a stop waits no longer than that
+_CHUNK = 65_536
+_LOGIN = {134, 135, 138, 140}  # bad user or password, not authorised, banned, bad authentication method
+
+
+class BufferedSocket:
+    """A non-blocking socket as paho wants one.
+
+    paho reads a packet with three `recv` and sends each PUBACK alone; this one reads 64 kB at a time and, while corked,
+    gathers what is sent.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._read = b""
+        self._at = 0
+        self._unsent = bytearray()
+        self._corked = False
+
+    def recv(self, buffer_size: int) -> bytes:
+        """At most so many bytes; b"" at the end. Raises BlockingIOError or ssl.SSLWantReadError when none are there."""
+        if self._at == len(self._read):
+            read = self._sock.recv(_CHUNK)
+            if len(read) <= buffer_size:
+                return read
+            self._read, self._at = read, 0
+        part = self._read[self._at : self._at + buffer_size]
+        self._at += len(part)
+        return part
+
+    def pending(self) -> int:
+        """Bytes that can be read without waiting for the socket."""
+        below = self._sock.pending() if isinstance(self._sock, ssl.SSLSocket) else 0
+        return len(self._read) - self._at + below
+
+    def send(self, buffer: bytes | bytearray) -> int:
+        """Takes all of it."""
+        self._unsent += buffer
+        if not self._corked:
+            self.flush()
+        return len(buffer)
+
+    def cork(self) -> None:
+        """Gather until `flush`."""
+        self._corked = True
+
+    def flush(self) -> None:
+        """Send what was gathered, as far as the socket takes it. Raises OSError when the connection is lost."""
+        self._corked = False
+        while self._unsent:
+            try:
+                sent = self._sock.send(self._unsent)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            del self._unsent[:sent]
+
+    @property
+    def unsent(self) -> bool:
+        """Whether it waits for the socket to take more."""
+        return bool(self._unsent)
+
+    def fileno(self) -> int:
+        """For poll."""
+        return self._sock.fileno()
+
+    def setblocking(self, flag: bool) -> None:
+        """As a socket's."""
+        self._sock.setblocking(flag)
+
+    def close(self) -> None:
+        """As a socket's."""
+        self._sock.close()
+
+
+class Client(paho.Client):
+    """paho's client over a BufferedSocket. One a connection: the session is the broker's, nothing is carried over."""
+
+    stream: BufferedSocket | None = None
+
+    def _create_socket(self) -> Any:  # paho has no public way to hand it a socket
+        plain: Any = super()._create_socket()
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # acknowledgements are gathered here, not by Nagle
+        self.stream = BufferedSocket(plain)
+        return self.stream
+
+    def ping_while_paused(self) -> None:
+        """Keep the broker from dropping us, though its answer is not read: the wait for it is called off.
+
+        paho closes a connection whose PINGRESP it has not seen for a keep-alive, and offers no way around.
+        """
+        self._send_pingreq()
+        self._ping_t = 0.0
+
+    def heard_again(self) -> None:
+        """Reading goes on: silence is measured from now."""
+        self._ping_t = 0.0
+        self._last_bytes_received = paho.time_func()
+
+
+def address(url: str) -> tuple[str, int, bool]:
+    """Host, port and whether TLS is wanted, of mqtt:// or mqtts://."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "mqtts"
+    return parts.hostname or "", parts.port or (8883 if secure else 1883), secure
+
+
+def make_client(broker: Broker, client_id: str, base: Path) -> Client:
+    """A client that keeps its session and acknowledges by hand, ready to `reconnect()`.
+
+    Secrets and certificates are read anew each time, so that a changed one is found. Raises OSError or KeyError where
+    one cannot be read.
+    """
+    modern = broker.version == "5"
+    client = Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        clean_session=None if modern else False,
+        protocol=paho.MQTTv5 if modern else paho.MQTTv311,
+        reconnect_on_failure=False,
+        manual_ack=True,
+    )
+    client.connect_timeout = CONNECT_S
+    if broker.password is not None:
+        client.username_pw_set(broker.user or client_id, broker.password.read(base))
+    elif broker.user is not None:
+        client.username_pw_set(broker.user)
+    host, port, secure = address(broker.url)
+    if secure:
+        context = ssl.create_default_context(cafile=str(base / broker.ca) if broker.ca else None)
+        if broker.certificate is not None:
+            context.load_cert_chain(base / broker.certificate, base / broker.key if broker.key else None)
+        client.tls_set_context(context)
+    keepalive = max(1, round(broker.keepalive / 1e9))
+    if not modern:
+        client.connect_async(host, port, keepalive)
+        return client
+    wants = Properties(PacketTypes.CONNECT)
+    wants.SessionExpiryInterval = min(2**32 - 1, round(broker.session / 1e9))
+    wants.ReceiveMaximum = broker.receive_maximum
+    client.connect_async(host, port, keepalive, clean_start=False, properties=wants)
+    return client
+
+
+def is_login(reason: ReasonCode) -> bool:
+    """Whether the broker refuses who we are: trying often would lock the account."""
+    return reason.value in _LOGIN
+
+
+def in_words(reason: ReasonCode, client_id: str) -> str:
+    """A reason code for a person: what it means and what to do."""
+    if is_login(reason):
+        return f"login refused ({reason}): check user and password"
+    if reason.value == 142:
+        return f"another client took over the session: each gateway needs its own name, not {client_id!r} twice"
+    if reason.value == 132:
+        return "the broker refuses this version of MQTT: try version: 3.1.1"
+    if reason.value == 128:
+        return "the connection was lost"
+    return str(reason)
+
+
+def error_in_words(error: Exception, broker: Broker) -> str:
+    """Why a connection could not be made, for a person."""
+    host, port, _ = address(broker.url)
+    where = f"{host}:{port}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        words = f"the certificate of {where} is refused: {error.verify_message}"
+    elif isinstance(error, ssl.SSLError):
+        words = f"TLS with {where} failed: {error.reason or error}"
+    elif isinstance(error, ConnectionRefusedError):
+        words = f"nothing listens at {where}"
+    elif isinstance(error, TimeoutError):
+        words = f"{where} does not answer within {CONNECT_S:g} s"
+    elif isinstance(error, socket.gaierror):
+        words = f"no address is known for {host}"
+    elif isinstance(error, KeyError):
+        words = f"the environment variable {error} for the password is not set"
+    elif isinstance(error, OSError) and error.filename is not None:
+        words = f"cannot read {error.filename}: {error.strerror}"
+    else:
+        words = f"{where}: {error}"
+    return words
