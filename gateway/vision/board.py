@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gateway.events import Detections, Health, Input, Looked
 from gateway.vision.coverage import NS, Coverage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
     import av
 
     from gateway.ports import Clock
@@ -28,6 +29,10 @@ _ROOM_S = 4  # a commit may linger for 1 s; beyond 4 s of frames the door is in 
 _LEAST_ROOM = 16
 _MOST_OUTGOING = 1000  # beyond it passing time is settled later, in one piece
 _NEVER_NS = -(2**62)
+
+
+Counted = Literal["frames", "analysed", "skipped", "corrupt", "boxes", "retries"]
+COUNTED: tuple[Counted, ...] = ("frames", "analysed", "skipped", "corrupt", "boxes", "retries")
 
 
 class Closed(Exception):  # noqa: N818 - not an error: the way a thread is told that it is over
@@ -68,7 +73,7 @@ class Seat:
         self.last: Last | None = None
         self.newest_ns = start_ns  # event time of the newest frame, and the monotonic time it came at
         self.came_ns = _NEVER_NS
-        self.counts = dict.fromkeys(("frames", "analysed", "skipped", "corrupt", "boxes", "retries"), 0)
+        self.counts: dict[Counted, int] = dict.fromkeys(COUNTED, 0)
 
     def is_due(self, event_ns: int) -> bool:
         """Whether a frame of that time is wanted: a quarter of a period early is near enough (jitter)."""
@@ -83,7 +88,7 @@ class Board:
         rates: Mapping[str, float],
         start_ns: int,
         clock: Clock,
-        wake: Callable[[], None],
+        wake: Callable[[], object],
         *,
         patient: Collection[str] = (),
     ) -> None:
@@ -115,7 +120,7 @@ class Board:
             self._send(seat.coverage.frame(captured.event_ns))
             self._changed.notify_all()
 
-    def count(self, camera: str, what: str) -> int:
+    def count(self, camera: str, what: Counted) -> int:
         """Count something of a camera (corrupt, retries); returns the count."""
         with self._changed:
             self.seats[camera].counts[what] += 1

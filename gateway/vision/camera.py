@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.errors import CameraError, LoginRefused
@@ -12,6 +11,8 @@ from gateway.vision.stream import Corrupt, Silence, Stream, is_file, pts_ns, res
 from gateway.vision.timing import NS, FileTime, LiveTime
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import av
 
     from gateway.config.model import Camera
@@ -70,7 +71,6 @@ class CameraThread:
                 before = self._number
                 try:
                     self._play()
-                    return
                 except LoginRefused as error:
                     self._refused += 1
                     if self._refused >= _LOGIN_TRIES:
@@ -79,6 +79,8 @@ class CameraThread:
                         continue
                 except CameraError as error:
                     self._tell("connected", ok=False, detail=str(error))
+                else:
+                    return
                 cap_s = _RETRY_S[0] if self._number > before else min(cap_s * 2, _RETRY_S[1])
                 self._board.count(self.name, "retries")
                 self._board.pause(self._clock.uniform(0.0, cap_s))
@@ -120,6 +122,7 @@ class CameraThread:
             raise CameraError(f"the password cannot be read ({error}); put it where `login.password` says") from None
 
     def _read(self, stream: Stream) -> None:
+        self._live_time.again()
         last_ns = self._clock.monotonic_ns()
         at = 0
         for got in stream.pictures():
@@ -136,11 +139,11 @@ class CameraThread:
                 self._board.pause(0)
                 continue
             last_ns = self._clock.monotonic_ns()
-            self._hand_over(got, wanted=at % self._nth == 0)
+            self._hand_over(got, stream.told_ns(got), wanted=at % self._nth == 0)
             at += 1
 
-    def _hand_over(self, frame: av.VideoFrame, *, wanted: bool) -> None:
-        event_ns = self._event_ns(frame)
+    def _hand_over(self, frame: av.VideoFrame, told_ns: int | None, *, wanted: bool) -> None:
+        event_ns = self._event_ns(frame, told_ns)
         self._number += 1
         if self._is_file and self._paced:
             self._wait_until(event_ns)
@@ -154,9 +157,9 @@ class CameraThread:
         else:
             self._board.pause(0)
 
-    def _event_ns(self, frame: av.VideoFrame) -> int:
+    def _event_ns(self, frame: av.VideoFrame, told_ns: int | None) -> int:
         if not self._is_file:
-            return self._live_time.event_ns(pts_ns(frame), self._clock.now_ns())
+            return self._live_time.event_ns(pts_ns(frame), self._clock.now_ns(), told_ns)
         if self._file_time is None:
             start_ns = self._clock.now_ns() if self._start_ns is None else self._start_ns
             self._began_ns = (start_ns, self._clock.monotonic_ns())
@@ -186,7 +189,8 @@ class CameraThread:
     def _count_corrupt(self, reason: str) -> None:
         total = self._board.count(self.name, "corrupt")
         now_ns = self._clock.monotonic_ns()
-        self._bad_ns = [at for at in self._bad_ns if now_ns - at < _CORRUPT_WINDOW_NS][-_CORRUPT_TELL:] + [now_ns]
+        recent = [at for at in self._bad_ns if now_ns - at < _CORRUPT_WINDOW_NS]
+        self._bad_ns = [*recent[1 - _CORRUPT_TELL :], now_ns]
         detail = f"{total} corrupt frames so far, the last: {reason}"
         if self._logged_ns is None or now_ns - self._logged_ns > _CORRUPT_WINDOW_NS:
             self._logged_ns = now_ns

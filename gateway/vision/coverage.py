@@ -11,8 +11,8 @@ class Coverage:
     """One camera's coverage, in capture time.
 
     A look answers for the time until the next one, up to `bound_ns`. Beyond it the camera was `overloaded` while frames
-    came (a frame, too, answers for `bound_ns`), and `blind` while none did. Each call returns what is settled by it; the
-    intervals of one camera join without gap or overlap.
+    came (a frame, too, answers for `bound_ns`), and `blind` while none did. Each call returns what is settled by it;
+    the intervals of one camera join without gap or overlap.
     """
 
     def __init__(self, camera: str, bound_ns: int, start_ns: int) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import cv2
@@ -17,6 +15,9 @@ from gateway.vision.engine import OnnxEngine, open_session, signature_of
 from gateway.vision.heads import Found, find_boxes, recognise, written
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -26,7 +27,7 @@ _SIDE_WHERE_FREE_PX = 300  # SSD exports with a free size were trained at it
 
 
 class Detector:
-    """A model ready to run in one thread. Raises ModelError when it cannot be loaded or is not what its manifest says."""
+    """A model ready to run in one thread. Raises ModelError when it does not load or is not what its manifest says."""
 
     def __init__(self, manifest: Manifest, slots: int = 1) -> None:
         cv2.setNumThreads(1)  # the engine's own thread does it all: no pool beside it

@@ -5,24 +5,28 @@ onnxruntime's errors become ModelError here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 import numpy as np
 import onnxruntime as ort
+from onnxruntime.capi import (
+    onnxruntime_pybind11_state as ort_errors,  # pyright: ignore[reportAttributeAccessIssue] - compiled, without stubs
+)
 
 from gateway.errors import ModelError
 from gateway.vision.heads import Shape, head_of, written
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from gateway.config.manifest import Manifest
 
 _ORT_ERRORS: tuple[type[Exception], ...] = tuple(
-    getattr(ort.capi.onnxruntime_pybind11_state, name)
+    getattr(ort_errors, name)
     for name in (
         "EngineError",
         "Fail",

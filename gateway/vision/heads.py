@@ -151,7 +151,8 @@ def _yolox_decode(outputs: Outputs, n: int, manifest: Manifest) -> Candidates:
     centre = (rows[:, :2] + cell[:, :2]) * cell[:, 2:]
     with np.errstate(over="ignore"):  # an infinite size is dropped with the boxes that are not finite
         half = np.exp(rows[:, 2:4]) * cell[:, 2:] / 2
-    return Candidates(slot, np.concatenate([centre - half, centre + half], axis=1), score, label.astype(np.int16))
+    xyxy = np.concatenate([centre - half, centre + half], axis=1, dtype=np.float32)
+    return Candidates(slot, xyxy, score, label.astype(np.int16))
 
 
 HEADS: dict[str, Head] = {

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from gateway.errors import ModelError
@@ -15,6 +14,8 @@ from gateway.vision.detector import Detector
 from gateway.vision.timing import NS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import av
-import av.container
 import av.error
-import av.video
 
 from gateway.errors import CameraError, LoginRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 OPEN_TIMEOUT_S = 5.0  # describe, set up and the first packets of a slow camera; also how long closing may wait for it
 READ_TIMEOUT_S = 1.0  # a reader looks up this often, to see whether it is over
@@ -75,6 +76,7 @@ class Stream:
             raise CameraError(f"{self.shown}: has no video stream; expected a camera's stream or a video file")
         self._video = videos[0]
         self._video.codec_context.thread_count = threads
+        self._told_ns: int | None = None  # sender's UTC − PTS
 
     @property
     def frames_promised(self) -> int:
@@ -100,7 +102,16 @@ class Stream:
                 raise CameraError(f"{self.shown}: broke off ({_reason(error)})") from None
             yield from self._decode(packet)
 
-    def _decode(self, packet: av.Packet) -> Iterator[av.VideoFrame | Corrupt]:
+    def told_ns(self, frame: av.VideoFrame) -> int | None:
+        """When the sender says that it took this frame (UTC, by RTCP sender reports); None where it says nothing."""
+        at_ns = pts_ns(frame)
+        return None if self._told_ns is None or at_ns is None else at_ns + self._told_ns
+
+    def _decode(self, packet: av.Packet[av.VideoStream]) -> Iterator[av.VideoFrame | Corrupt]:
+        at_ns = pts_ns(packet)
+        if at_ns is not None and packet.has_sidedata("prft"):
+            # libav's AVProducerReferenceTime: int64 µs UTC, int32 flags.
+            self._told_ns = struct.unpack_from("q", bytes(packet.get_sidedata("prft")))[0] * 1000 - at_ns
         if packet.is_corrupt:
             yield Corrupt("the packet is marked corrupt")
         try:
@@ -117,15 +128,15 @@ class Stream:
         """Let go of the stream."""
         self._container.close()
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def pts_ns(frame: av.VideoFrame) -> int | None:
-    """A frame's presentation time in nanoseconds, exactly; None where the stream states none."""
+def pts_ns(frame: av.VideoFrame | av.Packet[av.VideoStream]) -> int | None:
+    """A frame's or packet's presentation time in nanoseconds, exactly; None where the stream states none."""
     if frame.pts is None or frame.time_base is None:
         return None
     return frame.pts * frame.time_base.numerator * 1_000_000_000 // frame.time_base.denominator

@@ -7,20 +7,31 @@ from collections import deque
 NS = 1_000_000_000
 _WINDOW_NS = 60 * NS  # a camera's clock drifts: 100 ppm is 6 ms in a window, 9 s in a day
 _JUMP_NS = 10 * NS  # a PTS that moves against arrival by more began a new count
+_TOLD_NS = (-10 * NS, NS)  # a sender's clock is believed within these of arrival: else its owner never set it
 
 
 class LiveTime:
-    """Event time of a live stream: PTS + the smallest delay (arrival − PTS) seen in the last one to two minutes.
+    """Event time of a live stream: the sender's own (RTCP sender reports), where it has one that can be believed.
 
-    So the jitter of network and decoder falls out, and a drifting camera clock cannot carry the times away.
+    Else PTS + the smallest delay (arrival − PTS) seen in the last one to two minutes: so the jitter of network and
+    decoder falls out, and a drifting camera clock cannot carry the times away.
     """
 
     def __init__(self) -> None:
         self._windows: deque[tuple[int, int]] = deque(maxlen=2)  # (arrival its window began at, smallest delay in it)
         self._last_ns = 0
 
-    def event_ns(self, pts_ns: int | None, arrival_ns: int) -> int:
-        """When the frame with this PTS (None: the stream has none) was taken, having arrived at `arrival_ns` (UTC)."""
+    def again(self) -> None:
+        """A new connection counts its PTS anew."""
+        self._windows.clear()
+
+    def event_ns(self, pts_ns: int | None, arrival_ns: int, told_ns: int | None = None) -> int:
+        """When the frame was taken that has this PTS (None: the stream has none) and arrived at `arrival_ns` (UTC).
+
+        `told_ns`: what the sender says about it.
+        """
+        if told_ns is not None and _TOLD_NS[0] <= told_ns - arrival_ns <= _TOLD_NS[1]:
+            return self._forward(told_ns)
         if pts_ns is None:
             return self._forward(arrival_ns)
         delay = arrival_ns - pts_ns

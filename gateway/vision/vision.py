@@ -6,8 +6,7 @@ camera-<name> threads ─▶ Board (a seat of one fresh frame each) ─▶ engin
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.vision.board import Board
@@ -18,9 +17,12 @@ from gateway.vision.stream import is_file
 from gateway.vision.threads import Worker, wait_ended
 
 if TYPE_CHECKING:
-    from gateway.events import Input
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
     from gateway.config.manifest import Manifest
     from gateway.config.model import Camera
+    from gateway.events import Input
     from gateway.ports import Clock, Commit, Picture
 
 _MOST_COMMITS = 64  # in the door at once; beyond it detections wait on the board, and then frames in their seats
@@ -37,7 +39,7 @@ class Vision:
 
     name = "vision"
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - the wiring's order, as the ports' users know it
         self,
         cameras: Mapping[str, Camera],
         manifests: Mapping[str, Manifest],
@@ -62,12 +64,15 @@ class Vision:
         self._pictures: dict[str, Picture] = {}
 
     async def run(self, commit: Commit) -> None:
-        """Until cancelled. All threads have ended then, but for one that waits inside libav to open a camera: it ends
-        by that call's own time limit."""
+        """Until cancelled.
+
+        All threads have ended then, but for one that waits inside libav to open a camera: it ends by that call's own
+        time limit.
+        """
         loop = asyncio.get_running_loop()
         failed: asyncio.Future[None] = loop.create_future()
         self._ready.clear()
-        board = self._board = self._new_board(lambda: loop.call_soon_threadsafe(self._ready.set))
+        board = self._board = self._new_board(partial(loop.call_soon_threadsafe, self._ready.set))
         workers = [Worker(name, work, loop, failed) for name, work in self._work(board)]
         try:
             for worker in workers:
@@ -103,7 +108,7 @@ class Vision:
             made = self._pictures[camera] = make_picture(last, self._manifests[camera])
         return made
 
-    def _new_board(self, wake: Callable[[], None]) -> Board:
+    def _new_board(self, wake: Callable[[], object]) -> Board:
         rates = {name: camera.rate for name, camera in self._cameras.items()}
         start_ns = self._clock.now_ns() if self._start_ns is None else self._start_ns
         patient = [name for name, camera in self._cameras.items() if self._every_nth and is_file(camera.detect)]
