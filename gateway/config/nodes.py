@@ -20,8 +20,12 @@ FALSE = re.compile(r"false|False|FALSE")
 INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
-PLAIN = re.compile(r"(?!.*(: | #|[:\s]$))[\w/.][^\x00-\x1f,\[\]{}\"\\`\x7f-\xa0\u2028\u2029\ufeff\ud800-\udfff]*")
+PLAIN = re.compile(
+    r"(?!.*(: | #|[:\s]$))[\w/.][^\x00-\x1f,\[\]{}\"\\`\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]*"
+)
 """Text that needs no quotes, neither in lines nor inside [ ] and { }."""
+UNPRINTABLE = re.compile("[\x7f-\xa0\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+"""What YAML 1.2.2 §5.1 does not allow as it is, and what an editor would not show."""
 YAML_1_1 = re.compile(r"(?i:y|n|yes|no|on|off)|[-+]?[0-9][0-9_:.]*")
 """Text that other programs, which read YAML 1.1, would take for a boolean or a number."""
 SECRET_KEYS = frozenset({"password", "token"})
@@ -108,8 +112,12 @@ def scalar_text(value: Scalar) -> str:
     """A scalar as YAML 1.2 (and JSON Schema's readers) read it back."""
     if isinstance(value, str):
         bare = PLAIN.fullmatch(value) and isinstance(plain(value), str) and not YAML_1_1.fullmatch(value)
-        return value if bare else json.dumps(value, ensure_ascii=False)
+        return value if bare else UNPRINTABLE.sub(_escaped, json.dumps(value, ensure_ascii=False))
     return "null" if value is None else json.dumps(value)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def plain(text: str) -> Scalar:

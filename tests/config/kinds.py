@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
 from gateway.config.kinds import Kind, Registry
 from gateway.config.model import Secret, Struct
-from gateway.config.names import Names, Problems
 from gateway.config.scalars import Change, Duration, Over, SeriesRef
-from gateway.config.topics import TopicPattern
+from gateway.config.topics import TopicPattern  # noqa: TC001 - msgspec reads the annotation
+
+if TYPE_CHECKING:
+    from gateway.config.names import Names, Problems
 
 Colour = Literal["blue", "yellow", "orange", "red"]
 
@@ -23,9 +25,11 @@ class Mqtt(Struct, frozen=True):
     qos: Annotated[int, msgspec.Meta(ge=0, le=1)] = 1
 
     def check(self, names: Names) -> Problems:
+        """What does not fit the rest."""
         return names.broker("mqtt", self.mqtt)
 
     def tags(self) -> tuple[str, ...]:
+        """Its topic's names."""
         return self.topic.names
 
 
@@ -42,9 +46,11 @@ class Json(Struct, frozen=True):
     json: dict[str, str]
 
     def values(self) -> tuple[str, ...]:
+        """What it takes out."""
         return tuple(name for name in self.json if name not in ("time", "zone", "each"))
 
     def check(self, names: Names) -> Problems:
+        """What does not fit the rest."""
         del names
         return [(f"json.{name}", f"no path: {path!r}") for name, path in self.json.items() if ".." in path]
 
@@ -55,6 +61,7 @@ class Plain(Struct, frozen=True):
     plain: str
 
     def values(self) -> tuple[str, ...]:
+        """What it takes out."""
         return (self.plain,)
 
 
@@ -62,9 +69,9 @@ class Threshold(Struct, frozen=True):
     """A value beyond its levels."""
 
     threshold: SeriesRef
-    levels: dict[Colour, float] = {}
-    below: dict[Colour, float] = {}
-    outside: dict[Colour, tuple[float, float]] = {}
+    levels: dict[Colour, float] = msgspec.field(default_factory=dict)
+    below: dict[Colour, float] = msgspec.field(default_factory=dict)
+    outside: dict[Colour, tuple[float, float]] = msgspec.field(default_factory=dict)
     clear_by: float = 0.0
     over: Over | None = None
 
@@ -73,7 +80,7 @@ class Rate(Struct, frozen=True):
     """A value that changes fast."""
 
     rate: SeriesRef
-    levels: dict[Colour, Change] = {}
+    levels: dict[Colour, Change] = msgspec.field(default_factory=dict)
     min_dt: Duration = Duration(0)
 
 
@@ -86,6 +93,7 @@ class Count(Struct, frozen=True):
     score: float | None = None
 
     def check(self, names: Names) -> Problems:
+        """What does not fit the rest."""
         return names.zone("in", self.in_)
 
 
@@ -104,6 +112,7 @@ class MqttOut(Struct, frozen=True):
     mqtt: str
 
     def check(self, names: Names) -> Problems:
+        """What does not fit the rest."""
         return names.broker("mqtt", self.mqtt)
 
 
