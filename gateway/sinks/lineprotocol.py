@@ -7,6 +7,7 @@ too; integers end in `i`, unsigned ones in `u`; times are nanoseconds.
 from __future__ import annotations
 
 import re
+from math import isfinite, nan
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ _LINE = re.compile(
 _FIELD = re.compile(rb'((?:[^\\=,]|\\.)+)=("(?:[^"\\]|\\.)*"|[^,]*),?', re.DOTALL)
 _TAG = re.compile(rb"((?:[^\\=,]|\\.)+)=((?:[^\\,]|\\.)*),?", re.DOTALL)
 _MEASUREMENT = re.compile(rb"((?:[^\\,]|\\.)+),?", re.DOTALL)
+_INT64 = 2**63
 _ESCAPED = re.compile(rb"\\([,= ])")
 _TRUTHS: dict[bytes, float] = {b"t": 1, b"T": 1, b"true": 1, b"True": 1, b"TRUE": 1}
 _TRUTHS.update({b"f": 0, b"F": 0, b"false": 0, b"False": 0, b"FALSE": 0})
@@ -62,8 +64,9 @@ def points(body: bytes) -> Iterator[Line]:
             fields, _, stamp = rest.partition(b" ")
         if not stamp or not stamp.strip().lstrip(b"-").isdigit():
             continue
-        if numbers := _numbers(fields):
-            yield Line(head, numbers, int(stamp))
+        at_ns = int(stamp)
+        if -_INT64 <= at_ns < _INT64 and (numbers := _numbers(fields)):
+            yield Line(head, numbers, at_ns)
 
 
 def subject(head: bytes, field: bytes) -> str:
@@ -80,16 +83,17 @@ def _numbers(fields: bytes) -> list[tuple[bytes, float]]:
         pairs = _FIELD.findall(fields)
     else:
         pairs = [(name, value) for name, _, value in (part.partition(b"=") for part in fields.split(b","))]
-    numbers: list[tuple[bytes, float]] = []
-    for name, value in pairs:
-        try:
-            numbers.append((name, float(value)))
-        except ValueError:
-            if (truth := _TRUTHS.get(value)) is not None:
-                numbers.append((name, truth))
-            elif value[-1:] in (b"i", b"u") and value[:-1].lstrip(b"-").isdigit():
-                numbers.append((name, float(value[:-1])))
-    return numbers
+    return [(name, number) for name, value in pairs if isfinite(number := _number(value))]
+
+
+def _number(value: bytes) -> float:
+    """A field's number; NaN for a text and for what is none."""
+    try:
+        return float(value)
+    except ValueError:
+        if value[-1:] in (b"i", b"u") and value[:-1].lstrip(b"-").isdigit():
+            return float(value[:-1])
+        return _TRUTHS.get(value, nan)
 
 
 def _plain(name: bytes) -> str:

@@ -1,0 +1,174 @@
+"""The series in the history's file: at most one value a second each, the last minutes as rows, what is older packed."""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gateway.sinks import lineprotocol
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+NS = 10**9
+FOLD_S = 900  # recent rows become chunks this often: a chart reads at most this much of the others' rows
+FOLD_ROWS = 200_000  # or when there are so many
+
+
+class Last(NamedTuple):
+    """A series' newest value."""
+
+    subject: str
+    event_ns: int
+    value: float
+
+
+class SeriesTable:
+    """The series of one file. Used by the history's thread alone."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._numbers: dict[str, int] = {}
+        self._subjects: dict[int, str] = {}
+        self._by_field: dict[tuple[bytes, bytes], int] = {}
+        self._last: dict[int, Last] = {}
+        self._recent = int(db.execute("SELECT count(*) FROM recent").fetchone()[0])
+        for n, subject, last_s, last in db.execute("SELECT n, subject, last_s, last FROM series").fetchall():
+            self._numbers[subject], self._subjects[n] = n, subject
+            if last_s is not None:
+                self._last[n] = Last(subject, last_s * NS, last)
+        self._next = max(self._subjects, default=0)
+        for n, t_s, value in db.execute("SELECT series, max(t_s), value FROM recent GROUP BY series").fetchall():
+            self._last[n] = Last(self._subjects[n], t_s * NS, value)
+
+    def store(self, bodies: Iterable[bytes]) -> None:
+        """Store the numbers of line protocol, the last of each second; what came before is replaced by the same."""
+        values: dict[tuple[int, int], float] = {}
+        newest: dict[int, tuple[int, float]] = {}
+        for body in bodies:
+            for line in lineprotocol.points(body):
+                for field, value in line.numbers:
+                    n = self._by_field.get((line.head, field)) or self._number(line.head, field)
+                    values[line.at_ns // NS, n] = value
+                    if n not in newest or line.at_ns >= newest[n][0]:
+                        newest[n] = (line.at_ns, value)
+        self._db.executemany(
+            "INSERT OR REPLACE INTO recent VALUES (?, ?, ?)", ((t, n, value) for (t, n), value in values.items())
+        )
+        self._recent += len(values)
+        for n, (at_ns, value) in newest.items():
+            if n not in self._last or at_ns >= self._last[n].event_ns:
+                self._last[n] = Last(self._subjects[n], at_ns, value)
+
+    def latest(self) -> list[Last]:
+        """The newest value of each series, by subject."""
+        return sorted(self._last.values())
+
+    def read(self, subject: str, from_s: int, to_s: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Seconds int64[n], rising, and values float64[n] in [from_s, to_s)."""
+        n = self._numbers.get(subject)
+        if n is None:
+            return np.empty(0, np.int64), np.empty(0)
+        chunks = self._db.execute(
+            "SELECT from_s, body FROM chunk WHERE series = ? AND to_s >= ? AND from_s < ?", (n, from_s, to_s)
+        ).fetchall()
+        recent = self._db.execute(
+            "SELECT t_s, value FROM recent WHERE t_s >= ? AND t_s < ? AND series = ?", (from_s, to_s, n)
+        ).fetchall()
+        parts = [_unpack(start, body) for start, body in chunks]
+        parts.append((np.array([t for t, _ in recent], np.int64), np.array([v for _, v in recent], np.float64)))
+        t, values = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        inside = (t >= from_s) & (t < to_s)
+        t, values = t[inside][::-1], values[inside][::-1]
+        t, first = np.unique(t, return_index=True)  # of equal seconds the one stored last
+        return t, values[first]
+
+    def due(self) -> bool:
+        """Whether there are so many recent rows that they should be folded now."""
+        return self._recent >= FOLD_ROWS
+
+    def fold(self) -> None:
+        """Pack the recent rows into one chunk a series. Call inside a transaction."""
+        rows = self._db.execute("SELECT series, t_s, value FROM recent").fetchall()
+        if not rows:
+            return
+        series = np.array([row[0] for row in rows], np.int64)
+        t_s = np.array([row[1] for row in rows], np.int64)
+        values = np.array([row[2] for row in rows], np.float64)
+        order = np.lexsort((t_s, series))
+        series, t_s, values = series[order], t_s[order], values[order]
+        starts = np.flatnonzero(np.r_[True, series[1:] != series[:-1]])
+        for start, end in zip(starts, [*starts[1:], len(series)], strict=True):
+            span = slice(int(start), int(end))
+            self._db.execute(
+                "INSERT INTO chunk VALUES (?, ?, ?, ?)",
+                (int(series[start]), int(t_s[start]), int(t_s[end - 1]), _pack(t_s[span], values[span])),
+            )
+        self._db.execute("DELETE FROM recent")
+        self._db.executemany(
+            "UPDATE series SET last_s = ?, last = ? WHERE n = ?",
+            ((last.event_ns // NS, last.value, n) for n, last in self._last.items()),
+        )
+        self._recent = 0
+
+    def prune(self, before_s: int) -> None:
+        """Forget what is older than `before_s`, and series that had nothing since."""
+        self._db.execute("DELETE FROM chunk WHERE to_s < ?", (before_s,))
+        self._db.execute("DELETE FROM recent WHERE t_s < ?", (before_s,))
+        gone = {n for n, last in self._last.items() if last.event_ns < before_s * NS}
+        if gone:
+            self._db.executemany("DELETE FROM series WHERE n = ?", ((n,) for n in gone))
+            self._numbers = {subject: n for subject, n in self._numbers.items() if n not in gone}
+            self._subjects = {n: subject for subject, n in self._numbers.items()}
+            self._last = {n: last for n, last in self._last.items() if n not in gone}
+            self._by_field.clear()
+
+    def drop_oldest(self) -> bool:
+        """Forget the oldest twentieth of the chunks; False where there is none."""
+        count = int(self._db.execute("SELECT count(*) FROM chunk").fetchone()[0])
+        oldest = "SELECT rowid FROM chunk ORDER BY to_s LIMIT ?"
+        self._db.execute(f"DELETE FROM chunk WHERE rowid IN ({oldest})", (max(100, count // 20),))  # noqa: S608 - ours
+        return count > 0
+
+    def _number(self, head: bytes, field: bytes) -> int:
+        subject = lineprotocol.subject(head, field)
+        if subject not in self._numbers:
+            self._next += 1
+            self._db.execute("INSERT INTO series (n, subject) VALUES (?, ?)", (self._next, subject))
+            self._numbers[subject], self._subjects[self._next] = self._next, subject
+        n = self._by_field[head, field] = self._numbers[subject]
+        return n
+
+
+def thin(
+    t: NDArray[np.int64], values: NDArray[np.float64], points: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """At most `points` of a series to draw: of each of points / 2 equal spans of time its lowest and highest value.
+
+    t int64[n] rising; a series with no more points than that is returned as it is.
+    """
+    if len(t) <= points:
+        return t, values
+    spans = max(1, points // 2)
+    span = np.minimum((t - t[0]) * spans // max(1, int(t[-1] - t[0])), spans - 1)
+    order = np.lexsort((values, span))
+    firsts = np.flatnonzero(np.r_[True, np.diff(span[order]) != 0])
+    keep = np.unique(np.r_[order[firsts], order[np.r_[firsts[1:], len(order)] - 1]])
+    return t[keep], values[keep]
+
+
+def _pack(t_s: NDArray[np.int64], values: NDArray[np.float64]) -> bytes:
+    steps = np.diff(t_s, prepend=t_s[0]).astype("<u4")
+    return zlib.compress(steps.tobytes() + values.astype("<f8").tobytes(), 1)
+
+
+def _unpack(from_s: int, body: bytes) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    raw = zlib.decompress(body)
+    n = len(raw) // 12
+    steps = np.frombuffer(raw, "<u4", n).astype(np.int64)
+    return from_s + np.cumsum(steps), np.frombuffer(raw, "<f8", n, 4 * n).astype(np.float64)
