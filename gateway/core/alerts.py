@@ -1,0 +1,303 @@
+"""The only place that makes alerts: conditions' transitions and people's commands become changes of alerts.
+
+States are ISA-18.2's: active or cleared × acknowledged or not, and shelved. An alert is open until it is cleared and
+either acknowledged or 24 h old; a condition that returns while it is open re-activates it (SEMANTICS.md §9).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from gateway.core import texts
+from gateway.core.lines import number, point, prefix, text
+from gateway.events import SEVERITY_OF, AlertRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.core.machine import Transition
+    from gateway.core.rule import Speaker, Subject
+    from gateway.core.state import State
+
+DAY_NS = 86_400 * 10**9
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no letter that sounds or looks like another
+ORDER = ("minor", "moderate", "severe", "extreme")
+
+
+class Shelf(msgspec.Struct, frozen=True, array_like=True):
+    """By whom an alert is shelved, why, until when (UTC for people, elapsed for us), and up to which severity."""
+
+    by: str
+    why: str
+    until_ns: int
+    until_elapsed_ns: int
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """An open alert. `severity` is the present or last one; `active` whether the condition holds."""
+
+    id: str
+    code: str
+    rule: str
+    owner: str
+    kind: str
+    subject: str
+    class_: Literal["city", "equipment"]
+    shadow: bool
+    active: bool
+    unknown: bool
+    acknowledged: bool
+    shelf: Shelf | None
+    severity: str
+    severity_max: str
+    topics: tuple[str, ...]
+    started_ns: int
+    changed_ns: int
+    opened_elapsed_ns: int
+    value: float | None
+    limit: float | None
+    unit: str
+    detail: str
+    camera: str
+    series: int | None
+    seq: int
+
+
+class Before(msgspec.Struct, frozen=True, array_like=True):
+    """The start of the last alert of a rule and subject, and how many had the same."""
+
+    started_ns: int
+    k: int
+
+
+class Epoch(msgspec.Struct, frozen=True, array_like=True):
+    """The outbox's life and the next sequence number."""
+
+    epoch: str
+    next_seq: int
+
+
+class Alerts:
+    """All open alerts, by rule and subject."""
+
+    def __init__(self, gateway: str, state: State, body: Callable[[Record, str, int, str, int], bytes]) -> None:
+        """`body(record, change, admitted_ns, epoch, seq)` writes the outward JSON."""
+        self._gateway = gateway
+        self._body = body
+        self._open = state.book("alerts", Record)
+        self._before = state.book("alerts/before", Before)
+        self._epoch = state.book("alerts/epoch", Epoch)
+        self.out: list[AlertRow] = []
+        self.lines: list[str] = []
+
+    def restart(self, epoch: str, next_seq: int) -> None:
+        """Numbers go on where the outbox says; a new epoch starts its own."""
+        known = self._epoch.get("")
+        if known is None or known.epoch != epoch or known.next_seq < next_seq:
+            self._epoch.put("", Epoch(epoch, next_seq))
+
+    def records(self) -> list[tuple[str, Record]]:
+        """All open alerts."""
+        return self._open.items()
+
+    # ── conditions ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, rule: Speaker, subject: Subject, transition: Transition, elapsed_ns: int) -> None:
+        """A subject's condition changed."""
+        key = f"{rule.name}|{subject.text}"
+        record, t = self._open.get(key), transition
+        value = t.value if t.value == t.value else None
+        if t.kind in {"unknown", "known"}:
+            if record and record.active:
+                self._change(key, _set(record, unknown=t.kind == "unknown", changed_ns=t.at_ns), t.kind, t.admitted_ns)
+            return
+        limit = rule.limits[max(t.level - 1, 0)] if rule.kind not in {"silent", "stuck", "health", "adrift"} else None
+        severity = subject.severity or SEVERITY_OF[rule.colours[t.level - 1]] if t.level else ""
+        if record is None:
+            if t.level:
+                self._raise(key, rule, subject, t, severity, value, limit, elapsed_ns)
+            return
+        if not t.level:
+            if record.active:
+                self._clear(key, _set(record, value=value, changed_ns=t.at_ns), t.admitted_ns)
+            return
+        same = _set(record, severity=severity, value=value, limit=limit, changed_ns=t.at_ns, unknown=False, active=True)
+        same = _set(same, detail=subject.detail)
+        if not record.active:
+            self._rise(key, _set(same, acknowledged=False), "returned", t.admitted_ns)
+        elif ORDER.index(severity) > ORDER.index(record.severity):
+            if record.shelf:  # a shelf never hides a higher level
+                record = _set(record, shelf=None, changed_ns=t.at_ns)
+                self._change(key, record, "unshelved", t.admitted_ns)
+                same = _set(same, shelf=None)
+            self._rise(key, _set(same, acknowledged=False), "raised_level", t.admitted_ns)
+        elif severity != record.severity:
+            self._change(key, same, "lowered_level", t.admitted_ns)
+
+    def _raise(
+        self,
+        key: str,
+        rule: Speaker,
+        subject: Subject,
+        t: Transition,
+        severity: str,
+        value: float | None,
+        limit: float | None,
+        elapsed_ns: int,
+    ) -> None:
+        epoch = self._epoch.get("")
+        before = self._before.get(key)
+        k = before.k + 1 if before and before.started_ns == t.started_ns else 0
+        self._before.put(key, Before(t.started_ns, k))
+        parts = [self._gateway, epoch.epoch if epoch else "", rule.name, subject.text, t.started_ns, k]
+        digest = hashlib.sha256(msgspec.json.encode(parts)).digest()
+        record = Record(
+            id=f"{rule.name}-{digest[:8].hex()}",
+            code=self._code(digest),
+            rule=rule.name,
+            owner=rule.owner,
+            kind=rule.kind,
+            subject=subject.text,
+            class_=rule.common.class_,
+            shadow=rule.common.mode == "shadow",
+            active=True,
+            unknown=False,
+            acknowledged=False,
+            shelf=None,
+            severity=severity,
+            severity_max=severity,
+            topics=(severity,),
+            started_ns=t.started_ns,
+            changed_ns=t.at_ns,
+            opened_elapsed_ns=elapsed_ns,
+            value=value,
+            limit=limit,
+            unit=subject.unit,
+            detail=subject.detail,
+            camera=subject.camera,
+            series=subject.series,
+            seq=0,
+        )
+        self._change(key, record, "raised", t.admitted_ns)
+
+    def _code(self, digest: bytes) -> str:
+        """`LG17-4K2M`: short enough for the radio, and no other open alert's."""
+        words = [word.lstrip("0") or word for word in self._gateway.replace("_", "-").replace(".", "-").split("-")]
+        stem = "".join(word for word in words if word)[:4].upper()
+        taken = {record.code for _, record in self._open.items()}
+        number_, code = int.from_bytes(digest[8:24], "big"), ""
+        while not code or code in taken:
+            code = stem + "-" + "".join(ALPHABET[number_ >> shift & 31] for shift in (15, 10, 5, 0))
+            number_ = number_ >> 5 or number_ + 1
+        return code
+
+    def _rise(self, key: str, record: Record, change: str, admitted_ns: int) -> None:
+        if ORDER.index(record.severity) > ORDER.index(record.severity_max):
+            record = _set(record, severity_max=record.severity, topics=(*record.topics, record.severity))
+        self._change(key, record, change, admitted_ns, everywhere=change == "returned")
+
+    def _clear(self, key: str, record: Record, admitted_ns: int) -> None:
+        self._change(key, _set(record, active=False, unknown=False), "cleared", admitted_ns, everywhere=True)
+
+    # ── people, time and configuration ───────────────────────────────────────────────────────────────────────────────
+
+    def find(self, alert_id: str) -> tuple[str, Record] | None:
+        """An open alert by its id or its short code."""
+        return next((item for item in self._open.items() if alert_id in {item[1].id, item[1].code}), None)
+
+    def acknowledge(self, key: str, record: Record, at_ns: int) -> None:
+        """Somebody has seen it; a cleared one closes."""
+        done = _set(record, acknowledged=True, changed_ns=at_ns)
+        self._change(key, done, "acknowledged", at_ns, everywhere=not record.active)
+
+    def shelve(self, key: str, record: Record, shelf: Shelf, at_ns: int) -> None:
+        """Out of sight until then, or until it gets worse."""
+        self._change(key, _set(record, shelf=shelf, changed_ns=at_ns), "shelved", at_ns)
+
+    def unshelve(self, key: str, record: Record, at_ns: int) -> None:
+        """Back in sight."""
+        self._change(key, _set(record, shelf=None, changed_ns=at_ns), "unshelved", at_ns)
+
+    def tick(self, admitted_ns: int, elapsed_ns: int) -> None:
+        """End shelves whose time is over; close what was cleared and is a day old."""
+        for key, record in self._open.items():
+            if record.shelf and record.shelf.until_elapsed_ns <= elapsed_ns:
+                self.unshelve(key, record, admitted_ns)
+            elif not record.active and elapsed_ns - record.opened_elapsed_ns >= DAY_NS:
+                self.close(key, record, admitted_ns, record.detail)
+
+    def close(self, key: str, record: Record, at_ns: int, why: str) -> None:
+        """End an alert whatever its state, saying why."""
+        ended = _set(record, active=False, unknown=False, acknowledged=True, changed_ns=at_ns, detail=why)
+        self._change(key, ended, "closed", at_ns, everywhere=True)
+
+    def _change(self, key: str, record: Record, change: str, admitted_ns: int, *, everywhere: bool = False) -> None:
+        epoch = self._epoch.get("")
+        assert epoch is not None  # noqa: S101 - Restart is the first input
+        record, is_open = _set(record, seq=epoch.next_seq), record.active or not record.acknowledged
+        self._epoch.put("", Epoch(epoch.epoch, epoch.next_seq + 1))
+        if is_open:
+            self._open.put(key, record)
+        else:
+            self._open.drop(key)
+        self.out.append(
+            AlertRow(
+                seq=record.seq,
+                id=record.id,
+                rule=record.rule,
+                subject=record.subject,
+                class_=record.class_,
+                severities=record.topics if everywhere else (record.severity_max,),
+                change=change,
+                state=state_of(record),
+                open=is_open,
+                shadow=record.shadow,
+                changed_ns=record.changed_ns,
+                body=self._body(record, change, admitted_ns, epoch.epoch, record.seq),
+            )
+        )
+        if not record.shadow:
+            self.lines.append(_point(record, change))
+
+
+def _set(record: Record, **changes: object) -> Record:
+    return msgspec.structs.replace(record, **changes)
+
+
+def state_of(record: Record) -> str:
+    """The state in words: ISA-18.2's, written out."""
+    if not record.active and record.acknowledged:
+        return "normal"
+    if record.shelf:
+        return "shelved"
+    return f"{'active' if record.active else 'cleared'}_{'' if record.acknowledged else 'un'}acknowledged"
+
+
+def _point(record: Record, change: str) -> str:
+    """The change as a point of `zhiwang_alert`; its time makes two changes of a moment two points."""
+    tags = {"class": record.class_, "rule": record.rule, "severity": record.severity}
+    fields = {"id": text(record.id), "change": text(change), "state": text(state_of(record)), "seq": f"{record.seq}i"}
+    if record.value is not None:
+        fields["value"] = number(record.value)
+    return point(prefix("zhiwang_alert", tags), fields, record.changed_ns + record.seq % 10**6)
+
+
+def facts_of(record: Record, change: str, **more: object) -> texts.Facts:
+    """The facts that a record gives to its text; `more` brings the rest."""
+    colour = {"minor": "blue", "moderate": "yellow", "severe": "orange", "extreme": "red"}[record.severity]
+    given = {
+        "kind": record.kind,
+        "change": change,
+        "colour": colour,
+        "name": record.subject,
+        "detail": record.detail,
+        "value": record.value,
+        "unit": record.unit,
+        "limit": record.limit,
+        "started_ns": record.started_ns,
+        "changed_ns": record.changed_ns,
+    }
+    return texts.Facts(**{**given, **more})  # pyright: ignore[reportArgumentType] - the keys are Facts' own

@@ -1,0 +1,141 @@
+"""An alert's outward JSON: what DESIGN.md promises a subscriber, less what sinks add (`status`, `prev`, `published`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.config.geo import wgs84
+from gateway.config.model import Place, Text
+from gateway.core import texts
+from gateway.core.alerts import facts_of, state_of
+from gateway.core.recent import STEP_NS
+from gateway.events import COLOUR_OF
+
+if TYPE_CHECKING:
+    from gateway.core.alerts import Record
+    from gateway.core.plan import Plan
+    from gateway.core.recent import Recent
+
+TREND_STEPS = 20  # half minutes: 10 min
+
+
+class Bodies:
+    """Writes bodies from records, the plan and the recent past."""
+
+    def __init__(self, plan: Plan, recent: Recent) -> None:
+        self._plan = plan
+        self._recent = recent
+        self._rules = {rule.name: rule.common for rule in plan.rules}
+        self._limits: dict[str, tuple[float, ...]] = {}
+        self._routes = {route.name: route.sensor for route in plan.routes}
+        self._cameras = {camera.name: camera for camera in plan.cameras}
+
+    def write(self, record: Record, change: str, admitted_ns: int, epoch: str, seq: int) -> bytes:
+        """The JSON object of one change."""
+        plan, common = self._plan, self._rules.get(record.rule)
+        values, coverage = self._past(record)
+        camera = self._cameras.get(record.camera)
+        facts = facts_of(
+            record,
+            change,
+            title=common.title if common else None,
+            place=self._words(record),
+            hold_ns=int(common.for_) if common else 0,
+            trend=_trend(values, record.value),
+            coverage=coverage,
+            zone=plan.timezone,
+        )
+        do = common.do if common else None
+        shelf = record.shelf
+        body = {
+            "schema": 1,
+            "id": record.id,
+            "code": record.code,
+            "epoch": epoch,
+            "seq": seq,
+            "class": record.class_,
+            "change": change,
+            "state": state_of(record),
+            "severity": record.severity,
+            "severity_max": record.severity_max,
+            "colour": COLOUR_OF[record.severity],
+            "rule": record.rule,
+            "subject": record.subject,
+            "unknown": record.unknown,
+            "shelved": {"by": shelf.by, "why": shelf.why, "until": texts.stamp(shelf.until_ns, plan.timezone)}
+            if shelf
+            else None,
+            "gateway": plan.gateway,
+            "community": plan.community.code if plan.community else None,
+            "place": self._place(record),
+            "started": texts.stamp(record.started_ns, plan.timezone),
+            "changed": texts.stamp(record.changed_ns, plan.timezone),
+            "late_s": round(max(0, admitted_ns - record.changed_ns) / 1e9, 3),
+            "value": _rounded(record.value),
+            "unit": record.unit or None,
+            "limit": _rounded(record.limit),
+            "recent": {"step_s": STEP_NS // 10**9, "values": [_rounded(v) for v in values]} if values else None,
+            "coverage_1h": coverage,
+            "title": texts.title(facts),
+            "text": texts.text(facts),
+            "do": {"zh": do.zh or do.en or "", "en": do.en or do.zh or ""} if do else None,
+            "detail": record.detail or None,
+            "camera": record.camera or None,
+            "evidence": [],
+            "config_sha": plan.config_sha,
+            "model_sha": camera.model_sha if camera else None,
+        }
+        return msgspec.json.encode(body)
+
+    def _past(self, record: Record) -> tuple[list[float | None], float | None]:
+        """(values of the last half minutes, share of the last hour's readings that came); empty and None if unknown."""
+        if record.series is None:
+            return [], None
+        past = self._recent.past(record.series, record.changed_ns)
+        sensor = self._routes.get(record.subject.partition("{")[0].rpartition(".")[0])
+        values = past.values
+        while values and values[0] is None:
+            values = values[1:]
+        if sensor is None or not sensor.every:
+            return values, None
+        return values, round(min(1.0, past.readings * int(sensor.every) / (3600 * 10**9)), 3)
+
+    def _where(self, record: Record) -> Place | None:
+        camera = self._cameras.get(record.camera)
+        sensor = self._routes.get(record.subject.partition("{")[0].rpartition(".")[0])
+        own = camera.camera.place if camera else sensor.place if sensor else None
+        return own or self._plan.place
+
+    def _words(self, record: Record) -> Text:
+        """The community and the place, in words."""
+        place, community = self._where(record), self._plan.community
+        zh = " ".join(part for part in (community and community.zh, place and place.zh) if part)
+        en = ", ".join(part for part in (community and community.en, place and place.en) if part)
+        return Text(zh=zh or None, en=en or None)
+
+    def _place(self, record: Record) -> dict[str, object] | None:
+        place = self._where(record)
+        if place is None:
+            return None
+        point = wgs84(place)
+        here = [round(point[0], 6), round(point[1], 6)] if point else None
+        return {"zh": place.zh, "en": place.en, "wgs84": here, "uncertainty_m": place.uncertainty_m}
+
+
+def _rounded(value: float | None) -> float | None:
+    """Six significant digits after the point: what a sensor can mean, and no binary tail."""
+    return None if value is None else round(value, 6)
+
+
+def _trend(values: list[float | None], value: float | None) -> tuple[float, int] | None:
+    """How much the value moved over the last minutes that are known: (change, minutes)."""
+    if value is None or len(values) < 3:
+        return None
+    back = values[-TREND_STEPS - 1 :]
+    first = next((i for i, old in enumerate(back) if old is not None), None)
+    if first is None or (old := back[first]) is None:
+        return None
+    minutes = round((len(back) - 1 - first) * STEP_NS / 60e9)
+    return (value - old, minutes) if minutes and abs(value - old) > 0 else None

@@ -1,0 +1,234 @@
+"""Conditions that hold, are raised after a while, rise and fall by levels, and clear: one machine for all rules.
+
+A reading has a *code* for a rule: how many of its levels it crosses, and how many it does not clear. Readings of one
+subject with the same code and no gap between them are one run, and the machine takes a run in one go; subjects where
+nothing holds and nothing crosses never reach it. So its cost follows what happens, not how much is read.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gateway.ports import NO_TIME
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gateway.core.readings import Readings
+    from gateway.core.state import State, Table
+
+LEVELS = 4  # blue, yellow, orange, red
+CODE = 8  # a code is crossed × CODE + not cleared
+UNKNOWN = -1  # the code of a reading from which nothing can be said
+NEVER = 2**63 - 1
+
+
+class Transition(NamedTuple):
+    """A change of one subject's condition, made by input `n`.
+
+    kind: level (now at `level`, 0 is cleared), unknown, known. at_ns: when it became so; started_ns: since when the
+    condition holds; value: the reading by which it was seen.
+    """
+
+    n: int
+    slot: int
+    kind: str
+    level: int
+    at_ns: int
+    started_ns: int
+    value: float
+    admitted_ns: int
+
+
+class Timing(NamedTuple):
+    """hold_ns: how long a level must hold; clear_ns: how long it must be clear; gap_ns: silence that makes it unknown."""
+
+    levels: int
+    hold_ns: int
+    clear_ns: int
+    gap_ns: int | None
+
+
+def declare(state: State, name: str, owner: str) -> Table:
+    """The machine's table: a row a subject."""
+    return state.table(
+        name,
+        {
+            "last": (np.int64, NO_TIME),
+            "value": (np.float64, np.nan),
+            "begin": (np.int64, NO_TIME, (LEVELS,)),
+            "calm": (np.int64, NO_TIME, (LEVELS,)),
+            "on": (np.int8, 0),
+            "unknown": (np.int8, 0),
+            "due": (np.int64, NEVER),
+            "tick": (np.int64, -1),
+        },
+        owner,
+    )
+
+
+class Condition:
+    """One subject's condition, taken out of its row. `on` is the highest level raised."""
+
+    __slots__ = ("_timing", "begin", "calm", "last", "on", "unknown", "value")
+
+    def __init__(self, row: np.void, timing: Timing) -> None:
+        self._timing = timing
+        self.last: int = int(row["last"])
+        self.value: float = float(row["value"])
+        self.begin: list[int] = row["begin"].tolist()
+        self.calm: list[int] = row["calm"].tolist()
+        self.on: int = int(row["on"])
+        self.unknown: bool = bool(row["unknown"])
+
+    def due(self) -> int:
+        """When the next thing happens by itself: a level is raised or clears, or the condition becomes unknown."""
+        timing, next_ns = self._timing, NEVER
+        for level in range(timing.levels):
+            begin, calm = self.begin[level], self.calm[level]
+            if begin == NO_TIME:
+                break  # a level holds only where the one below it does
+            if level >= self.on:
+                next_ns = min(next_ns, begin + timing.hold_ns)
+            if calm != NO_TIME:
+                next_ns = min(next_ns, calm + timing.clear_ns)
+        if timing.gap_ns is not None and not self.unknown and self.begin[0] != NO_TIME:
+            next_ns = min(next_ns, self.last + timing.gap_ns + 1)
+        return next_ns
+
+    def fire(self, due: int) -> tuple[str, int] | None:
+        """Let happen what is due at that moment; the change it makes, if any: (kind, started)."""
+        timing, before, started = self._timing, self.on, self.begin[0]
+        lost = timing.gap_ns is not None and not self.unknown and self.last + timing.gap_ns < due
+        for level in range(timing.levels):
+            begin, calm = self.begin[level], self.calm[level]
+            if begin == NO_TIME:
+                continue
+            if level >= self.on and begin + timing.hold_ns <= due:
+                self.on = level + 1
+            if calm != NO_TIME and calm + timing.clear_ns <= due:
+                self.on = min(self.on, level)
+                self.begin[level] = self.calm[level] = NO_TIME
+        if self.on != before:
+            return "level", started
+        return self.lose() if lost else None
+
+    def lose(self) -> tuple[str, int] | None:
+        """Nothing can be said any more: what was not raised yet begins anew; what was raised stays, as unknown."""
+        for level in range(LEVELS):
+            self.calm[level] = NO_TIME
+            if level >= self.on:
+                self.begin[level] = NO_TIME
+        if self.on and not self.unknown:
+            self.unknown = True
+            return "unknown", self.begin[0]
+        return None
+
+    def take(self, code: int, at_ns: int) -> None:
+        """Take a reading's code: levels crossed begin to hold, levels cleared begin to be calm."""
+        crossed, kept = divmod(code, CODE)
+        for level in range(self._timing.levels):
+            if level < crossed:
+                self.calm[level] = NO_TIME
+                if self.begin[level] == NO_TIME:
+                    self.begin[level] = at_ns
+            elif level >= kept:
+                if self.begin[level] != NO_TIME and self.calm[level] == NO_TIME:
+                    self.calm[level] = at_ns
+            else:
+                self.calm[level] = NO_TIME
+
+
+class Machine:
+    """Steps the conditions of one rule's subjects, which are the rows of its table."""
+
+    def __init__(self, table: Table, timing: Timing) -> None:
+        self.table = table
+        self.timing = timing
+
+    def step(self, slot: NDArray[np.intp], readings: Readings, code: NDArray[np.int16], tick: int) -> list[Transition]:
+        """Readings grouped by subject: slot intp[g] for each group, code int16[r]; `tick`: how many ticks have been."""
+        table, out = self.table, list[Transition]()
+        if not len(slot):
+            return out
+        last = readings.start + readings.length - 1
+        crossing = np.maximum.reduceat(code, readings.start) >= CODE
+        busy = np.flatnonzero(crossing | (table["begin"][slot, 0] != NO_TIME))
+        table["tick"][slot] = tick
+        if len(busy) < len(slot):
+            calm = np.ones(len(slot), bool)
+            calm[busy] = False
+            table["last"][slot[calm]] = readings.event_ns[last[calm]]
+            table["value"][slot[calm]] = readings.value[last[calm]]
+        table.touch(slot)
+        for group in busy.tolist():
+            first, end = int(readings.start[group]), int(last[group]) + 1
+            self._group(int(slot[group]), readings, code, first, end, out)
+        return out
+
+    def _group(
+        self, slot: int, readings: Readings, code: NDArray[np.int16], first: int, end: int, out: list[Transition]
+    ) -> None:
+        """All readings of one subject, run by run."""
+        times, gap = readings.event_ns[first:end], self.timing.gap_ns
+        edge = np.empty(end - first, bool)
+        edge[0] = True
+        np.not_equal(code[first + 1 : end], code[first : end - 1], out=edge[1:])
+        if gap is not None:
+            edge[1:] |= np.diff(times) > gap
+        starts = np.flatnonzero(edge).tolist()
+        at, n, value = times.tolist(), readings.n[first:end].tolist(), readings.value[first:end].tolist()
+        admitted, codes = readings.admitted_ns[first:end].tolist(), code[first:end][edge].tolist()
+        condition = Condition(self.table.rows[slot], self.timing)
+
+        def tell(kind: str, started: int, when: int, row: int, seen: float) -> None:
+            out.append(Transition(n[row], slot, kind, condition.on, when, started, seen, admitted[row]))
+
+        def let(due: int, row: int, seen: float) -> None:
+            if change := condition.fire(due):
+                tell(*change, due, row, seen)
+
+        for this, following, coded in zip(starts, [*starts[1:], end - first], codes, strict=True):
+            while (due := condition.due()) < at[this]:
+                let(due, this, condition.value)
+            was_unknown, condition.last = condition.unknown, at[following - 1]
+            if coded == UNKNOWN:
+                if change := condition.lose():
+                    tell(*change, at[this], this, value[this])
+            else:
+                condition.unknown = False
+                condition.take(coded, at[this])
+                while (due := condition.due()) <= at[following - 1]:
+                    row = bisect_left(at, due, this, following)
+                    let(due, row, value[row])
+                if was_unknown and condition.on:
+                    tell("known", condition.begin[0], at[this], this, value[this])
+            condition.value = value[following - 1]
+        self._put(slot, condition)
+
+    def tick(self, n: int, now_ns: int, admitted_ns: int, tick: int) -> list[Transition]:
+        """Move rule time to `now_ns` for subjects without a reading since the tick before."""
+        table, out = self.table, list[Transition]()
+        due_now = np.flatnonzero((table["due"][: table.n] <= now_ns) & (table["tick"][: table.n] < tick))
+        for slot in due_now.tolist():
+            self.advance(slot, n, now_ns, admitted_ns, out)
+        return out
+
+    def advance(self, slot: int, n: int, now_ns: int, admitted_ns: int, out: list[Transition]) -> None:
+        """Move one subject's rule time to `now_ns`."""
+        condition = Condition(self.table.rows[slot], self.timing)
+        while (due := condition.due()) <= now_ns:
+            if change := condition.fire(due):
+                kind, started = change
+                out.append(Transition(n, slot, kind, condition.on, due, started, condition.value, admitted_ns))
+        self._put(slot, condition)
+        self.table.touch_one(slot)
+
+    def _put(self, slot: int, condition: Condition) -> None:
+        row = self.table.rows[slot]
+        row["last"], row["value"] = condition.last, condition.value
+        row["begin"], row["calm"] = condition.begin, condition.calm
+        row["on"], row["unknown"], row["due"] = condition.on, condition.unknown, condition.due()

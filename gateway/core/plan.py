@@ -1,0 +1,51 @@
+"""What a core is made of: the routes, the rules and the place it speaks for. `app` builds it from the configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from gateway.config.model import Camera, Commands, Community, Place, Rule, SensorCommon
+
+if TYPE_CHECKING:
+    from gateway.config.topics import TopicPattern
+    from gateway.ports import Decoder
+
+
+class Route(NamedTuple):
+    """How a sensor's messages are found and read: topics of `source` that match `pattern`, through `decoder`."""
+
+    name: str
+    source: str
+    pattern: TopicPattern
+    sensor: SensorCommon
+    decoder: Decoder
+
+    def field(self, value: str) -> int | None:
+        """The place of a value among the decoder's fields."""
+        return next((i for i, field in enumerate(self.decoder.fields) if field.name == value), None)
+
+
+class CameraPlan(NamedTuple):
+    """What the rules must know of a camera: its settings, and its model's labels and score limit."""
+
+    name: str
+    camera: Camera
+    labels: tuple[str, ...]
+    score: float
+    model_sha: str
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A gateway as its core sees it. `community` is a topic level: `_` without one."""
+
+    gateway: str
+    timezone: str
+    config_sha: str
+    community: Community | None
+    place: Place | None
+    commands: Commands
+    routes: tuple[Route, ...]
+    cameras: tuple[CameraPlan, ...]
+    rules: tuple[Rule, ...]

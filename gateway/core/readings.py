@@ -1,0 +1,77 @@
+"""Accepted readings as columns, sorted by series: what numeric rules are stepped with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+
+from gateway.ports import NO_TIME
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Readings(NamedTuple):
+    """Readings in the order of their series, and of admission within one.
+
+    series int32[r]; n int64[r] the message's admission number; event_ns int64[r], never decreasing within a series;
+    value float64[r]; admitted_ns int64[r]. `start` intp[g] is the first row of each series' group, `length` intp[g];
+    `opening` float64[g] and `opening_ns` int64[g] are each series' last value and watermark before these readings.
+    """
+
+    series: NDArray[np.int32]
+    n: NDArray[np.int64]
+    event_ns: NDArray[np.int64]
+    value: NDArray[np.float64]
+    admitted_ns: NDArray[np.int64]
+    start: NDArray[np.intp]
+    length: NDArray[np.intp]
+    opening: NDArray[np.float64]
+    opening_ns: NDArray[np.int64]
+
+    def owners(self) -> NDArray[np.int32]:
+        """The series of each group, ascending: int32[g]."""
+        return self.series[self.start]
+
+    def take(self, mask: NDArray[np.bool_]) -> Readings:
+        """The rows where `mask` holds."""
+        left = grouped(self.series[mask], self.n[mask], self.event_ns[mask], self.value[mask], self.admitted_ns[mask])
+        whose = np.searchsorted(self.owners(), left.owners())
+        return left._replace(opening=self.opening[whose], opening_ns=self.opening_ns[whose])
+
+
+T = TypeVar("T", bound=np.generic)
+
+
+def grouped(
+    series: NDArray[np.int32],
+    n: NDArray[np.int64],
+    event_ns: NDArray[np.int64],
+    value: NDArray[np.float64],
+    admitted_ns: NDArray[np.int64],
+) -> Readings:
+    """Readings from columns already sorted by series, as if nothing was before them."""
+    first = np.empty(len(series), bool)
+    if len(series):
+        first[0] = True
+        np.not_equal(series[1:], series[:-1], out=first[1:])
+    start = np.flatnonzero(first)
+    count = np.diff(start, append=len(series))
+    nothing = np.full(len(start), np.nan)
+    return Readings(series, n, event_ns, value, admitted_ns, start, count, nothing, np.full(len(start), NO_TIME))
+
+
+def ragged(start: NDArray[np.intp], count: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Indices start[i], start[i] + 1, … of every group, one after another: intp[sum(count)]."""
+    ends = np.cumsum(count)
+    out = np.arange(int(ends[-1]) if len(ends) else 0, dtype=np.intp)
+    return out + np.repeat(start - (ends - count), count)
+
+
+def before(column: NDArray[T], readings: Readings, first: NDArray[T]) -> NDArray[T]:
+    """The column shifted down by one within each group; `first`[g] stands before each group's first row."""
+    out = np.empty_like(column)
+    out[1:] = column[:-1]
+    out[readings.start] = first
+    return out

@@ -1,0 +1,79 @@
+"""What a rule is to the core: it meets things, is stepped with readings, looks and ticks, and says what changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.config.model import RuleCommon
+    from gateway.core.ingest import Thing
+    from gateway.core.machine import Transition
+    from gateway.core.state import Table
+    from gateway.core.watch import Run
+    from gateway.events import Detections, Looked
+
+
+class Subject(NamedTuple):
+    """What an alert is about. `text` as in SEMANTICS.md §4; `series` where it has readings of its own; `unit` of its
+    value; `severity` where the subject decides it, not the level.
+    """
+
+    text: str
+    unit: str = ""
+    series: int | None = None
+    thing: Thing | None = None
+    camera: str = ""
+    severity: str = ""
+    detail: str = ""
+
+
+class Moment(NamedTuple):
+    """The stamps of an input that is stepped alone; `tick` counts ticks."""
+
+    n: int
+    admitted_ns: int
+    elapsed_ns: int
+    tick: int
+
+
+class Speaker(Protocol):
+    """What raises alerts.
+
+    `colours` are those of its levels, mildest first, `limits` their lines; `owner` is a hash of the configuration that
+    decides its state.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def place(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def common(self) -> RuleCommon: ...
+    @property
+    def owner(self) -> str: ...
+    @property
+    def colours(self) -> tuple[str, ...]: ...
+    @property
+    def limits(self) -> tuple[float, ...]: ...
+    def subject(self, slot: int) -> Subject: ...
+
+
+class Rule(Speaker, Protocol):
+    """One configured rule; `table` holds `on`, the level, for each subject.
+
+    Everything that it must remember is in state that it declared. It tolerates everything twice, late and out of order.
+    """
+
+    @property
+    def things(self) -> Sequence[Thing | None]: ...
+    @property
+    def table(self) -> Table: ...
+    def meet(self, thing: Thing) -> None: ...
+    def readings(self, run: Run, tick: int) -> list[Transition]: ...
+    def detections(self, seen: Detections, moment: Moment, run: Run) -> list[Transition]: ...
+    def looked(self, looked: Looked, moment: Moment) -> list[Transition]: ...
+    def tick(self, moment: Moment) -> list[Transition]: ...

@@ -1,0 +1,221 @@
+"""`count`: how many of some labels are in a zone, by looks (SEMANTICS.md §4).
+
+Time runs only while the camera really looked: `for:` is counted in analysed and still time, so that a camera that was
+blind neither raises nor clears.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gateway.config.kinds import Kind
+from gateway.config.model import RuleCommon, Struct
+from gateway.config.scalars import NS
+from gateway.core.machine import Machine, Timing, Transition, declare
+from gateway.core.readings import grouped
+from gateway.core.rule import Moment, Subject
+from gateway.core.rules.making import Making, by_severity
+from gateway.core.rules.series import Bands
+from gateway.core.rules.threshold import ordered
+from gateway.events import Colour, Detections, Looked
+from gateway.ports import NO_TIME
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gateway.config.names import Names, Problems
+    from gateway.core.ingest import Thing
+    from gateway.core.plan import CameraPlan
+    from gateway.core.state import State, Table
+    from gateway.core.watch import Gates, Run
+
+OVERLAP = 0.5  # intersection over union above which two boxes of a label are one thing
+STEADY_NS = 2 * NS  # the number is the largest reached in at least half the looks of this time
+LOOKS = 128  # looks kept for that: 2 s at 60 a second
+
+
+class Count(Struct, frozen=True):
+    """At least so many of these labels in a zone, for a while. `in`: `camera.zone`, or a camera for all its picture."""
+
+    count: str | tuple[str, ...]
+    in_: str
+    levels: dict[Colour, int]
+    score: float | None = None
+
+    def labels(self) -> tuple[str, ...]:
+        """The labels counted."""
+        return (self.count,) if isinstance(self.count, str) else self.count
+
+    def check(self, names: Names) -> Problems:
+        """A camera or zone that exists, and levels in order."""
+        problems = [] if self.in_ in names.cameras else names.zone("in", self.in_)
+        if not self.levels:
+            problems.append(("levels", "give at least one, such as levels: {yellow: 1}"))
+        for colour, number in self.levels.items():
+            if number < 1:
+                problems.append((f"levels.{colour}", f"found {number}; at least 1 is counted"))
+        if self.score is not None and not 0.1 <= self.score <= 1:
+            problems.append(
+                ("score", f"found {self.score:g}; detections are kept from 0.1 on, so 0.1 to 1 is expected")
+            )
+        return problems + ordered("levels", {c: float(n) for c, n in self.levels.items()}, 1)
+
+
+def inside(
+    polygon: tuple[tuple[float, float], ...], x: NDArray[np.float64], y: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Which points are in the polygon: bool[n], by the crossing number (elementwise, so the same on every CPU)."""
+    out = np.zeros(len(x), bool)
+    for (x1, y1), (x2, y2) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
+        if y1 != y2:
+            out ^= ((y1 > y) != (y2 > y)) & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
+    return out
+
+
+def distinct(boxes: NDArray[np.float32], score: NDArray[np.float32], label: NDArray[np.int16]) -> NDArray[np.intp]:
+    """The boxes left when of those of a label that overlap only the surest counts: indices, surest first."""
+    order = np.argsort(-score, kind="stable")
+    box, kind = boxes[order].astype(np.float64), label[order]
+    low = np.maximum(box[:, None, :2], box[None, :, :2])
+    high = np.minimum(box[:, None, 2:], box[None, :, 2:])
+    size = np.maximum(high - low, 0.0)
+    common = size[..., 0] * size[..., 1]
+    area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
+    same = (common > OVERLAP * (area[:, None] + area[None, :] - common)) & (kind[:, None] == kind[None, :])
+    keep = np.ones(len(order), bool)
+    for i in range(len(order)):
+        if keep[i]:
+            keep[i + 1 :] &= ~same[i, i + 1 :]
+    return order[keep]
+
+
+class CountRule:
+    """One subject: the zone."""
+
+    kind = "count"
+
+    def __init__(self, making: Making, kind: Count, camera: CameraPlan, zone: str, owner: str, state: State) -> None:
+        config = making.config
+        self.name, self.place, self.owner = config.name, making.place, owner
+        self.common: RuleCommon = config.common
+        levels = by_severity(kind.levels)
+        self.colours, self.limits = tuple(levels), tuple(float(n) for n in levels.values())
+        self.things: list[Thing | None] = [None]
+        self._gates: Gates = making.gates()
+        self._camera, self._zone = camera.name, zone
+        self._polygon = camera.camera.zones.get(zone)
+        self._score = np.float32(camera.score if kind.score is None else kind.score)
+        self._labels = [i for i, label in enumerate(camera.labels) if label in kind.labels()]
+        self._bands = Bands([number - 0.5 for number in levels.values()], 0.0)
+        table = declare(state, f"rule/{self.name}", owner)
+        self._machine = Machine(table, Timing(len(levels), int(config.common.for_), 0, None))
+        self._looks = state.table(f"rule/{self.name}/looks", {"t": (np.int64, NO_TIME), "k": (np.int32, 0)}, owner)
+        self._clock = state.table(
+            f"rule/{self.name}/clock",
+            {"looked": (np.int64, 0), "to": (np.int64, NO_TIME), "since": (np.int64, NO_TIME), "looks": (np.int64, 0)},
+            owner,
+        )
+        for part, rows in ((table, 1), (self._looks, LOOKS), (self._clock, 1)):
+            part.grow(rows)
+
+    @property
+    def table(self) -> Table:
+        """The machine's one row."""
+        return self._machine.table
+
+    def meet(self, thing: Thing) -> None:
+        """Sensors are not its business."""
+
+    def subject(self, slot: int) -> Subject:
+        """The zone, or the whole picture."""
+        del slot
+        return Subject(f"{self._camera}.{self._zone}" if self._zone else self._camera, camera=self._camera)
+
+    def readings(self, run: Run, tick: int) -> list[Transition]:
+        """Sensors are not its business."""
+        del run, tick
+        return []
+
+    def tick(self, moment: Moment) -> list[Transition]:
+        """Its time is looked time: a tick moves nothing."""
+        del moment
+        return []
+
+    def looked(self, looked: Looked, moment: Moment) -> list[Transition]:
+        """The camera covered some time: move the rule's own clock; where nothing moved, what was seen still holds."""
+        if looked.camera != self._camera or looked.why not in {"analysed", "still"}:
+            return []
+        clock = self._clock.rows[0]
+        begin = max(looked.from_ns, int(clock["to"]))
+        clock["looked"] += max(0, looked.to_ns - begin)
+        clock["to"] = max(int(clock["to"]), looked.to_ns)
+        self._clock.touch_one(0)
+        out: list[Transition] = []
+        if looked.why == "still":
+            self._machine.advance(0, moment.n, int(clock["looked"]), moment.admitted_ns, out)
+        return self._in_event_time(out, looked.to_ns)
+
+    def detections(self, seen: Detections, moment: Moment, run: Run) -> list[Transition]:
+        """Count what is in the zone, steady the number, and step the machine at looked time."""
+        if seen.camera != self._camera:
+            return []
+        number = self._steady(seen.event_ns, self._number(seen))
+        code = self._bands.code(np.array([number], np.float64))
+        if self._gates and not self._gates.open_at(seen.event_ns, None, moment.n, run):
+            code = np.zeros(1, np.int16)
+        clock = self._clock.rows[0]
+        one = np.zeros(1, np.int64)
+        readings = grouped(
+            one.astype(np.int32),
+            one + moment.n,
+            one + int(clock["looked"]),
+            np.array([number], np.float64),
+            one + moment.admitted_ns,
+        )
+        if self.table["begin"][0, 0] == NO_TIME:
+            clock["since"] = seen.event_ns
+        out = self._machine.step(np.zeros(1, np.intp), readings, code, moment.tick)
+        self._clock.touch_one(0)
+        return self._in_event_time(out, seen.event_ns)
+
+    def _in_event_time(self, transitions: list[Transition], event_ns: int) -> list[Transition]:
+        clock = self._clock.rows[0]
+        behind = event_ns - int(clock["looked"])
+        return [t._replace(at_ns=t.at_ns + behind, started_ns=int(clock["since"])) for t in transitions]
+
+    def _number(self, seen: Detections) -> int:
+        wanted = (seen.score >= self._score) & np.isin(seen.label, self._labels)
+        boxes, score, label = seen.xyxy[wanted], seen.score[wanted], seen.label[wanted]
+        kept = boxes[distinct(boxes, score, label)].astype(np.float64)
+        if self._polygon is None:
+            return len(kept)
+        ground_x = (kept[:, 0] + kept[:, 2]) / 2 / seen.width_px
+        return int(np.count_nonzero(inside(self._polygon, ground_x, kept[:, 3] / seen.height_px)))
+
+    def _steady(self, at_ns: int, number: int) -> int:
+        """The largest number reached in at least half of the looks of the last 2 s."""
+        clock, looks = self._clock.rows[0], self._looks
+        row = int(clock["looks"]) % LOOKS
+        looks["t"][row], looks["k"][row] = at_ns, number
+        looks.touch_one(row)
+        clock["looks"] += 1
+        recent = np.sort(looks["k"][(looks["t"] > at_ns - STEADY_NS) & (looks["t"] <= at_ns)][:LOOKS], kind="stable")[
+            ::-1
+        ]
+        return int(recent[(len(recent) + 1) // 2 - 1])
+
+
+def build(making: Making) -> CountRule:
+    """The rule of a count's configuration."""
+    kind = making.config.kind
+    assert isinstance(kind, Count)  # noqa: S101 - the registry pairs this function with that struct
+    whole = any(camera.name == kind.in_ for camera in making.plan.cameras)
+    name, zone = (kind.in_, "") if whole else kind.in_.rsplit(".", 1)
+    camera = making.camera(name)
+    owner = making.owner(camera.labels, camera.score, camera.camera.zones.get(zone))
+    return CountRule(making, kind, camera, zone, owner, making.state)
+
+
+COUNT = Kind("count", Count, build)

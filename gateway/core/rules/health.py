@@ -1,0 +1,73 @@
+"""`health`: what sources, cameras, sinks and disks say of themselves becomes equipment alerts (SEMANTICS.md §1, §4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from gateway.config.model import RuleCommon
+from gateway.core.machine import Transition
+from gateway.core.rule import Moment, Subject
+
+if TYPE_CHECKING:
+    from gateway.core.state import State
+    from gateway.events import Health
+
+SEVERE = frozenset({"disk", "clock", "recorder"})
+MODERATE = frozenset({"source", "camera", "sink", "rule", "engine"})
+
+
+class Condition(msgspec.Struct, frozen=True, array_like=True):
+    """What one component last said about one condition."""
+
+    slot: int
+    component: str
+    condition: str
+    ok: bool
+    detail: str
+    since_ns: int
+
+
+class HealthRule:
+    """One subject a component and condition."""
+
+    name, place, kind, owner = "health", -3, "health", ""
+    common = RuleCommon(class_="equipment")
+    colours, limits = ("blue",), (0.0,)
+
+    def __init__(self, state: State) -> None:
+        self._book = state.book("health", Condition)
+        self._slots: list[str] = []
+
+    def restored(self) -> None:
+        """Find the slots again."""
+        self._slots = [key for key, _ in sorted(self._book.items(), key=lambda item: item[1].slot)]
+
+    def subject(self, slot: int) -> Subject:
+        """The component of a slot; its severity is by its kind."""
+        said = self._book.get(self._slots[slot])
+        assert said is not None  # noqa: S101 - slots are made with their record
+        kind = said.component.partition("/")[0]
+        severity = "severe" if kind in SEVERE else "moderate" if kind in MODERATE else "minor"
+        text = f"{said.component}{{condition={said.condition}}}"
+        camera = said.component.partition("/")[2] if kind == "camera" else ""
+        return Subject(text, camera=camera, severity=severity, detail=said.detail)
+
+    def health(self, health: Health, moment: Moment) -> list[Transition]:
+        """Raise what is not well, clear what is well again; good news about the unknown is no news."""
+        key = f"{health.component} {health.condition}"
+        was = self._book.get(key)
+        if was is None:
+            if health.ok:
+                return []
+            self._slots.append(key)
+        elif was.ok == health.ok:
+            return []
+        slot = was.slot if was else len(self._slots) - 1
+        since = moment.admitted_ns if was is None or not health.ok else was.since_ns
+        detail = health.detail if not health.ok else was.detail if was else ""
+        self._book.put(key, Condition(slot, health.component, health.condition, health.ok, detail, since))
+        level = 0 if health.ok else 1
+        return [Transition(moment.n, slot, "level", level, moment.admitted_ns, since, np.nan, moment.admitted_ns)]

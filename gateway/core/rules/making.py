@@ -1,0 +1,83 @@
+"""What a rule's `build` is given, and what every rule derives from the plan in the same way."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from gateway.config.scalars import SCALARS, SeriesRef
+from gateway.core.watch import Gates, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.config.model import Rule as RuleConfig
+    from gateway.core.plan import CameraPlan, Plan, Route
+    from gateway.core.rule import Rule
+    from gateway.core.state import State
+    from gateway.events import Colour
+
+ORDER: tuple[Colour, ...] = ("blue", "yellow", "orange", "red")
+
+
+class Making(NamedTuple):
+    """`place` is the rule's in the configuration; `rules` holds those already made (and, at the end, all)."""
+
+    config: RuleConfig
+    place: int
+    plan: Plan
+    state: State
+    rules: Mapping[str, Rule]
+
+    def route(self, sensor: str) -> Route:
+        """The route of a sensor; `config.check` saw to it that it exists."""
+        return next(route for route in self.plan.routes if route.name == sensor)
+
+    def camera(self, name: str) -> CameraPlan:
+        """The plan of a camera; `config.check` saw to it that it exists."""
+        return next(camera for camera in self.plan.cameras if camera.name == name)
+
+    def watch(self, series: SeriesRef) -> Watch:
+        """The rule's series."""
+        return Watch(self.route(series.sensor), series.value, self.config.common.where)
+
+    def unit(self, series: SeriesRef) -> str:
+        """The unit of a series, as configured."""
+        return self.route(series.sensor).sensor.units.get(series.value, "")
+
+    def gates(self) -> Gates:
+        """The rule's `unless`, `only_while` and `active`."""
+        gaps = {route.name: gap_ns(route) for route in self.plan.routes}
+        return Gates(self.config.common, self.rules, gaps, self.plan.timezone)
+
+    def owner(self, *more: object) -> str:
+        """A hash of what decides the rule's state: its configuration without words and mode, and `more`."""
+        common = self.config.common
+        parts = [self.config.key, self.config.kind, common.for_, common.active, common.unless, common.only_while]
+        return fingerprint([*parts, common.unknown, common.where, *more])
+
+
+def gap_ns(route: Route) -> int | None:
+    """How long a series of this route may be without a reading before it is unknown: `max_gap`, else 3 × `every`."""
+    sensor = route.sensor
+    if sensor.max_gap is not None:
+        return int(sensor.max_gap)
+    return 3 * int(sensor.every) if sensor.every else None
+
+
+def by_severity(levels: Mapping[Colour, Any]) -> dict[str, Any]:
+    """Levels, mildest first."""
+    return {colour: levels[colour] for colour in ORDER if colour in levels}
+
+
+def fingerprint(parts: object) -> str:
+    """A short hash of configuration."""
+    return hashlib.sha256(msgspec.json.encode(parts, enc_hook=_plain)).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, SCALARS):
+        return str(value)
+    raise NotImplementedError(f"{type(value)} cannot be hashed as configuration")

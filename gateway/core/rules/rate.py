@@ -1,0 +1,133 @@
+"""`rate`: how fast a series changes, between consecutive readings at least `min_dt` apart (SEMANTICS.md §4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gateway.config.kinds import Kind
+from gateway.config.model import Struct
+from gateway.config.scalars import NS, Change, Duration, SeriesRef
+from gateway.core.machine import Timing, Transition
+from gateway.core.readings import before, grouped
+from gateway.core.rules.making import Making, by_severity, gap_ns
+from gateway.core.rules.series import Bands, Judged, SeriesRule
+from gateway.core.rules.threshold import ordered
+from gateway.events import Colour
+from gateway.ports import NO_TIME
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gateway.config.names import Names, Problems
+    from gateway.core.readings import Readings
+    from gateway.core.state import State
+
+
+class Rate(Struct, frozen=True):
+    """A change per time beyond its lines: `levels` for a rise, `below` (negative) for a fall."""
+
+    rate: SeriesRef
+    levels: dict[Colour, Change] = {}
+    below: dict[Colour, Change] = {}
+    clear_by: Change | None = None
+    clear_for: Duration = Duration(0)
+    min_dt: Duration = Duration(0)
+
+    def check(self, names: Names) -> Problems:
+        """One kind of lines, in order of severity, over a series that exists."""
+        problems = names.series("rate", self.rate.sensor, self.rate.value)
+        if bool(self.levels) == bool(self.below):
+            problems.append(("rate", "give one of levels (a rise) and below (a fall, negative)"))
+        levels: dict[Colour, float] = {colour: change.per_second for colour, change in self.levels.items()}
+        below: dict[Colour, float] = {colour: change.per_second for colour, change in self.below.items()}
+        return problems + ordered("levels", levels, 1) + ordered("below", below, -1)
+
+
+class _Slopes:
+    """The judge of a rate: each reading against the last one at least `min_dt` before it, its anchor."""
+
+    def __init__(self, bands: Bands, min_dt_ns: int, state: State, name: str, owner: str) -> None:
+        self._bands = bands
+        self._min_dt_ns = max(1, min_dt_ns)
+        columns = {"t": (np.int64, NO_TIME), "v": (np.float64, np.nan)}
+        self._anchor = state.table(f"rule/{name}/anchor", columns, owner)
+
+    def meet(self, slot: int) -> None:
+        self._anchor.grow(slot + 1)
+
+    def judge(self, readings: Readings, slot: NDArray[np.intp]) -> Judged:
+        t0 = before(readings.event_ns, readings, self._anchor["t"][slot])
+        v0 = before(readings.value, readings, self._anchor["v"][slot])
+        first = t0 == NO_TIME
+        close = ~first & (readings.event_ns - np.where(first, 0, t0) < self._min_dt_ns)
+        anchored = np.ones(len(t0), bool)
+        if close.any():
+            self._walk(readings, slot, close, t0, v0, anchored)
+        known = anchored & (t0 != NO_TIME)
+        last = np.maximum.reduceat(np.where(anchored, np.arange(len(t0)), -1), readings.start)
+        moved = last >= 0
+        self._anchor["t"][slot[moved]] = readings.event_ns[last[moved]]
+        self._anchor["v"][slot[moved]] = readings.value[last[moved]]
+        self._anchor.touch(slot[moved])
+        dt = (readings.event_ns - np.where(known, t0, 0))[known].astype(np.float64) / NS
+        slope = (readings.value[known] - v0[known]) / dt
+        left = grouped(
+            readings.series[known], readings.n[known], readings.event_ns[known], slope, readings.admitted_ns[known]
+        )
+        whose = slot[np.searchsorted(readings.owners(), left.owners())]
+        return Judged(left, whose, self._bands.code(slope))
+
+    def _walk(
+        self,
+        readings: Readings,
+        slot: NDArray[np.intp],
+        close: NDArray[np.bool_],
+        t0: NDArray[np.int64],
+        v0: NDArray[np.float64],
+        anchored: NDArray[np.bool_],
+    ) -> None:
+        """One by one through series that have readings closer than `min_dt`: those keep the anchor where it is."""
+        for group in np.flatnonzero(np.add.reduceat(close, readings.start)).tolist():
+            start, count = int(readings.start[group]), int(readings.length[group])
+            at, value = int(self._anchor["t"][slot[group]]), float(self._anchor["v"][slot[group]])
+            for row in range(start, start + count):
+                t0[row], v0[row] = at, value
+                if at != NO_TIME and int(readings.event_ns[row]) - at < self._min_dt_ns:
+                    anchored[row] = False
+                else:
+                    at, value = int(readings.event_ns[row]), float(readings.value[row])
+
+    def settle(self, transitions: list[Transition]) -> list[Transition]:
+        return transitions
+
+
+def build(making: Making) -> SeriesRule:
+    """The rule of a rate's configuration."""
+    config, kind = making.config, making.config.kind
+    assert isinstance(kind, Rate)  # noqa: S101 - the registry pairs this function with that struct
+    gap = gap_ns(making.route(kind.rate.sensor))
+    owner = making.owner(gap)
+    given = by_severity(kind.levels or kind.below)
+    levels = {colour: change.per_second for colour, change in given.items()}
+    clear_by = kind.clear_by.per_second if kind.clear_by else 0.0
+    bands = Bands(list(levels.values()), clear_by, falling=bool(kind.below))
+    unit = making.unit(kind.rate) or next(iter(given.values())).unit
+    return SeriesRule(
+        config.name,
+        making.place,
+        "falls" if kind.below else "rises",
+        config.common,
+        owner,
+        levels,
+        _Slopes(bands, int(kind.min_dt), making.state, config.name, owner),
+        making.watch(kind.rate),
+        making.gates(),
+        Timing(len(levels), int(config.common.for_), int(kind.clear_for), gap),
+        f"{unit}/s",
+        making.state,
+    )
+
+
+RATE = Kind("rate", Rate, build)

@@ -1,0 +1,163 @@
+"""`silent` and `adrift`: things that stopped sending, and things whose clock is not to be believed.
+
+Both are about a thing, not a value, and belong to no configured rule: `every:` at the sensor is what silence is measured
+by, in elapsed time while the source was up (SEMANTICS.md §4).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from gateway.config.model import RuleCommon
+from gateway.core.machine import Transition
+from gateway.core.rule import Moment, Subject
+from gateway.ports import NO_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.core.ingest import Heard, Thing
+    from gateway.core.plan import Route
+    from gateway.core.state import State
+    from gateway.events import Health
+
+MISSED = 3  # readings in a row that may be missing, and the grace after start and reconnect, in multiples of `every`
+ADRIFT = 3  # readings in a row: one stray stamp is a counter's business
+
+
+class Up(msgspec.Struct, frozen=True, array_like=True):
+    """Whether a source can hear, and since when: elapsed and UTC."""
+
+    up: bool
+    elapsed_ns: int
+    admitted_ns: int
+
+
+class Silent:
+    """One subject a thing."""
+
+    name, place, kind, owner = "silent", -2, "silent", ""
+    common = RuleCommon(class_="equipment")
+    colours, limits = ("blue",), (0.0,)
+
+    def __init__(self, routes: Sequence[Route], state: State) -> None:
+        self._routes = {route.name: route for route in routes}
+        self._sources = state.book("silent/sources", Up)
+        self.table = state.table(
+            "silent/things",
+            {
+                "elapsed": (np.int64, NO_TIME),
+                "admitted": (np.int64, NO_TIME),
+                "on": (np.int8, 0),
+            },
+        )
+        self.things: list[Thing] = []
+        self._every = np.zeros(0, np.int64)
+
+    def meet(self, thing: Thing) -> None:
+        """Listen for a new thing; one without `every` is never silent."""
+        route = self._routes.get(thing.route)
+        every = int(route.sensor.every) if route and route.sensor.every else 0
+        self.things.append(thing)
+        self._every = np.append(self._every, every)
+        self.table.grow(len(self.things))
+
+    def subject(self, slot: int) -> Subject:
+        """The thing of a slot."""
+        thing = self.things[slot]
+        return Subject(thing.subject(), thing=thing, severity="minor")
+
+    def restart(self) -> None:
+        """No source is known to be up after a start, until it says so."""
+        for name, was in self._sources.items():
+            self._sources.put(name, Up(up=False, elapsed_ns=was.elapsed_ns, admitted_ns=was.admitted_ns))
+
+    def health(self, health: Health, moment: Moment) -> None:
+        """A source says whether it can hear."""
+        kind, _, name = health.component.partition("/")
+        was = self._sources.get(name)
+        if kind == "source" and health.condition == "connected" and (was is None or was.up != health.ok):
+            self._sources.put(name, Up(health.ok, moment.elapsed_ns, moment.admitted_ns))
+
+    def heard(self, heard: Heard) -> list[Transition]:
+        """Things gave a sign of life."""
+        out: list[Transition] = []
+        for row in np.flatnonzero(self.table["on"][heard.thing]).tolist():
+            slot = int(heard.thing[row])
+            if self.table["on"][slot]:
+                self.table["on"][slot] = 0
+                n, at = int(heard.n[row]), int(heard.admitted_ns[row])
+                out.append(Transition(n, slot, "level", 0, at, int(self.table["admitted"][slot]), np.nan, at))
+        self.table["elapsed"][heard.thing] = heard.elapsed_ns  # repeated things: the last one stands
+        self.table["admitted"][heard.thing] = heard.admitted_ns
+        self.table.touch(heard.thing)
+        return out
+
+    def tick(self, moment: Moment) -> list[Transition]:
+        """Whose time is over."""
+        count, out = len(self.things), list[Transition]()
+        if not count:
+            return out
+        since = np.full(count, 2**62, np.int64)
+        for name, up in self._sources.items():
+            if up.up:
+                mine = [i for i, t in enumerate(self.things) if (r := self._routes.get(t.route)) and r.source == name]
+                since[mine] = up.elapsed_ns
+        deadline = np.maximum(since, self.table["elapsed"][:count]) + MISSED * self._every
+        over = (self._every > 0) & (deadline < moment.elapsed_ns) & (self.table["on"][:count] == 0)
+        for slot in np.flatnonzero(over).tolist():
+            self.table["on"][slot] = 1
+            self.table.touch_one(slot)
+            at = moment.admitted_ns - (moment.elapsed_ns - int(deadline[slot]))
+            heard = int(self.table["admitted"][slot])
+            started = at - MISSED * int(self._every[slot]) if heard == NO_TIME else heard
+            out.append(Transition(moment.n, slot, "level", 1, at, started, np.nan, moment.admitted_ns))
+        return out
+
+
+class Adrift:
+    """Things that stamp their readings with impossible times: stored at their admitted time, seen by no rule."""
+
+    name, place, kind, owner = "health", -1, "adrift", ""
+    common = RuleCommon(class_="equipment")
+    colours, limits = ("blue",), (0.0,)
+
+    def __init__(self, state: State) -> None:
+        columns = {"row": (np.int16, 0), "on": (np.int8, 0), "since": (np.int64, NO_TIME)}
+        self.table = state.table("adrift/things", columns)
+        self.things: list[Thing] = []
+
+    def meet(self, thing: Thing) -> None:
+        """Watch a new thing's clock."""
+        self.things.append(thing)
+        self.table.grow(len(self.things))
+
+    def subject(self, slot: int) -> Subject:
+        """The thing of a slot."""
+        thing = self.things[slot]
+        tags = ",".join(f"{key}={value}" for key, value in sorted((("condition", "clock_adrift"), *thing.tags)))
+        return Subject(f"{thing.route}{{{tags}}}", thing=thing, severity="minor", detail="clock_adrift")
+
+    def heard(self, heard: Heard) -> list[Transition]:
+        """Count stamps in a row that cannot be believed."""
+        out: list[Transition] = []
+        for row in np.flatnonzero(heard.adrift | (self.table["row"][heard.thing] > 0)).tolist():
+            slot, n, at = int(heard.thing[row]), int(heard.n[row]), int(heard.admitted_ns[row])
+            record = self.table.rows[slot]
+            level = -1
+            if not heard.adrift[row]:
+                level = 0 if record["on"] else -1
+                record["row"], record["on"] = 0, 0
+            else:
+                if not record["row"]:
+                    record["since"] = at
+                record["row"] = min(int(record["row"]) + 1, ADRIFT)
+                if record["row"] == ADRIFT and not record["on"]:
+                    level, record["on"] = 1, 1
+            self.table.touch_one(slot)
+            if level >= 0:
+                out.append(Transition(n, slot, "level", level, at, int(record["since"]), np.nan, at))
+        return out

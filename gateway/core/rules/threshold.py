@@ -1,0 +1,143 @@
+"""`threshold`: a series is above, below or outside its lines (SEMANTICS.md §4)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gateway.config.kinds import Kind
+from gateway.config.model import Struct
+from gateway.config.scalars import Duration, Over, SeriesRef
+from gateway.core.machine import CODE, UNKNOWN, Timing, Transition
+from gateway.core.rules.making import Making, by_severity, gap_ns
+from gateway.core.rules.series import Bands, Judged, SeriesRule
+from gateway.core.windows import Windows
+from gateway.events import Colour
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from gateway.config.names import Names, Problems
+    from gateway.core.readings import Readings
+
+
+class Threshold(Struct, frozen=True):
+    """A line and what is beyond it: `levels` above, `below`, or `outside` of two. Limits are in the series' unit."""
+
+    threshold: SeriesRef
+    levels: dict[Colour, float] = {}
+    below: dict[Colour, float] = {}
+    outside: dict[Colour, tuple[float, float]] = {}
+    clear_by: float = 0.0
+    clear_for: Duration = Duration(0)
+    over: Over | None = None
+    coverage: float = 0.5
+
+    def check(self, names: Names) -> Problems:
+        """One kind of lines, in order of severity, over a series that exists."""
+        problems = names.series("threshold", self.threshold.sensor, self.threshold.value)
+        given = [key for key in ("levels", "below", "outside") if getattr(self, key)]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            problems.append((given[-1] if given else "threshold", f"found {found}; give one of levels, below, outside"))
+        if not 0 <= self.coverage <= 1:
+            problems.append(("coverage", f"found {self.coverage}; a share from 0 to 1 is expected"))
+        if self.clear_by < 0:
+            problems.append(("clear_by", f"found {self.clear_by}; write it as a distance, 0 or more"))
+        return problems + ordered("levels", self.levels, 1) + ordered("below", self.below, -1) + self._nested()
+
+    def _nested(self) -> Problems:
+        spans = list(by_severity(self.outside).items())
+        wrong = [(f"outside.{c}", f"found [{a:g}, {b:g}]; the low line comes first") for c, (a, b) in spans if a >= b]
+        for (mild, inner), (worse, outer) in pairwise(spans):
+            if outer[0] > inner[0] or outer[1] < inner[1]:
+                wrong.append((f"outside.{worse}", f"must enclose {mild}'s [{inner[0]:g}, {inner[1]:g}]"))
+        return wrong
+
+
+def ordered(key: str, levels: Mapping[Colour, float], sign: int) -> Problems:
+    """What is wrong with the order of levels: worse ones must be further out."""
+    pairs = list(by_severity(levels).items())
+    way = "above" if sign > 0 else "below"
+    return [
+        (f"{key}.{worse}", f"found {b:g}; it must be {way} {mild}'s {a:g}, for {worse} is worse")
+        for (mild, a), (worse, b) in pairwise(pairs)
+        if sign * (b - a) <= 0
+    ]
+
+
+class _Lines:
+    """The judge of a threshold: the value or its window against the bands."""
+
+    def __init__(self, bands: Bands | _Outside, windows: Windows | None) -> None:
+        self._bands = bands
+        self._windows = windows
+
+    def meet(self, slot: int) -> None:
+        if self._windows:
+            self._windows.meet(slot)
+
+    def judge(self, readings: Readings, slot: NDArray[np.intp]) -> Judged:
+        if self._windows:
+            readings = readings._replace(value=self._windows.step(readings, slot))
+        return Judged(readings, slot, self._bands.code(readings.value))
+
+    def settle(self, transitions: list[Transition]) -> list[Transition]:
+        return transitions
+
+
+class _Outside:
+    """Bands of two lines each."""
+
+    def __init__(self, spans: list[tuple[float, float]], clear_by: float) -> None:
+        self._spans = spans
+        self._clear_by = clear_by
+
+    def code(self, value: NDArray[np.float64]) -> NDArray[np.int16]:
+        crossed, kept = np.zeros(len(value), np.int16), np.zeros(len(value), np.int16)
+        for low, high in self._spans:
+            crossed += (value < low) | (value > high)
+            kept += (value < low + self._clear_by) | (value > high - self._clear_by)
+        return np.where(np.isnan(value), UNKNOWN, crossed * CODE + kept).astype(np.int16)
+
+
+def build(making: Making) -> SeriesRule:
+    """The rule of a threshold's configuration."""
+    config, kind = making.config, making.config.kind
+    assert isinstance(kind, Threshold)  # noqa: S101 - the registry pairs this function with that struct
+    route = making.route(kind.threshold.sensor)
+    gap = gap_ns(route)
+    owner = making.owner(gap, route.sensor.every)
+    outside, flat = by_severity(kind.outside), by_severity(kind.levels or kind.below)
+    bands = (
+        _Outside(list(outside.values()), kind.clear_by)
+        if outside
+        else Bands(list(flat.values()), kind.clear_by, falling=bool(kind.below))
+    )
+    every = int(route.sensor.every) if route.sensor.every else None
+    windows = (
+        Windows(making.state, f"rule/{config.name}", owner, kind.over, every, kind.coverage) if kind.over else None
+    )
+    levels = {colour: span[1] for colour, span in outside.items()} if outside else flat
+    timing = Timing(len(levels), int(config.common.for_), int(kind.clear_for), gap)
+    return SeriesRule(
+        config.name,
+        making.place,
+        "below" if kind.below else "outside" if kind.outside else "above",
+        config.common,
+        owner,
+        levels,
+        _Lines(bands, windows),
+        making.watch(kind.threshold),
+        making.gates(),
+        timing,
+        making.unit(kind.threshold),
+        making.state,
+    )
+
+
+THRESHOLD = Kind("threshold", Threshold, build)

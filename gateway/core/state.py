@@ -1,0 +1,185 @@
+"""The core's state: declared tables of rows and books of records, whose touched parts are a step's delta.
+
+Nothing that decides anything lives in an attribute elsewhere. A table or book is declared with its owner's name, a
+schema version and a hash of the owner's configuration; what was stored under another version or hash is not restored,
+so an owner whose configuration changed starts empty.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+import numpy as np
+
+from gateway.errors import StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+T = TypeVar("T", bound=msgspec.Struct)
+GROWTH = 64  # rows added at least; capacity then doubles
+
+
+class Table:
+    """Rows of fixed columns, addressed by index. `rows[:n]` are in use; write through `rows`, then `touch`."""
+
+    def __init__(self, columns: Mapping[str, tuple[Any, ...]]) -> None:
+        """`columns`: name → (dtype, value of a new row[, shape])."""
+        self.dtype = np.dtype([(name, spec[0], *spec[2:]) for name, spec in columns.items()])
+        self._fresh = np.zeros(1, self.dtype)
+        for name, spec in columns.items():
+            self._fresh[name] = spec[1]
+        self.rows: NDArray[np.void] = np.zeros(0, self.dtype)
+        self.n = 0
+        self._told = 0
+        self._touched: list[NDArray[np.intp]] = []
+
+    def __getitem__(self, column: str) -> NDArray[Any]:
+        return self.rows[column]
+
+    def grow(self, n: int) -> None:
+        """Have at least `n` rows; new ones hold the declared values."""
+        if n <= self.n:
+            return
+        if n > len(self.rows):
+            rows = np.empty(max(n, 2 * len(self.rows), GROWTH), self.dtype)
+            rows[: self.n] = self.rows[: self.n]
+            self.rows = rows
+        self.rows[self.n : n] = self._fresh
+        self.n = n
+
+    def touch(self, index: NDArray[np.intp]) -> None:
+        """Say that these rows changed."""
+        self._touched.append(index)
+
+    def touch_one(self, index: int) -> None:
+        """Say that this row changed."""
+        self._touched.append(np.array([index], np.intp))
+
+    def delta(self) -> list[Any] | None:
+        """The touched rows since the last call."""
+        if not self._touched and self.n == self._told:
+            return None
+        index = np.unique(np.concatenate([*self._touched, np.zeros(0, np.intp)])).astype(np.int32)
+        self._touched.clear()
+        self._told = self.n
+        return [self.n, index.tobytes(), self.rows[index].tobytes()]
+
+    def apply(self, delta: list[Any]) -> None:
+        """Write stored rows back."""
+        self.grow(int(delta[0]))
+        self.rows[np.frombuffer(delta[1], np.int32)] = np.frombuffer(delta[2], self.dtype)
+        self._told = self.n
+
+    def whole(self) -> list[Any]:
+        """Every row that differs from a new one, as a delta to an empty table."""
+        raw = self.rows[: self.n].view(np.uint8).reshape(self.n, self.dtype.itemsize)
+        used = np.flatnonzero((raw != self._fresh.view(np.uint8)).any(axis=1)).astype(np.int32)
+        return [self.n, used.tobytes(), self.rows[used].tobytes()]
+
+
+class Book(Generic[T]):
+    """Records by a text key, for what has no fixed columns. Put a new record to change one."""
+
+    def __init__(self, record: type[T]) -> None:
+        self._decode = msgspec.msgpack.Decoder(record).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._records: dict[str, T] = {}
+        self._touched: dict[str, None] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def get(self, key: str) -> T | None:
+        """The record, or None."""
+        return self._records.get(key)
+
+    def items(self) -> list[tuple[str, T]]:
+        """All records, by key."""
+        return sorted(self._records.items())
+
+    def put(self, key: str, record: T) -> None:
+        """Write a record."""
+        self._records[key] = record
+        self._touched[key] = None
+
+    def drop(self, key: str) -> None:
+        """Remove a record."""
+        if self._records.pop(key, None) is not None:
+            self._touched[key] = None
+
+    def delta(self) -> list[Any] | None:
+        """The touched records since the last call; None stands for a removed one."""
+        if not self._touched:
+            return None
+        touched, self._touched = self._touched, {}
+        return [[k, self._encode(r) if (r := self._records.get(k)) is not None else None] for k in touched]
+
+    def apply(self, delta: list[Any]) -> None:
+        """Write stored records back."""
+        for key, body in delta:
+            if body is None:
+                self._records.pop(key, None)
+            else:
+                self._records[key] = self._decode(body)
+
+    def whole(self) -> list[Any]:
+        """Every record, as a delta to an empty book."""
+        return [[key, self._encode(record)] for key, record in self.items()]
+
+
+class State:
+    """All tables and books of a core, by name, with what they were declared under."""
+
+    def __init__(self) -> None:
+        self._parts: dict[str, tuple[str, Table | Book[Any]]] = {}
+        self._changed: set[str] = set()
+
+    def table(self, name: str, columns: Mapping[str, tuple[Any, ...]], owner: str = "", version: int = 1) -> Table:
+        """Declare a table. `owner`: hash of the owner's configuration."""
+        table = Table(columns)
+        self._declare(name, f"{version}:{owner}:{table.dtype.descr}", table)
+        return table
+
+    def book(self, name: str, record: type[T], owner: str = "", version: int = 1) -> Book[T]:
+        """Declare a book of records."""
+        book = Book(record)
+        self._declare(name, f"{version}:{owner}", book)
+        return book
+
+    def _declare(self, name: str, mark: str, part: Table | Book[Any]) -> None:
+        if name in self._parts:
+            raise StateError(f"two parts of the core declare the state {name!r}")
+        self._parts[name] = (mark, part)
+
+    def delta(self) -> bytes:
+        """What changed since the last call; empty when nothing did."""
+        parts = [(name, mark, change) for name, (mark, part) in self._parts.items() if (change := part.delta())]
+        return msgspec.msgpack.encode(parts) if parts else b""
+
+    def snapshot(self) -> bytes:
+        """Everything; equal for equal states."""
+        return msgspec.msgpack.encode([(name, mark, part.whole()) for name, (mark, part) in self._parts.items()])
+
+    def restore(self, blob: bytes) -> None:
+        """Apply a snapshot or a delta. Parts that are gone or were declared otherwise are left empty (see `changed`)."""
+        try:
+            stored = msgspec.msgpack.decode(blob) if blob else []
+        except msgspec.DecodeError as error:
+            raise StateError(f"stored state cannot be read: {error}") from error
+        for name, mark, change in stored:
+            declared = self._parts.get(name)
+            if declared is None or declared[0] != mark:
+                self._changed.add(name)
+            else:
+                declared[1].apply(change)
+
+    def changed(self, name: str) -> bool:
+        """Whether stored state of this name was met that does not fit what is declared now."""
+        return name in self._changed

@@ -1,0 +1,167 @@
+"""An alert in words: what, where, since when, how bad against which line, how sure, what to do; Chinese and English."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+from zoneinfo import ZoneInfo
+
+from gateway.config.scalars import Duration
+
+if TYPE_CHECKING:
+    from gateway.config.model import Text
+
+COLOUR_ZH = {"blue": "蓝色", "yellow": "黄色", "orange": "橙色", "red": "红色"}
+CHANGE_ZH = {
+    "raised": "发生",
+    "raised_level": "升级",
+    "lowered_level": "降级",
+    "updated": "更新",
+    "unknown": "情况不明",
+    "known": "恢复可知",
+    "cleared": "解除",
+    "returned": "再次发生",
+    "acknowledged": "已确认",
+    "shelved": "已搁置",
+    "unshelved": "取消搁置",
+    "closed": "关闭",
+}
+CONDITIONS = {
+    "connected": ("连接中断", "not connected"),
+    "login": ("账号或密码被拒绝", "login refused"),
+    "frozen": ("没有画面", "no picture"),
+    "ended": ("视频已播完", "the file has ended"),
+    "corrupt": ("画面损坏", "corrupt frames"),
+    "delivering": ("无法送达", "cannot deliver"),
+    "durable": ("磁盘不能写入", "the disk cannot be written"),
+    "damaged": ("存储文件损坏,已另存", "the store was damaged and set aside"),
+    "clock_adrift": ("时钟不可信", "its clock cannot be believed"),
+    "step": ("系统时钟被改动", "the clock was moved"),
+    "series": ("序列数超过上限", "more series than allowed"),
+}
+VERBS = {
+    "above": ("超过", "above"),
+    "below": ("低于", "below"),
+    "outside": ("超出", "outside"),
+    "rises": ("上升超过", "rises by more than"),
+    "falls": ("下降超过", "falls by more than"),
+    "count": ("达到", "at least"),
+}
+
+
+class Facts(NamedTuple):
+    """What a text is made of."""
+
+    kind: str
+    change: str
+    colour: str
+    name: str
+    title: Text | None
+    place: Text
+    detail: str
+    value: float | None
+    unit: str
+    limit: float | None
+    started_ns: int
+    changed_ns: int
+    hold_ns: int
+    trend: tuple[float, int] | None
+    coverage: float | None
+    zone: str
+
+
+def amount(value: float) -> str:
+    """A number for people: at most four significant digits after the point's zeros."""
+    text = f"{value:.2f}" if abs(value) < 1000 else f"{value:.0f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def clock_time(at_ns: int, zone: str) -> str:
+    """Local time of day."""
+    return datetime.fromtimestamp(at_ns // 10**9, UTC).astimezone(ZoneInfo(zone)).strftime("%H:%M:%S")
+
+
+def stamp(at_ns: int, zone: str) -> str:
+    """ISO 8601 with offset, to the millisecond where it is not whole."""
+    local = datetime.fromtimestamp(at_ns // 10**9, UTC).astimezone(ZoneInfo(zone))
+    text, millis = local.isoformat(), at_ns % 10**9 // 10**6
+    return f"{text[:19]}.{millis:03}{text[19:]}" if millis else text
+
+
+def title(facts: Facts) -> dict[str, str]:
+    """The rule's title, or the subject's."""
+    fallback_zh, fallback_en = facts.name, facts.name
+    if facts.kind == "silent":
+        fallback_zh, fallback_en = f"{facts.name} 没有数据", f"{facts.name} is silent"
+    elif facts.kind == "stuck":
+        fallback_zh, fallback_en = f"{facts.name} 数值不变", f"{facts.name} is stuck"
+    elif facts.kind in {"health", "adrift"}:
+        condition = facts.name.rpartition("condition=")[2].split(",")[0].rstrip("}")
+        zh, en = CONDITIONS.get(condition, (condition, condition))
+        who = facts.name.partition("{")[0]
+        fallback_zh, fallback_en = f"{who} {zh}", f"{who}: {en}"
+    given = facts.title
+    return {
+        "zh": (given and (given.zh or given.en)) or fallback_zh,
+        "en": (given and (given.en or given.zh)) or fallback_en,
+    }
+
+
+def text(facts: Facts) -> dict[str, str]:
+    """The sentences. What is not known yet is left out."""
+    named = title(facts)
+    return {"zh": _zh(facts, named["zh"]), "en": _en(facts, named["en"])}
+
+
+def _zh(facts: Facts, named: str) -> str:
+    value = "" if facts.value is None else f" {amount(facts.value)}{_unit(facts.unit)}"
+    head = f"【{COLOUR_ZH[facts.colour]} {CHANGE_ZH[facts.change]}】{named}{value}"
+    if facts.place.zh or facts.place.en:
+        head += f" · {facts.place.zh or facts.place.en}"
+    when = clock_time(facts.changed_ns, facts.zone)
+    parts = [f"{when} {_what_zh(facts)}"] if (what := _what_zh(facts)) and what else [when]
+    if facts.trend is not None:
+        change, minutes = facts.trend
+        parts.append(f"{minutes} 分钟{'上涨' if change > 0 else '下降'} {amount(abs(change))}{_unit(facts.unit)}")
+    if facts.coverage is not None:
+        parts.append(f"近 1 小时数据完整率 {facts.coverage:.0%}")
+    parts.append(f"始于 {clock_time(facts.started_ns, facts.zone)}")
+    return f"{head}\n" + ";".join(parts) + "。"
+
+
+def _what_zh(facts: Facts) -> str:
+    if facts.kind in {"health", "adrift"}:
+        return facts.detail
+    if facts.change in {"cleared", "closed"} or facts.limit is None or facts.kind not in VERBS:
+        return ""
+    hold = f"(持续 {Duration(facts.hold_ns)})" if facts.hold_ns else ""
+    return f"{VERBS[facts.kind][0]}{COLOUR_ZH[facts.colour]}线 {amount(facts.limit)}{_unit(facts.unit)}{hold}"
+
+
+def _en(facts: Facts, named: str) -> str:
+    value = "" if facts.value is None else f" {amount(facts.value)}{_unit(facts.unit)}"
+    head = f"[{facts.colour.upper()} {facts.change.replace('_', ' ')}] {named}{value}"
+    if facts.place.en or facts.place.zh:
+        head += f" · {facts.place.en or facts.place.zh}"
+    when = clock_time(facts.changed_ns, facts.zone)
+    parts = [f"{when} {what}" if (what := _what_en(facts)) else when]
+    if facts.trend is not None:
+        change, minutes = facts.trend
+        parts.append(f"{'up' if change > 0 else 'down'} {amount(abs(change))}{_unit(facts.unit)} in {minutes} min")
+    if facts.coverage is not None:
+        parts.append(f"{facts.coverage:.0%} of the last hour's readings are there")
+    parts.append(f"since {clock_time(facts.started_ns, facts.zone)}")
+    return f"{head}\n" + "; ".join(parts) + "."
+
+
+def _what_en(facts: Facts) -> str:
+    if facts.kind in {"health", "adrift"}:
+        return facts.detail
+    if facts.change in {"cleared", "closed"} or facts.limit is None or facts.kind not in VERBS:
+        return ""
+    hold = f" for {Duration(facts.hold_ns)}" if facts.hold_ns else ""
+    return f"{VERBS[facts.kind][1]} the {facts.colour} line of {amount(facts.limit)}{_unit(facts.unit)}{hold}"
+
+
+def _unit(unit: str) -> str:
+    return f" {unit}" if unit else ""

@@ -1,0 +1,230 @@
+"""Which series a rule watches, and what stands in its way: gates and hours."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from gateway.config.model import RuleCommon
+    from gateway.config.scalars import Comparison, Hours
+    from gateway.core.ingest import Thing
+    from gateway.core.machine import Transition
+    from gateway.core.plan import Route
+    from gateway.core.readings import Readings
+    from gateway.core.state import Table
+
+QUARTER_NS = 900 * 10**9  # offsets from UTC change on quarters of an hour
+OPERATORS = {
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
+}
+
+
+class Watch:
+    """The series of one value of one sensor: a slot for each, in the order in which their things were met."""
+
+    def __init__(self, route: Route, value: str, where: Mapping[str, str]) -> None:
+        self.route = route
+        self.value = value
+        self.things: list[Thing] = []
+        self.series: list[int] = []
+        self._where = where.items()
+        self._slot_of = np.full(64, -1, np.intp)
+
+    def meet(self, thing: Thing) -> int | None:
+        """The slot of a new thing's series, where the rule watches it."""
+        tags = dict(thing.tags)
+        if thing.route != self.route.name or self.value not in thing.fields:
+            return None
+        if any(tags.get(key) != wanted for key, wanted in self._where):
+            return None
+        series, slot = thing.base + thing.fields.index(self.value), len(self.things)
+        if series >= len(self._slot_of):
+            grown = np.full(max(series + 1, 2 * len(self._slot_of)), -1, np.intp)
+            grown[: len(self._slot_of)] = self._slot_of
+            self._slot_of = grown
+        self._slot_of[series] = slot
+        self.things.append(thing)
+        self.series.append(series)
+        return slot
+
+    def pick(self, readings: Readings) -> tuple[Readings, NDArray[np.intp]]:
+        """The watched readings, and the slot of each group."""
+        owners = readings.owners()
+        known = owners < len(self._slot_of)
+        slot = np.where(known, self._slot_of[np.where(known, owners, 0)], -1)
+        mine = slot >= 0
+        if mine.all():
+            return readings, slot
+        return readings.take(np.repeat(mine, readings.length)), slot[mine]
+
+
+class Gated(Protocol):
+    """Another rule, as a gate sees it."""
+
+    @property
+    def things(self) -> Sequence[Thing | None]: ...
+    @property
+    def table(self) -> Table: ...
+
+
+class Run(NamedTuple):
+    """What a gate may look at: all readings of this run, the series' last values, and what rules said before.
+
+    `was_on[rule]` int8[slots] is the level of each subject before the run; `said[rule]` its transitions in it.
+    """
+
+    readings: Readings
+    series: Table
+    things: Sequence[Thing]
+    was_on: Mapping[str, NDArray[np.int8]]
+    said: Mapping[str, Sequence[Transition]]
+
+
+class Gates:
+    """`unless`, `only_while` and `active` of one rule: which of its readings may not count as crossing."""
+
+    def __init__(
+        self, common: RuleCommon, rules: Mapping[str, Gated], gaps: Mapping[str, int | None], zone: str
+    ) -> None:
+        self._common = common
+        self._rules = rules
+        self._gaps = gaps
+        self._hours = _LocalHours(common.active, ZoneInfo(zone)) if common.active else None
+        self.needs = [g.rule for g in (common.unless, common.only_while) if g and g.rule]
+
+    def __bool__(self) -> bool:
+        return bool(self._common.unless or self._common.only_while or self._hours)
+
+    def suppressed(self, picked: Readings, owners: Sequence[Thing | None], run: Run) -> NDArray[np.bool_]:
+        """bool[r]: readings held back by a gate. `owners`: the thing of each group."""
+        out = np.zeros(len(picked.n), bool)
+        for gate, passes in ((self._common.unless, False), (self._common.only_while, True)):
+            if gate is None:
+                continue
+            for group, thing in enumerate(owners):
+                first = int(picked.start[group])
+                rows = slice(first, first + int(picked.length[group]))
+                if gate.rule:
+                    holds, known = self._rule(gate.rule, thing, picked.n[rows], run), True
+                else:
+                    assert gate.comparison is not None  # noqa: S101 - a gate is one or the other
+                    holds, known = self._series(gate.comparison, thing, picked, rows, run)
+                out[rows] |= np.where(known, holds != passes, self._common.unknown == "suppress")
+        if self._hours is not None:
+            out |= ~self._hours.within(picked.event_ns)
+        return out
+
+    def open_at(self, at_ns: int, thing: Thing | None, n: int, run: Run) -> bool:
+        """Whether the hours and the rules named let a single look count."""
+        passes = self._hours is None or bool(self._hours.within(np.array([at_ns], np.int64))[0])
+        for gate, wanted in ((self._common.unless, False), (self._common.only_while, True)):
+            if gate is not None and gate.rule:
+                passes = passes and bool(self._rule(gate.rule, thing, np.array([n]), run)[0]) == wanted
+            elif gate is not None and gate.comparison is not None:
+                other = _joined(run.things, gate.comparison.series.sensor, thing)
+                value = (
+                    np.nan if other is None else run.series["value"][_series_of(other, gate.comparison.series.value)]
+                )
+                if np.isnan(value):
+                    passes = passes and self._common.unknown == "pass"
+                else:
+                    passes = passes and bool(OPERATORS[gate.comparison.op](value, gate.comparison.limit)) == wanted
+        return passes
+
+    def _series(
+        self, comparison: Comparison, thing: Thing | None, picked: Readings, rows: slice, run: Run
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """(holds, known) at each row: by the last reading of the joined series admitted with or before it."""
+        n, at = picked.n[rows], picked.event_ns[rows]
+        other = _joined(run.things, comparison.series.sensor, thing)
+        if other is None:
+            return np.zeros(len(n), bool), np.zeros(len(n), bool)
+        series = _series_of(other, comparison.series.value)
+        owners = run.readings.owners()
+        group = int(np.searchsorted(owners, series))
+        if group < len(owners) and owners[group] == series:
+            first = int(run.readings.start[group])
+            last = first + int(run.readings.length[group])
+            place = np.searchsorted(run.readings.n[first:last], n, side="right")
+            value = np.concatenate([run.readings.opening[group : group + 1], run.readings.value[first:last]])[place]
+            when = np.concatenate([run.readings.opening_ns[group : group + 1], run.readings.event_ns[first:last]])[
+                place
+            ]
+        else:
+            value = np.full(len(n), run.series["value"][series])
+            when = np.full(len(n), run.series["wm"][series])
+        known = ~np.isnan(value)
+        gap = self._gaps.get(comparison.series.sensor)
+        if gap is not None:
+            known &= at - np.maximum(when, 0) <= gap
+        return OPERATORS[comparison.op](value, comparison.limit), known
+
+    def _rule(self, name: str, thing: Thing | None, n: NDArray[np.int64], run: Run) -> NDArray[np.bool_]:
+        """Whether an alert of that rule was active for a subject with the same tags, at each of the inputs n."""
+        out = np.zeros(len(n), bool)
+        rule, was_on, said = self._rules[name], run.was_on[name], run.said.get(name, ())
+        for slot, subject in enumerate(rule.things):
+            if not _same_tags(subject, thing):
+                continue
+            levels = [int(was_on[slot]) if slot < len(was_on) else 0]
+            changes = [t for t in said if t.slot == slot and t.kind == "level"]
+            levels += [t.level for t in changes]
+            out |= np.array(levels)[np.searchsorted([t.n for t in changes], n, side="right")] > 0
+        return out
+
+
+def _series_of(thing: Thing, value: str) -> int:
+    return thing.base + thing.fields.index(value)
+
+
+def _same_tags(a: Thing | None, b: Thing | None) -> bool:
+    """Whether the tags that both have are equal."""
+    mine, other = dict(a.tags) if a else {}, dict(b.tags) if b else {}
+    return all(other[key] == value for key, value in mine.items() if key in other)
+
+
+def _joined(things: Sequence[Thing], sensor: str, thing: Thing | None) -> Thing | None:
+    """The newest thing of a sensor with the same tags."""
+    if thing is not None and thing.route == sensor:
+        return thing
+    return next((other for other in reversed(things) if other.route == sensor and _same_tags(other, thing)), None)
+
+
+class _LocalHours:
+    """Hours of the local day, from the zone's offset at each quarter of an hour."""
+
+    def __init__(self, hours: Hours, zone: ZoneInfo) -> None:
+        self._hours = hours
+        self._zone = zone
+        self._offsets_ns: dict[int, int] = {}
+
+    def within(self, at_ns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        quarters, which = np.unique(at_ns // QUARTER_NS, return_inverse=True)
+        offset = np.array([self._offset(int(quarter)) for quarter in quarters], np.int64)[which]
+        minute = (at_ns + offset) // (60 * 10**9) % 1440
+        out = np.zeros(len(at_ns), bool)
+        for start, end in self._hours.spans_min:
+            out |= (minute >= start) & (minute < end) if start < end else (minute >= start) | (minute < end)
+        return out
+
+    def _offset(self, quarter: int) -> int:
+        if quarter not in self._offsets_ns:
+            if len(self._offsets_ns) > 10_000:
+                self._offsets_ns.clear()
+            local = datetime.fromtimestamp(quarter * QUARTER_NS / 1e9, UTC).astimezone(self._zone)
+            delta = local.utcoffset()
+            self._offsets_ns[quarter] = round(delta.total_seconds() * 1e9) if delta else 0
+        return self._offsets_ns[quarter]
