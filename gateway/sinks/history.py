@@ -133,9 +133,10 @@ class History:
             if series.drop_oldest():
                 continue
             oldest = alerts.oldest_ns(db)
-            if oldest is None or oldest > now_ns - alerts.ASKED_BACK_NS:
+            asked_back = now_ns - alerts.ASKED_BACK_NS
+            if oldest is None or oldest >= asked_back:
                 return
-            alerts.prune(db, oldest + 86_400 * NS)
+            alerts.prune(db, min(oldest + 86_400 * NS, asked_back))
 
     def _table(self) -> SeriesTable:
         if self._series is None:
