@@ -107,11 +107,11 @@ class Condition:
             begin, calm = self.begin[level], self.calm[level]
             if begin == NO_TIME:
                 continue
-            if level >= self.on and begin + timing.hold_ns <= due:
-                self.on = level + 1
             if calm != NO_TIME and calm + timing.clear_ns <= due:
                 self.on = min(self.on, level)
                 self.begin[level] = self.calm[level] = NO_TIME
+            elif level >= self.on and begin + timing.hold_ns <= due:
+                self.on = level + 1
         if self.on != before:
             return "level", started
         return self.lose() if lost else None
