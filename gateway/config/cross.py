@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -93,7 +94,7 @@ def check_place(place: Place | None, city: City, path: Path, report: Report) -> 
     lon, lat = getattr(place, datum)
     swapped = abs(lon) <= 90 and _inside(TO_WGS84[datum]((lat, lon)), city.bounds)
     fix = f"lon and lat are swapped: write [{lat}, {lon}]" if swapped else "correct it, or city.bounds"
-    report.error((*path, datum), f"found [{lon}, {lat}], outside city.bounds {list(city.bounds)}; {fix}")
+    report.tell([(datum, f"found [{lon}, {lat}], outside city.bounds {list(city.bounds)}; {fix}")], path)
 
 
 def _ask(kind: msgspec.Struct, path: Path, names: Names, report: Report) -> None:
@@ -121,14 +122,14 @@ def _tags(rule: Rule, sensor: Sensor, path: Path, report: Report) -> None:
 
 def _reach(rule: Rule, path: Path, ref: SeriesRef, sensor: Sensor, report: Report) -> None:
     """Levels that no reading within the sensor's `valid` reaches: the alert could never come."""
-    valid = sensor.common.valid.get(ref.value)
+    low, high = sensor.common.valid.get(ref.value, (-math.inf, math.inf))
     for key, above in (("levels", True), ("below", False)):
         limits = cast("dict[str, object]", getattr(rule.kind, key, None) or {})
         for colour, limit in limits.items():
-            if valid is None or not isinstance(limit, (int, float)):
+            if low >= high or not isinstance(limit, (int, float)):
                 continue
-            if limit >= valid[1] if above else limit <= valid[0]:
-                shown = f"sensors.{sensor.name}.valid.{ref.value} is [{valid[0]:g}, {valid[1]:g}]"
+            if limit >= high if above else limit <= low:
+                shown = f"sensors.{sensor.name}.valid.{ref.value} is [{low:g}, {high:g}]"
                 report.error((*path, key, colour), f"found {limit:g}; no valid reading goes beyond it ({shown})")
 
 

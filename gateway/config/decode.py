@@ -19,6 +19,8 @@ from gateway.config.sane import problems_of
 from gateway.config.scalars import is_scalar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.config.findings import Path
     from gateway.config.report import Report
 
@@ -115,15 +117,14 @@ def decode_struct(node: Node, struct: type[T], path: Path, report: Report) -> T 
         report.error(path, f"{found(node)}; a map is written here, with keys of: {keys}")
         return FAILED
     known = [field.encode_name for field in msgspec.structs.fields(cast(type[msgspec.Struct], struct))]
-    unknown_keys(node, known, "keys here", path, report)
-    return fields_of(node, struct, path, report)
+    strangers = unknown_keys(node, known, "keys here", path, report)
+    return fields_of(node, struct, path, report, strangers)
 
 
-def unknown_keys(node: Map, known: list[str], what: str, path: Path, report: Report) -> None:
-    """Report each key of the map that is not known, with the nearest that is."""
-    for key in node.entries:
-        if key in known:
-            continue
+def unknown_keys(node: Map, known: list[str], what: str, path: Path, report: Report) -> list[str]:
+    """Report each key of the map that is not known, with the nearest that is; returns them."""
+    strangers = [key for key in node.entries if key not in known]
+    for key in strangers:
         if key in NOT_BUILT:
             report.error((*path, key), f"not built yet ({NOT_BUILT[key]} come in a later version); leave it out")
         elif ":" in key:
@@ -131,12 +132,14 @@ def unknown_keys(node: Map, known: list[str], what: str, path: Path, report: Rep
             report.error((*path, key), f"unknown key; a space follows the colon: {name}: {rest}")
         else:
             report.error((*path, key), f"unknown key{nearest(key, known)} ({what}: {', '.join(known)})")
+    return strangers
 
 
-def fields_of(node: Map, struct: type[T], path: Path, report: Report) -> T | Failed:
+def fields_of(node: Map, struct: type[T], path: Path, report: Report, strangers: Sequence[str] = ()) -> T | Failed:
     """The map's keys that belong to the struct, as that struct, checked for what it contradicts by itself.
 
     The default stands in for a key that is wrong, so that the rest can still be checked; the report has the error.
+    `strangers` were reported as unknown: a key that one of them may have meant is not reported missing as well.
     """
     values: dict[str, object] = {}
     complete = True
@@ -150,8 +153,9 @@ def fields_of(node: Map, struct: type[T], path: Path, report: Report) -> T | Fai
             report.failed.add(below)
             complete = complete and not field.required
         elif field.required:
-            report.error(path, f"{field.encode_name} is missing; write {field.encode_name}: {allowed(field.type)}")
             complete = False
+            if not any(nearest(stranger, [field.encode_name]) for stranger in strangers):
+                report.error(path, f"{field.encode_name} is missing; write {field.encode_name}: {allowed(field.type)}")
         elif struct not in ONE_OF:
             report.default(_default(field), below)
     if not complete:

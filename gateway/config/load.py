@@ -88,7 +88,8 @@ def _or_raise(reviewed: Review) -> Config:
 
 def _review(root: Map, findings: list[Finding], base: Path, registry: Registry) -> Review:
     report = Report(root)
-    config = _decoded(root, base, registry, report) if root.entries else None
+    readable = root.entries or not findings  # an unreadable file would only be told to lack everything
+    config = _decoded(root, base, registry, report) if readable else None
     _inline_passwords(root, (), report)
     order: dict[str, int] = {}
     told = sorted(

@@ -65,16 +65,16 @@ def _part(
         report.error(path, f"{found(node)}; a {noun} is a map, with a key that says {groups[0].purpose}")
         return FAILED
     known = {key for group in groups for kind in group.kinds.values() for key in keys_of(kind.struct)}
-    unknown = ", ".join(key for key in node.entries if key not in known and key not in keys_of(common)) or "none"
+    unknown = [key for key in node.entries if key not in known and key not in keys_of(common)]
     chosen = [_chosen(node, path, report, group=group, noun=noun, unknown=unknown) for group in groups]
-    _check_keys(node, path, report, common=keys_of(common), groups=groups, chosen=chosen, noun=noun)
-    kinds = [(kind.key, fields_of(node, kind.struct, path, report)) for kind in chosen if kind is not None]
-    shared = fields_of(node, common, path, report)
+    strangers = _check_keys(node, path, report, common=keys_of(common), groups=groups, chosen=chosen, noun=noun)
+    kinds = [(kind.key, fields_of(node, kind.struct, path, report, strangers)) for kind in chosen if kind is not None]
+    shared = fields_of(node, common, path, report, strangers)
     good = [(key, made) for key, made in kinds if not isinstance(made, Failed)]
     return FAILED if isinstance(shared, Failed) or len(good) < len(groups) else (shared, good)
 
 
-def _chosen(node: Map, path: Path, report: Report, *, group: Group, noun: str, unknown: str) -> Kind | None:
+def _chosen(node: Map, path: Path, report: Report, *, group: Group, noun: str, unknown: list[str]) -> Kind | None:
     """The one kind of the group that the map names; reports none and several."""
     named = [key for key in group.kinds if key in node.entries]
     if len(named) == 1:
@@ -83,10 +83,10 @@ def _chosen(node: Map, path: Path, report: Report, *, group: Group, noun: str, u
     if named:
         places = " and ".join(f"{key} (line {node.entries[key].line})" for key in named)
         report.error((*path, named[1]), f"found {places}; a {noun} has one key that says {group.purpose}: keep one")
-    elif not any(nearest(key, group.kinds) for key in node.entries):  # a misspelt one is told as unknown key
+    elif not any(nearest(key, group.kinds) for key in unknown):  # a misspelt one is told as unknown key
         report.error(
             path,
-            f"no key that says {group.purpose}; write one of: {exist} (found: {unknown})",
+            f"no key that says {group.purpose}; write one of: {exist} (found: {', '.join(unknown) or 'none'})",
         )
     return None
 
@@ -100,8 +100,8 @@ def _check_keys(
     groups: list[Group],
     chosen: list[Kind | None],
     noun: str,
-) -> None:
-    """Report the keys that neither the common ones nor the chosen kinds have."""
+) -> list[str]:
+    """Report the keys that neither the common ones nor the chosen kinds have; returns them."""
     known: list[str] = []
     for group, kind in zip(groups, chosen, strict=True):
         kinds = [kind] if kind is not None else list(group.kinds.values())
@@ -124,4 +124,4 @@ def _check_keys(
     rest = {key: entry for key, entry in node.entries.items() if key not in foreign and key not in elsewhere}
     if None in chosen:  # what stands there instead of a kind is told with "no key that says …"
         rest = {key: entry for key, entry in rest.items() if nearest(key, known) or key in NOT_BUILT}
-    unknown_keys(Map(node.file, node.line, rest), known, what, path, report)
+    return unknown_keys(Map(node.file, node.line, rest), known, what, path, report)

@@ -40,10 +40,13 @@ class Report:
 
     def tell(self, problems: Problems, path: Path) -> None:
         """Note what a struct says of itself, but for what only follows from a key that failed already."""
+        told: list[Path] = []
         for key, problem in problems:
             where = (*path, *key.split(".")) if key else path
             if not any(failed[: len(where)] == where or where[: len(failed)] == failed for failed in self.failed):
                 self.error(where, problem)
+                told.append(where)
+        self.failed.update(told)
 
     def taken(self, node: Node, path: Path, text: str | None = None) -> None:
         """Note a value that was written."""

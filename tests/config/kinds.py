@@ -9,7 +9,7 @@ import msgspec
 from gateway.config.kinds import Kind, Registry
 from gateway.config.model import Secret, Struct
 from gateway.config.scalars import Change, Duration, Over, SeriesRef
-from gateway.config.topics import TopicPattern  # noqa: TC001 - msgspec reads the annotation
+from gateway.config.topics import TopicPattern
 
 if TYPE_CHECKING:
     from gateway.config.names import Names, Problems
