@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.events import AlertRow, DeadLetter, RequestRow
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from gateway.events import AlertRow, DeadLetter, RequestRow
 
 SERIES_ROW_BYTES = 256_000
 """A row of the series stream is closed at this size, at the border of a cut, so that sinks can bound what they take."""

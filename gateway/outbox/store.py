@@ -129,16 +129,21 @@ class Outbox:
         """The position of the last row that the sink has."""
         return self._ledger.cursor(stream, sink)
 
-    async def changed(self, stream: Stream, after: int) -> None:
-        """Wait for a row of `stream` beyond `after`, or for people to ask for a letter again.
+    @property
+    def asks(self) -> int:
+        """How often people may have asked for letters again: read it before looking, wait with it after."""
+        return self._waiters.calls
+
+    async def changed(self, stream: Stream, after: int, asks: int) -> None:
+        """Wait for a row of `stream` beyond `after`, or for people to ask for letters again.
 
         Raises OutboxError once the disk has failed.
         """
-        await self._waiters.wait(stream, lambda: self.last(stream) > after)
+        await self._waiters.wait(stream, lambda: self.last(stream) > after or self.asks != asks)
 
-    async def asked_again(self) -> None:
-        """Wait until people may have asked for a letter again. Raises OutboxError once the disk has failed."""
-        await self._waiters.wait("letters", lambda: False)
+    async def asked_again(self, asks: int) -> None:
+        """Wait until people may have asked for letters again. Raises OutboxError once the disk has failed."""
+        await self._waiters.wait("letters", lambda: self.asks != asks)
 
     async def subscriptions(self, source: str) -> frozenset[str]:
         """The topic filters that this source's session was left with."""

@@ -20,6 +20,7 @@ class Waiters:
         self._parked: list[tuple[str, asyncio.Future[None]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._broken: OutboxError | None = None
+        self.calls = 0  # how often everyone was woken: who saw fewer has something to look at
 
     async def wait(self, subject: str, ready: Callable[[], bool]) -> None:
         """Wait until `wake` names `subject`, or return at once where `ready` says so. Raises what `fail` was given."""
@@ -36,6 +37,7 @@ class Waiters:
     def wake(self, *subjects: str) -> None:
         """Let go who waits for one of the subjects (none given: everyone). From any thread, after the change."""
         with self._lock:
+            self.calls += not subjects
             due = [future for subject, future in self._parked if not subjects or subject in subjects]
             self._parked = [parked for parked in self._parked if parked[1] not in due and not parked[1].done()]
             loop = self._loop
