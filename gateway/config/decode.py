@@ -267,7 +267,8 @@ def _items(node: Node, wanted: object, path: Path, report: Report) -> object:
 def _literal(node: Node, args: tuple[object, ...], path: Path, report: Report) -> object:
     if isinstance(node, Leaf):
         for arg in args:
-            if node.value == arg or (isinstance(arg, str) and node.text == arg):  # `version: 5` means "5"
+            same = type(node.value) is type(arg) and node.value == arg
+            if same or (isinstance(arg, str) and node.text == arg):  # `version: 5` means "5"
                 report.taken(node, path)
                 return arg
     choices = [str(arg) for arg in args]

@@ -23,7 +23,7 @@ Problems = list[tuple[str, str]]
 
 def nearest(name: str, among: Iterable[str]) -> str:
     """`; did you mean X?` where one of the names is like it, else nothing."""
-    found = difflib.get_close_matches(name, list(among), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name, list(among), n=1, cutoff=0.65)
     return f"; did you mean {found[0]}?" if found else ""
 
 
