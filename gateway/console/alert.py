@@ -15,17 +15,16 @@ Words = dict[str, str]
 
 
 class Ack(msgspec.Struct, frozen=True):
-    """Who acknowledged, when (ISO 8601), with what note."""
+    """Who acknowledged, and when (ISO 8601)."""
 
-    who: str = ""
+    by: str = ""
     at: str = ""
-    note: str = ""
 
 
 class Shelf(msgspec.Struct, frozen=True):
     """Who shelved, why, until when (ISO 8601)."""
 
-    who: str = ""
+    by: str = ""
     why: str = ""
     until: str = ""
 
@@ -52,20 +51,23 @@ class Alert(msgspec.Struct, frozen=True, rename={"class_": "class"}):
     severity_max: str = ""
     rule: str = ""
     subject: str = ""
+    gateway: str = ""
     community: str | None = None
     place: dict[str, object] | None = None
     started: str = ""
     changed: str = ""
     late_s: float | None = None
     value: float | bool | str | None = None
-    unit: str = ""
+    unit: str | None = None
     limit: float | bool | str | None = None
     recent: Recent | None = None
     coverage_1h: float | None = None
     title: Words = {}
     text: Words = {}
-    do: Words = {}
-    camera: str = ""
+    do: Words | None = None
+    detail: str | None = None
+    camera: str | None = None
+    unknown: bool = False
     acknowledged: Ack | None = None
     shelved: Shelf | None = None
 
@@ -82,12 +84,12 @@ class Alert(msgspec.Struct, frozen=True, rename={"class_": "class"}):
     @property
     def is_shelved(self) -> bool:
         """Whether a person has put it aside."""
-        return "unshelved" not in self.state and "shelved" in self.state
+        return self.state == "shelved"
 
     @property
     def is_acknowledged(self) -> bool:
         """Whether a person has taken it on."""
-        return self.state.endswith("_acknowledged") or (self.state == "acknowledged")
+        return self.state.endswith("_acknowledged")
 
     @property
     def is_cleared(self) -> bool:
@@ -97,12 +99,7 @@ class Alert(msgspec.Struct, frozen=True, rename={"class_": "class"}):
     @property
     def is_closed(self) -> bool:
         """Whether this is its last word."""
-        return self.change == "closed" or self.state in {"closed", "cleared_acknowledged"}
-
-    @property
-    def is_unknown(self) -> bool:
-        """Whether its condition cannot be told at present."""
-        return self.change == "unknown"
+        return self.change == "closed" or self.state == "normal"
 
     @property
     def started_ns(self) -> int:

@@ -71,6 +71,7 @@ def option(
     span_ns: tuple[int, int],
     zone: tzinfo,
     unit: str = "",
+    title: str = "",
     small: bool = False,
 ) -> dict[str, Any]:
     """The whole option. `times_ns` UTC, `values` NaN where there is none, `span_ns` what the time axis covers."""
@@ -102,8 +103,8 @@ def option(
         },
         "yAxis": {
             "type": "value",
-            "name": "" if small else words.unit(unit),
-            "nameTextStyle": {**text, "align": "right"},
+            "name": "" if small else f"{title}  {words.unit(unit)}" if title else words.unit(unit),
+            "nameTextStyle": {**text, "align": "left" if title else "right", "fontWeight": 600 if title else 400},
             "min": bottom,
             "max": top,
             "interval": step,

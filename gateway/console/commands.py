@@ -59,6 +59,7 @@ class Desk:
 
 def refusal(reply: dict[str, object]) -> str:
     """Why a command was not obeyed (`conflict`, …), or the empty string where it was."""
-    if reply.get("ok") is True or reply.get("result") in {"ok", "done"}:
+    result = reply.get("result")
+    if result == "ok":
         return ""
-    return str(reply.get("reason") or reply.get("error") or reply.get("result") or reply.get("detail") or "?")
+    return "conflict" if result == "conflict" else str(reply.get("reason") or result or "no reply")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ from gateway.console.commands import SHELVE_S, Desk, Verb
 from gateway.console.parts import Part, button, span
 from gateway.console.situation import NS, Blind, Lookout, Situation
 from gateway.console.words import Language, pick, say
+from gateway.ports import Latest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,6 +38,29 @@ def draw(element: ui.element, camera: str, picture: Picture) -> None:
     ui.run_javascript(
         f"zw.picture({json.dumps(element.html_id)}, {json.dumps(url)}, {json.dumps(boxes)}, {json.dumps(zones)})"
     )
+
+
+def nearest(rows: list[Latest]) -> Latest | None:
+    """The series that is nearest to one of its lines, as a part of the line; None where none has one."""
+
+    def apart(row: Latest) -> float:
+        return min(abs(row.value - limit) / max(abs(limit), 1e-9) for limit in row.limits.values())
+
+    return min((row for row in rows if row.limits and math.isfinite(row.value)), key=apart, default=None)
+
+
+def recent_values(alert: Alert) -> tuple[list[int], list[float]]:
+    """The times (ns) and values that the alert carries itself."""
+    recent = alert.recent
+    if recent is None:
+        return [], []
+    step_ns, last = round(recent.step_s * NS), len(recent.values) - 1
+    times = [alert.changed_ns - step_ns * (last - at) for at in range(last + 1)]
+    return times, [math.nan if value is None else value for value in recent.values]
+
+
+def _line_of(alert: Alert) -> dict[str, float]:
+    return {alert.colour: float(alert.limit)} if isinstance(alert.limit, int | float) else {}
 
 
 class Detail:
@@ -76,7 +101,7 @@ class Detail:
         self._head.show(head, lambda: self._build_head(head))
         foot = self._foot_of(now, shown)
         self._foot.show(foot, lambda: self._build_foot(foot))
-        has_picture = self._show_picture(now, now.camera_of(shown) if shown else "")
+        has_picture = self._show_picture(now, now.camera_of(shown) if shown else now.first_camera())
         has_chart = await self._show_chart(now, shown)
         self._empty.set_visibility(shown is not None and not has_picture and not has_chart)
 
@@ -96,7 +121,7 @@ class Detail:
         return (
             shown.colour,
             pick(language, shown.title, shown.rule),
-            words.quantity(shown.value, shown.unit),
+            words.quantity(shown.value, shown.unit or ""),
             shown.code,
             pieces.tag(language, shown),
         )
@@ -121,14 +146,23 @@ class Detail:
         facts: list[str] = [say(language, "since", at=words.moment(self._since(shown), now.now_ns, now.zone))]
         if alert is not None:
             if alert.limit is not None:
-                facts.append(say(language, "limit", limit=words.quantity(alert.limit, alert.unit)))
+                facts.append(say(language, "limit", limit=words.quantity(alert.limit, alert.unit or "")))
             if alert.severity_max and alert.severity_max != alert.severity:
                 facts.append(say(language, "highest", colour=say(language, words.colour_of(alert.severity_max))))
             if alert.coverage_1h is not None:
                 facts.append(say(language, "coverage", share=round(alert.coverage_1h * 100)))
             facts.append(say(language, "rule", rule=alert.rule))
-            facts.append(pieces.who_has_it(language, alert, now))
-        state = "" if alert is None else "shelved" if alert.is_shelved else "acked" if alert.is_acknowledged else "new"
+            if not alert.is_closed:
+                facts.append(pieces.who_has_it(language, alert, now))
+        state = (
+            ""
+            if alert is None or alert.is_closed
+            else "shelved"
+            if alert.is_shelved
+            else "acked"
+            if alert.is_acknowledged
+            else "new"
+        )
         return (text, pick(language, alert.do) if alert else "", state, *facts)
 
     @staticmethod
@@ -164,43 +198,47 @@ class Detail:
         if (camera, picture.event_ns) != self._picture_key:
             self._picture_key = (camera, picture.event_ns)
             draw(self._canvas, camera, picture)
-            at = words.clock(picture.event_ns, now.zone)
-            count = say(self._language, "boxes", n=len(picture.labels))
-            self._caption.set_text(f"{camera} · {say(self._language, 'picture_at', at=at)} · {count}")
+            parts = (
+                pieces.camera_title(self._language, now, camera),
+                say(self._language, "picture_at", at=words.clock(picture.event_ns, now.zone)),
+                say(self._language, "boxes", n=len(picture.labels)),
+            )
+            self._caption.set_text(" · ".join(parts))
         return True
 
     async def _show_chart(self, now: Situation, shown: Alert | Blind | None) -> bool:
         alert = shown.alert if isinstance(shown, Blind) else shown
-        if alert is None:
+        if alert is not None:
+            known = Latest(alert.subject, alert.unit or "", alert.changed_ns, math.nan, _line_of(alert), alert.title)
+            series = next((row for row in self._lookout.view.latest() if row.subject == alert.subject), known)
+        else:
+            series = None if shown else nearest(self._lookout.view.latest())
+        if series is None:
             self._chart_box.set_visibility(False)
             self._chart_key = ("", 0)
             return False
-        key = (alert.id, now.now_ns // CHART_EVERY_NS)
+        key = (series.subject, now.now_ns // CHART_EVERY_NS)
         if key == self._chart_key:
             return bool(self._chart_box.visible)
         self._chart_key = key
-        from_ns = max(min(alert.started_ns - BEFORE_NS // 2, now.now_ns - BEFORE_NS), now.now_ns - SPAN_MAX_NS)
-        times, values = await self._lookout.view.chart(alert.subject, from_ns, now.now_ns, BUCKETS)
-        if not times and alert.recent and alert.recent.values:
-            step = round(alert.recent.step_s * NS)
-            count = len(alert.recent.values)
-            times = [alert.changed_ns - step * (count - 1 - at) for at in range(count)]
-            values = [float("nan") if value is None else value for value in alert.recent.values]
+        began_ns = alert.started_ns if alert else now.now_ns
+        from_ns = max(min(began_ns - BEFORE_NS // 2, now.now_ns - BEFORE_NS), now.now_ns - SPAN_MAX_NS)
+        times, values = await self._lookout.view.chart(series.subject, from_ns, now.now_ns, BUCKETS)
+        if not times and alert and alert.recent and alert.recent.values:
+            times, values = recent_values(alert)
             from_ns = times[0]
-        has_points = any(value == value for value in values)  # noqa: PLR0124 - NaN is the only one unequal to itself
+        has_points = any(math.isfinite(value) for value in values)
         self._chart_box.set_visibility(has_points)
         if has_points:
-            limits = next((row.limits for row in self._lookout.view.latest() if row.subject == alert.subject), {})
-            if not limits and isinstance(alert.limit, int | float):
-                limits = {alert.colour: float(alert.limit)}
             option = charts.option(
                 self._language,
                 times_ns=times,
                 values=values,
-                limits=limits,
+                limits=series.limits,
                 span_ns=(from_ns, now.now_ns),
                 zone=now.zone,
-                unit=alert.unit,
+                unit=series.unit,
+                title="" if alert else pick(self._language, series.title, series.subject),
             )
             self._chart.options.clear()
             self._chart.options.update(option)
@@ -209,7 +247,11 @@ class Detail:
 
     async def acknowledge(self) -> None:
         """Take the chosen alert on, where nobody has."""
-        if self.alert is not None and not self.alert.is_acknowledged and not self.alert.is_shelved:
+        if (
+            self.alert is not None
+            and not (self.alert.is_acknowledged or self.alert.is_closed)
+            and not self.alert.is_shelved
+        ):
             await self._send("acknowledge", self.alert)
 
     async def _unshelve(self) -> None:
@@ -219,7 +261,7 @@ class Detail:
     def ask_shelve(self) -> None:
         """Ask for how long and why, then put the chosen alert aside."""
         alert, language = self.alert, self._language
-        if alert is None or alert.is_shelved:
+        if alert is None or alert.is_shelved or alert.is_closed:
             return
         with ui.dialog() as dialog, ui.element("div").classes("zw-dialog"):
             span(f"{say(language, 'for_how_long')} · {pick(language, alert.title, alert.rule)}", "zw-dialog-title")

@@ -61,6 +61,7 @@ class Page:
                 with ui.element("section").classes("zw-left"):
                     self._list = Part(ui.element("div"))
                     self._blind = Part(ui.element("div").classes("zw-blind"))
+                    self._recent = Part(ui.element("div").classes("zw-recent"))
                 self.detail = Detail(self.lookout, self.desk, self.language, self._back, self._after_command)
             self._other = ui.element("main").classes("zw-other")
             self._strip = Part(ui.element("footer").classes("zw-strip"))
@@ -86,6 +87,8 @@ class Page:
             self._list.show(rows, lambda: pieces.build_alerts(language, now, rows, self.choose))
             blind = pieces.blind_rows(language, now, self.chosen)
             self._blind.show(blind, lambda: pieces.build_blind(language, blind, self.choose))
+            recent = pieces.recent_rows(language, now, self.chosen)
+            self._recent.show(recent, lambda: pieces.build_recent(language, recent, self.choose))
             await self.detail.show(now, self.chosen)
         else:
             await self._others[self.tab].show(now)

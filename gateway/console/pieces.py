@@ -113,9 +113,9 @@ def who_has_it(language: Language, alert: Alert, now: Situation) -> str:
         if alert.shelved is None or not alert.shelved.until:
             return say(language, "shelved_plain")
         until = words.moment(parse_ns(alert.shelved.until), now.now_ns, now.zone)
-        return say(language, "shelved_until", who=alert.shelved.who, until=until).strip()
+        return say(language, "shelved_until", who=alert.shelved.by, until=until).strip()
     if alert.is_acknowledged:
-        who = alert.acknowledged.who if alert.acknowledged else ""
+        who = alert.acknowledged.by if alert.acknowledged else ""
         return say(language, "acknowledged", who=who) if who else say(language, "acknowledged_plain")
     return say(language, "unacknowledged")
 
@@ -134,13 +134,13 @@ def alert_rows(language: Language, now: Situation, chosen: str) -> tuple[AlertRo
             colour=alert.colour,
             tag=tag(language, alert),
             title=pick(language, alert.title, alert.rule or alert.id),
-            value=words.quantity(alert.value, alert.unit),
+            value=words.quantity(alert.value, alert.unit or ""),
             line=" · ".join(
                 part
                 for part in (
                     words.length(language, now.now_ns - alert.started_ns),
                     say(language, "cleared") if alert.is_cleared else "",
-                    say(language, "unknown") if alert.is_unknown else "",
+                    say(language, "unknown") if alert.unknown else "",
                     who_has_it(language, alert, now),
                 )
                 if part
@@ -151,6 +151,37 @@ def alert_rows(language: Language, now: Situation, chosen: str) -> tuple[AlertRo
         )
         for alert in (*now.city, *now.shelved)
     )
+
+
+def recent_rows(language: Language, now: Situation, chosen: str) -> tuple[AlertRow, ...]:
+    """The last alerts that ended."""
+    return tuple(
+        AlertRow(
+            key=alert.id,
+            colour=words.colour_of(alert.severity_max or alert.severity),
+            tag=say(language, words.colour_of(alert.severity_max or alert.severity)),
+            title=pick(language, alert.title, alert.rule or alert.id),
+            value="",
+            line=say(
+                language,
+                "lasted",
+                at=words.moment(alert.changed_ns, now.now_ns, now.zone),
+                length=words.length(language, alert.changed_ns - alert.started_ns),
+            ),
+            acknowledged=True,
+            muted=True,
+            chosen=alert.id == chosen,
+        )
+        for alert in now.recent
+    )
+
+
+def build_recent(language: Language, rows: tuple[AlertRow, ...], choose: Choose) -> None:
+    """Lay the ended ones out; nothing where there are none."""
+    if rows:
+        span(say(language, "recent"), "zw-head")
+    for row in rows:
+        _build_alert(row, choose)
 
 
 def build_alerts(language: Language, now: Situation, rows: tuple[AlertRow, ...], choose: Choose) -> None:
@@ -199,6 +230,11 @@ def kind_word(language: Language, kind: str) -> str:
     """A component's kind in words."""
     key = "rule_kind" if kind == "rule" else kind
     return say(language, key) if key in words.TEXTS else kind
+
+
+def camera_title(language: Language, now: Situation, camera: str) -> str:
+    """A camera's words for people, else its name."""
+    return next((pick(language, c.title, camera) for c in now.components if c.name == f"camera/{camera}"), camera)
 
 
 def blind_rows(language: Language, now: Situation, chosen: str) -> tuple[BlindRow, ...]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from gateway.console.alert import NS, Alert, Words, from_json, worst_first
+from gateway.ports import Component
 
 if TYPE_CHECKING:
-    from gateway.ports import Component, View
+    from gateway.ports import View
 
 PAST = 200
 """How many closed alerts are read to say how many today had: more than that is said as 200."""
+RECENT = 5
+"""How many closed alerts the first screen lists."""
 PAST_EVERY_NS = 20 * NS
 KINDS = {"camera": 0, "source": 1, "sink": 2}
 """What the strip shows, in its order."""
@@ -32,6 +35,15 @@ class Status(msgspec.Struct, frozen=True):
     status: str = "actual"
     durable: bool = True
     outbox_lag_s: float = 0.0
+
+
+class Past(NamedTuple):
+    """What the closed alerts said when they were last read."""
+
+    read_ns: int
+    last_ns: int
+    today: int
+    recent: list[Alert]
 
 
 class Blind(msgspec.Struct, frozen=True):
@@ -52,6 +64,7 @@ class Situation(msgspec.Struct, frozen=True):
 
     `city`: open alerts of the city, worst first; `shelved` apart. `seeing`: share of cameras and sources that are well,
     0–1. `last_ns`: when the last alert of the city changed, 0 where there was none. `today`: how many began today.
+    `recent`: the last few that ended, the newest first.
     """
 
     now_ns: int
@@ -63,6 +76,7 @@ class Situation(msgspec.Struct, frozen=True):
     seeing: float
     last_ns: int
     today: int
+    recent: list[Alert]
 
     @property
     def zone(self) -> ZoneInfo:
@@ -71,7 +85,7 @@ class Situation(msgspec.Struct, frozen=True):
 
     def find(self, key: str) -> Alert | Blind | None:
         """The alert with this id, or the blind thing with this key."""
-        for alert in (*self.city, *self.shelved):
+        for alert in (*self.city, *self.shelved, *self.recent):
             if alert.id == key:
                 return alert
         return next((blind for blind in self.blind if blind.key == key), None)
@@ -79,6 +93,10 @@ class Situation(msgspec.Struct, frozen=True):
     def first(self) -> str:
         """The key of what is worst, empty where there is nothing."""
         return self.city[0].id if self.city else self.blind[0].key if self.blind else ""
+
+    def first_camera(self) -> str:
+        """A camera that sees, for when there is nothing to look at in particular; empty where there is none."""
+        return next((split(c.name)[1] for c in self.components if c.ok and split(c.name)[0] == "camera"), "")
 
     def camera_of(self, shown: Alert | Blind) -> str:
         """The camera that what is shown comes from, empty where it has none."""
@@ -108,21 +126,23 @@ def split(component: str) -> tuple[str, str]:
 
 
 def _blind(components: list[Component], equipment: list[Alert]) -> list[Blind]:
-    by_subject = {alert.subject: alert for alert in equipment}
+    by_subject: dict[str, Alert] = {}
+    for alert in worst_first([alert for alert in equipment if not alert.is_shelved]):
+        by_subject.setdefault(alert.subject.partition("{")[0] if "/" in alert.subject else alert.subject, alert)
     rows = [
         Blind(c.name, *split(c.name), c.condition, c.detail, c.since_ns, dict(c.title), by_subject.pop(c.name, None))
         for c in components
         if not c.ok
     ]
     for alert in by_subject.values():
-        if not alert.is_cleared and not alert.is_shelved:
-            kind, name = split(alert.subject)
+        if not alert.is_cleared:
+            kind, name = split(alert.subject.partition("{")[0] if "/" in alert.subject else alert.subject)
             rows.append(
                 Blind(
                     key=alert.id,
                     kind=kind if name else "sensor",
                     name=name or alert.subject,
-                    condition=alert.rule,
+                    condition=condition_of(alert),
                     detail="",
                     since_ns=alert.started_ns,
                     title=alert.title,
@@ -132,13 +152,19 @@ def _blind(components: list[Component], equipment: list[Alert]) -> list[Blind]:
     return sorted(rows, key=lambda row: (row.kind, row.name))
 
 
+def condition_of(alert: Alert) -> str:
+    """What an equipment alert is about: its subject's condition (`camera/river{condition=frozen}`), else its rule."""
+    _, found, condition = alert.subject.partition("{condition=")
+    return condition.rstrip("}") if found else alert.rule
+
+
 class Lookout:
     """Looks at the gateway for everybody who watches it."""
 
     def __init__(self, view: View) -> None:
         self.view = view
         self._last: Situation | None = None
-        self._past: tuple[int, int, int] = (-PAST_EVERY_NS, 0, 0)  # read at, last alert's time, today's count
+        self._past = Past(-PAST_EVERY_NS, 0, 0, [])
 
     async def look(self, *, fresh: bool = False) -> Situation:
         """The situation now, at most 0.9 s old; `fresh` asks for a new one, after a command."""
@@ -150,7 +176,7 @@ class Lookout:
         components = self.view.components()
         seen = [c.ok for c in components if split(c.name)[0] in {"camera", "source"}]
         city = [alert for alert in alerts if alert.class_ == "city"]
-        last_ns, today = await self._read_past(now_ns, zone_of(status.timezone), city)
+        past = await self._read_past(now_ns, zone_of(status.timezone), city, fresh=fresh)
         self._last = Situation(
             now_ns=now_ns,
             status=status,
@@ -159,20 +185,23 @@ class Lookout:
             blind=_blind(components, [a for a in alerts if a.class_ == "equipment"]),
             components=sorted(components, key=lambda c: (KINDS.get(split(c.name)[0], len(KINDS)), c.name)),
             seeing=sum(seen) / len(seen) if seen else 1.0,
-            last_ns=last_ns,
-            today=today,
+            last_ns=past.last_ns,
+            today=past.today,
+            recent=past.recent,
         )
         return self._last
 
-    async def _read_past(self, now_ns: int, zone: ZoneInfo, city: list[Alert]) -> tuple[int, int]:
-        read_ns, last_ns, today = self._past
-        if not 0 <= now_ns - read_ns < PAST_EVERY_NS:
+    async def _read_past(self, now_ns: int, zone: ZoneInfo, city: list[Alert], *, fresh: bool) -> Past:
+        if fresh or not 0 <= now_ns - self._past.read_ns < PAST_EVERY_NS:
             midnight = datetime.fromtimestamp(now_ns // NS, zone).replace(hour=0, minute=0, second=0, microsecond=0)
             seen = {alert.id: alert for alert in city}
+            ended: list[Alert] = []
             for body in await self.view.past_alerts(PAST):
-                if (alert := from_json(body)) and alert.class_ == "city":
-                    seen.setdefault(alert.id, alert)
+                if (alert := from_json(body)) and alert.class_ == "city" and alert.id not in seen:
+                    seen[alert.id] = alert
+                    ended.append(alert)
             last_ns = max((alert.changed_ns for alert in seen.values()), default=0)
             today = sum(alert.started_ns >= int(midnight.timestamp()) * NS for alert in seen.values())
-            self._past = (now_ns, last_ns, today)
-        return last_ns, today
+            ended.sort(key=lambda alert: -alert.changed_ns)
+            self._past = Past(now_ns, last_ns, today, ended[:RECENT])
+        return self._past

@@ -41,6 +41,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     # alerts
     "open": ("要处理", "To deal with"),
     "shelved_list": ("已搁置", "Shelved"),
+    "recent": ("最近结束", "Ended lately"),
+    "lasted": ("{at} 结束 · 持续 {length}", "ended {at} · lasted {length}"),
     "unacknowledged": ("未确认", "not acknowledged"),
     "acknowledged": ("{who}已确认", "acknowledged by {who}"),
     "acknowledged_plain": ("已确认", "acknowledged"),
@@ -74,7 +76,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "blind": ("看不见", "Blind"),
     "all_seen": ("都看得见", "Everything is seen"),
     "from": ("{at} 起", "since {at}"),
-    "choose": ("选一件看详情", "Choose one to see its detail"),
     "quiet": ("一切正常", "All is well"),
     "no_picture": ("还没有画面", "No picture yet"),
     "no_chart": ("这段时间没有数据", "No data for this time"),
@@ -89,6 +90,24 @@ TEXTS: dict[str, tuple[str, str]] = {
     "status": ("网关", "Gateway"),
     "yes": ("是", "yes"),
     "no": ("否", "no"),
+    # the terminal
+    "column_severity": ("级别", "Severity"),
+    "column_code": ("编号", "No."),
+    "column_what": ("事情", "What"),
+    "column_value": ("数值", "Value"),
+    "column_where": ("地点", "Where"),
+    "column_since": ("多久", "For"),
+    "column_state": ("状态", "State"),
+    "closed": ("已结束", "ended"),
+    "not_open": ("没有这个编号的未结束警报", "no open alert has this id or code"),
+    "keys": (
+        "↑↓ 选择 · A 确认 · S 搁置 · U 取消搁置 · Q 退出",
+        "↑↓ choose · A acknowledge · S shelve · U unshelve · Q quit",
+    ),
+    "shelve_keys": (
+        "搁置多久:1 = 15 分钟 · 2 = 1 小时 · 3 = 4 小时 · 4 = 8 小时",
+        "shelve for: 1 = 15 min · 2 = 1 h · 3 = 4 h · 4 = 8 h",
+    ),
     # kinds of component
     "camera": ("摄像头", "Camera"),
     "source": ("来源", "Source"),

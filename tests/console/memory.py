@@ -95,7 +95,7 @@ def dust(now_ns: int = NOW_NS) -> dict[str, object]:
             "en": "10 min mean 118 µg/m³, above the yellow line of 115.",
         },
         "do": {"zh": "安排洒水车", "en": "Send the water truck"},
-        "acknowledged": {"who": "王工", "at": iso(now_ns - 31 * MIN), "note": ""},
+        "acknowledged": {"by": "王工", "at": iso(now_ns - 31 * MIN)},
     }
 
 
@@ -111,7 +111,8 @@ def bank(now_ns: int = NOW_NS) -> dict[str, object]:
         "rule": "bank",
         "subject": "river.bank",
         "value": 3.0,
-        "unit": "",
+        "unit": None,
+        "camera": "river",
         "limit": 1.0,
         "started": iso(now_ns - 3 * MIN),
         "changed": iso(now_ns - 2 * MIN),
@@ -133,7 +134,8 @@ def frozen(now_ns: int = NOW_NS) -> dict[str, object]:
         "severity_max": "moderate",
         "colour": "yellow",
         "rule": "health",
-        "subject": "camera/crossing",
+        "subject": "camera/crossing{condition=frozen}",
+        "camera": "crossing",
         "value": None,
         "unit": "",
         "limit": None,
@@ -235,19 +237,19 @@ class MemoryView:
         self.commands.append(command)
         alert = self.alerts.get(command.target)
         if alert is None:
-            return {"id": command.id, "ok": False, "reason": "no such alert"}
+            return {"id": command.id, "result": "unknown", "reason": "no open alert has this id or code"}
         if command.if_seq is not None and command.if_seq < int(str(alert["seq"])):
-            return {"id": command.id, "ok": False, "reason": "conflict"}
+            return {"id": command.id, "result": "conflict", "reason": "the alert has changed since"}
         alert["seq"] = int(str(alert["seq"])) + 1
         if command.verb == "acknowledge":
             alert |= {"change": "acknowledged", "state": str(alert["state"]).replace("_unack", "_ack")}
-            alert["acknowledged"] = {"who": command.who, "at": iso(self.now), "note": command.note}
+            alert["acknowledged"] = {"by": command.who, "at": iso(self.now)}
         elif command.verb == "shelve":
             alert |= {"change": "shelved", "state": "shelved"}
-            alert["shelved"] = {"who": command.who, "why": command.note, "until": iso(command.until_ns or 0)}
+            alert["shelved"] = {"by": command.who, "why": command.note, "until": iso(command.until_ns or 0)}
         else:
             alert |= {"change": "unshelved", "state": "active_unacknowledged"}
-        return {"id": command.id, "ok": True, "seq": alert["seq"]}
+        return {"id": command.id, "result": "ok", "seq": alert["seq"]}
 
 
 def photograph(jpeg: bytes, now_ns: int = NOW_NS) -> Picture:
@@ -288,7 +290,7 @@ def corner(jpeg: bytes = b"") -> MemoryView:
             Latest("air.rh{device=0017,site=a}", "%", NOW_NS, 61.2, {}),
         ],
         charts={"water.level": (times, level), air: (times, wave), "air.rh{device=0017,site=a}": (times, humid)},
-        past=[flood(NOW_NS - 3 * 3600 * NS) | {"id": "flood-old", "change": "closed", "state": "cleared_acknowledged"}],
+        past=[flood(NOW_NS - 3 * 3600 * NS) | {"id": "flood-old", "change": "closed", "state": "normal"}],
         samples=[
             ("zhiwang_messages_total", {"source": "here"}, 41_210.0),
             ("zhiwang_component_ok", {"component": "camera/crossing"}, 0.0),

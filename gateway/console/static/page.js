@@ -18,7 +18,7 @@ window.zw = (() => {
   }
 
   function tag(svg, x, y, text, colour, size) {
-    const width = text.length * size * 0.58 + size * 0.7;
+    const width = text.length * size * 0.53 + size * 0.7;
     const top = y - size * 1.35 < 0 ? y : y - size * 1.35;
     svg.append(make("rect", { x, y: top, width, height: size * 1.35, fill: colour, "fill-opacity": 0.92 }));
     svg.append(make("text", { x: x + size * 0.35, y: top + size * 1.02, "font-size": size, fill: "#0b0f14" }, text));
@@ -56,7 +56,13 @@ window.zw = (() => {
       return; // the camera went away meanwhile: the last picture stays, with its time under it
     }
     const host = document.getElementById(id);
-    if (host) host.replaceChildren(image, overlay(host, image, boxes, zones));
+    if (!host) return;
+    host.draw = () => host.replaceChildren(image, overlay(host, image, boxes, zones));
+    host.draw();
+    if (!host.observer) {
+      host.observer = new ResizeObserver(() => host.draw()); // the labels keep their size on the screen
+      host.observer.observe(host);
+    }
   }
 
   function remember(name, value, reload) {
