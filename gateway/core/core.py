@@ -84,6 +84,7 @@ class Core:
         """`kinds`: the rule kinds by key."""
         self._plan = plan
         self._kinds = kinds
+        self.counts: Counter[str] = Counter()
         self._build()
 
     def _build(self) -> None:
@@ -93,7 +94,7 @@ class Core:
         self._replies = state.book("replies", Told)
         self._recent = Recent(state)
         self._alerts = Alerts(plan.gateway, state, Bodies(plan, self._recent).write)
-        self._ingest = Ingest(plan.routes, state)
+        self._ingest = Ingest(plan.routes, state, self.counts)
         self._health = HealthRule(state)
         self._silent, self._adrift = Silent(plan.routes, state), Adrift(state)
         self._coverage = Coverage(tuple(camera.name for camera in plan.cameras), state)
@@ -111,7 +112,6 @@ class Core:
         self._quarantined: set[str] = set()
         self._met = 0
         self._ready = False
-        self.counts: Counter[str] = self._ingest.counts
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -144,6 +144,27 @@ class Core:
                     if series is not None:
                         self._recent.watch(series)
         self._met = len(self._ingest.things)
+
+    def latest(self) -> list[Latest]:
+        """Each series' last accepted value, with the lines of the rules that watch it. For the page: may be a step old."""
+        lines: dict[int, dict[str, float]] = {}
+        for rule in self._rules:
+            for slot in range(len(rule.things)) if rule.kind in {"above", "below", "outside"} else ():
+                series = rule.subject(slot).series
+                if series is not None:
+                    lines.setdefault(series, {}).update(zip(rule.colours, rule.limits, strict=True))
+        units = {(route.name, field.name): field.unit for route in self._plan.routes for field in route.decoder.fields}
+        wm, value, out = self._ingest.series["wm"], self._ingest.series["value"], list[Latest]()
+        for thing in list(self._ingest.things):
+            for place, field in enumerate(thing.fields):
+                series = thing.base + place
+                if series < len(wm) and wm[series] != NO_TIME:
+                    unit = units.get((thing.route, field), "")
+                    latest = Latest(
+                        thing.subject(field), unit, int(wm[series]), float(value[series]), lines.get(series, {})
+                    )
+                    out.append(latest)
+        return out
 
     # ── stepping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -87,9 +87,9 @@ class _Rows(NamedTuple):
 class Ingest:
     """Routes messages, interns things, decodes, and lets through to the rules what its times allow."""
 
-    def __init__(self, routes: Sequence[Route], state: State) -> None:
+    def __init__(self, routes: Sequence[Route], state: State, counts: Counter[str]) -> None:
         self.routes = routes
-        self.counts: Counter[str] = Counter()
+        self.counts = counts
         self.refused: list[tuple[int, str]] = []
         self.things: list[Thing] = []
         self._things = state.book("things", Thing)
