@@ -11,6 +11,7 @@ How inputs are grouped into cuts does not matter: outputs, one after another, an
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -48,9 +49,9 @@ from gateway.events import (
     Stepped,
     Tick,
 )
+from gateway.ports import NO_TIME, Latest
 
 if TYPE_CHECKING:
-    from collections import Counter
     from collections.abc import Mapping, Sequence
 
     from gateway.config.kinds import Kind
