@@ -99,12 +99,13 @@ def _pull(names: list[str], cache: Path | None, *, as_json: bool, force: bool) -
     for name in entries:
         if force:
             forget(name, cache=cache)
-        path = _with_progress(name, cache, quiet=as_json)
+        path = with_progress(name, cache, quiet=as_json)
         print(msgspec.json.encode(_listed(name, cache)).decode() if as_json else f"{name}: {path}")
     return 0
 
 
-def _with_progress(name: str, cache: Path | None, *, quiet: bool) -> Path | None:
+def with_progress(name: str, cache: Path | None, *, quiet: bool) -> Path | None:
+    """Fetch a model or demo data unless it is here, telling how far it is; its path."""
     if quiet or not sys.stderr.isatty():
         return _fetch(name, cache, _say_nothing if quiet else _Lines())
     from rich.console import Console  # noqa: PLC0415 — only a terminal gets a bar
