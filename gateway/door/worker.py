@@ -12,6 +12,7 @@ from gateway.door.admission import Admission, Pending, Taken
 from gateway.door.clocks import Stamps
 from gateway.door.group import Group
 from gateway.door.marks import Marks
+from gateway.door.pace import Pace
 from gateway.door.stepper import Outcome, Stepper
 from gateway.errors import OutboxError
 from gateway.events import Configured, Cut, Message, Restart
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from gateway.events import Input, Stepped
     from gateway.outbox import Outbox
     from gateway.ports import Clock, Core
-
-STEP_NS = 5_000_000  # what a cut may take: a megabyte in one go would stall everything else for 50 ms
-BUDGET_FIRST, BUDGET_LEAST, BUDGET_MOST = 100_000, 2_000, 4_000_000  # weight of a cut; 2,000: a handful of messages
 
 
 class DoorStats(msgspec.Struct):
@@ -92,7 +90,7 @@ class Worker:
         self._stamps = Stamps(clock, resumed)
         self._marks = Marks(resumed.marks)
         self._last = (resumed.next_n, resumed.admitted_ns, resumed.elapsed_ns)
-        self._budget = BUDGET_FIRST
+        self._pace = Pace()
         self._open = Group()
         self._lingered = False
         self._closed = False
@@ -182,7 +180,7 @@ class Worker:
             while self.broken is None:
                 seal = self._must_seal()
                 if self._admission.waiting:
-                    return Work(seal=seal, taken=self._admission.take(self._budget))
+                    return Work(seal=seal, taken=self._admission.take(self._pace.budget))
                 if self._stopping and self._writing is None:
                     if self._closed or not (self._open.stepped or self.stepper.changed()):
                         return Work(end=True)
@@ -230,7 +228,9 @@ class Worker:
                 call(cut)
             began_ns = self._clock.monotonic_ns()
             outcomes = self.stepper.step(cut)
-            self._pace(taken.weight, self._clock.monotonic_ns() - began_ns)
+            took_ns = self._clock.monotonic_ns() - began_ns
+            self.stats.step_ns += took_ns
+            self._pace.learn(taken.weight, took_ns)
             for outcome in outcomes:
                 self._count(outcome)
                 if self._open.add(outcome):
@@ -273,16 +273,6 @@ class Worker:
         n0, count = self._last[0], len(inputs)
         self._last = (n0 + count, admitted_ns, elapsed_ns)
         return Cut(n0, inputs, np.full(count, admitted_ns, np.int64), np.full(count, elapsed_ns, np.int64))
-
-    def _pace(self, weight: int, took_ns: int) -> None:
-        """Let the next cut be as large as fits into its time."""
-        self.stats.step_ns += took_ns
-        if took_ns > STEP_NS:
-            fitting = weight * STEP_NS // took_ns
-            # A small cut that took long says little about weight: a tick, or a neighbour that had the processor.
-            self._budget = max(BUDGET_LEAST, fitting if weight * 2 >= self._budget else self._budget // 2)
-        elif took_ns * 2 < STEP_NS and weight >= self._budget:
-            self._budget = min(BUDGET_MOST, self._budget * 2)
 
     def _count(self, outcome: Outcome) -> None:
         stats, stepped = self.stats, outcome.stepped

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BOUND_BYTES = 64_000_000
 ROW_BYTES = 100  # what a row costs beside its texts and body
+AGAIN_AT_ONCE = 20  # letters offered to a sink in one call: a letter may be a whole row
 REASON_CHARS = 2_000  # a server's whole error page helps nobody
 
 _COLUMNS = "at_ns, place, stream, key, source, topic, reason, count, body, bytes"
@@ -129,7 +130,7 @@ def for_sink(connection: sqlite3.Connection, stream: str, sink: str, limit: int)
     rows = connection.execute(
         "SELECT -id, at_ns, key, count, body FROM dead WHERE retry = 1 AND stream = ? AND place = ? "
         "ORDER BY id LIMIT ?",
-        (stream, sink, limit),
+        (stream, sink, min(limit, AGAIN_AT_ONCE)),
     ).fetchall()
     return [Row(*row) for row in rows]
 

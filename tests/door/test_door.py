@@ -23,9 +23,7 @@ async def test_a_commit_is_stored_when_it_returns(opened) -> None:
     async with opened() as at:
         await at.door.commit(messages("a", "b"))
         await at.door.commit(messages("c"))
-        assert await at.series() == (
-            b"t,c=1 v=1 1\nt body=a\nt,c=2 v=2 2\nt body=b\nt,c=3 v=3 3\nt body=c\n"
-        )
+        assert await at.series() == (b"t,c=1 v=1 1\nt body=a\nt,c=2 v=2 2\nt body=b\nt,c=3 v=3 3\nt body=c\n")
         assert [cut.n0 for cut in at.core.cuts] == [0, 1, 3]
         assert isinstance(at.core.cuts[0].inputs[0], Restart)
 
