@@ -113,6 +113,7 @@ class LocalSocket:
             if list(request) == ["follow"]:
                 await self._follow(reader, writer)
                 return
+            answer: Object
             try:
                 answer = await self._answer(request, who)
             except GatewayError as error:

@@ -97,11 +97,15 @@ class Client(paho.Client):
     """paho's client over a BufferedSocket. One a connection: the session is the broker's, nothing is carried over."""
 
     stream: BufferedSocket | None = None
+    tls: ssl.SSLContext | None = None
 
-    def _create_socket(self) -> Any:  # paho has no public way to hand it a socket
-        plain: Any = super()._create_socket()
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # acknowledgements are gathered here, not by Nagle
-        self.stream = BufferedSocket(plain)
+    def _create_socket(self) -> Any:
+        """Paho has no public way to hand it a socket, and its own way leaks one with each TLS handshake that fails."""
+        sock = socket.create_connection((self.host, self.port), timeout=CONNECT_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # acknowledgements are gathered here, not by Nagle
+        if self.tls is not None:
+            sock = self.tls.wrap_socket(sock, server_hostname=self.host)
+        self.stream = BufferedSocket(sock)
         return self.stream
 
     def ping_while_paused(self) -> None:
@@ -140,7 +144,6 @@ def make_client(broker: Broker, client_id: str, base: Path) -> Client:
         reconnect_on_failure=False,
         manual_ack=True,
     )
-    client.connect_timeout = CONNECT_S
     if broker.password is not None:
         client.username_pw_set(broker.user or client_id, broker.password.read(base))
     elif broker.user is not None:
@@ -150,7 +153,7 @@ def make_client(broker: Broker, client_id: str, base: Path) -> Client:
         context = ssl.create_default_context(cafile=str(base / broker.ca) if broker.ca else None)
         if broker.certificate is not None:
             context.load_cert_chain(base / broker.certificate, base / broker.key if broker.key else None)
-        client.tls_set_context(context)
+        client.tls = context
     keepalive = max(1, round(broker.keepalive / 1e9))
     if not modern:
         client.connect_async(host, port, keepalive)
@@ -172,11 +175,11 @@ def in_words(reason: ReasonCode, client_id: str) -> str:
     if is_login(reason):
         return f"login refused ({reason}): check user and password"
     if reason.value == 142:
-        return f"another client took over the session: each gateway needs its own name, not {client_id!r} twice"
+        return f"another client took over the session: only one may be named {client_id!r}"
     if reason.value == 132:
         return "the broker refuses this version of MQTT: try version: 3.1.1"
     if reason.value == 128:
-        return "the connection was lost"
+        return f"the connection was lost (if that repeats: is another client named {client_id!r}?)"
     return str(reason)
 
 

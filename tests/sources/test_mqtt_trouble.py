@@ -1,0 +1,230 @@
+"""MQTT in when the door is slow, the broker is away, or one of the two is not who the other expects."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import aiomqtt
+import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.config.model import Broker, Secret
+from gateway.config.scalars import Duration, Size
+from gateway.sources.mqtt_client import in_words
+from tests.sources.door import Door, publish, running
+from tests.sources.waiting import until
+from tests.sources.wire import PINGREQ, PUBLISH, wired
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.servers.mosquitto import Mosquitto
+
+NS = 10**9
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+async def test_a_door_that_hangs_for_longer_than_the_keepalive_costs_no_disconnect_and_no_memory(
+    mosquitto: Mosquitto, version: str
+) -> None:
+    """Reading pauses at the bound; pings go out, and their answers are not waited for.
+
+    Otherwise the broker would end the connection after 1.5 s, and paho itself after 2 s.
+    """
+    door = Door()
+    door.shut = True
+    async with wired(mosquitto.host, mosquitto.port) as wire:
+        broker = Broker(url=wire.url, version=version, keepalive=Duration(NS), buffer=Size(200_000))  # type: ignore[arg-type]  a Literal
+        async with running(broker, door, [(f"slow{version}/#", 1)], f"slow{version}") as source:
+            messages = [(f"slow{version}/a", b"%05d" % n + b"x" * 2_000) for n in range(900)]
+            await publish(mosquitto.host, mosquitto.port, messages)
+            await until(lambda: source.stats()["paused_total"] == 1)
+            pings = wire.count(PINGREQ)
+            await until(lambda: wire.count(PINGREQ) >= pings + 7)
+            held = source.stats()["unacknowledged_bytes"]
+            assert 200_000 < held < 200_000 + 2_500
+            assert source.stats()["unacknowledged"] == len(door.messages) < 100
+            door.open()
+            await until(lambda: len(door.messages) == 900 and not source.stats()["unacknowledged"])
+            pings = wire.count(PINGREQ)
+            await until(lambda: wire.count(PINGREQ) >= pings + 2)  # and the usual keep-alive goes on
+            assert source.stats()["reconnects_total"] == 0
+    assert door.bodies == [body for _, body in messages]
+    assert wire.connections == 1
+    assert [(h.condition, h.ok) for h in door.said] == [("connected", True)]
+
+
+async def test_a_broker_that_dies_while_reading_is_paused_is_noticed(own_mosquitto: Mosquitto) -> None:
+    door = Door()
+    door.shut = True
+    broker = Broker(url=own_mosquitto.url, keepalive=Duration(NS), buffer=Size(50_000))
+    async with running(broker, door, [("dies/#", 1)], "dies") as source:
+        await publish(own_mosquitto.host, own_mosquitto.port, [("dies/a", b"x" * 2_000)] * 200)
+        await until(lambda: source.stats()["paused_total"])
+        own_mosquitto.stop()
+        await until(lambda: not source.stats()["connected"])
+        own_mosquitto.start()
+        door.open()
+        await until(lambda: source.stats()["connected"] and not source.stats()["unacknowledged"])
+        await until(lambda: len({m.packet_id for m in door.messages}) == 200)
+
+
+async def test_a_broker_that_is_away_at_first_is_told_and_found(own_mosquitto: Mosquitto) -> None:
+    own_mosquitto.stop()
+    door = Door()
+    async with running(Broker(url=own_mosquitto.url), door, [("a/#", 1)], "away", subscribed=False) as source:
+        await until(lambda: door.said)
+        assert not door.said[0].ok
+        assert door.said[0].detail == f"nothing listens at 127.0.0.1:{own_mosquitto.port}"
+        own_mosquitto.start()
+        await until(lambda: source.subscribed)
+        own_mosquitto.stop()
+        await until(lambda: len(door.said) >= 3)
+        own_mosquitto.start()
+        await until(lambda: source.stats()["connected"])
+        await until(lambda: door.said[-1].ok)
+    assert [h.ok for h in door.said if h.condition == "connected"][:4] == [False, True, False, True]
+    assert source.stats()["sessions_lost_total"] == 0
+
+
+async def test_a_broker_that_hangs_is_given_up_after_the_keepalive(own_mosquitto: Mosquitto) -> None:
+    door = Door()
+    async with running(Broker(url=own_mosquitto.url, keepalive=Duration(NS)), door, [("a/#", 1)], "hang") as source:
+        own_mosquitto.pause()
+        await until(lambda: not door.said[-1].ok)
+        assert "Keep alive timeout" in door.said[-1].detail
+        own_mosquitto.resume()
+        await until(lambda: source.stats()["connected"])
+
+
+async def test_a_session_that_the_broker_did_not_keep_is_counted(own_mosquitto: Mosquitto) -> None:
+    door = Door()
+    async with running(Broker(url=own_mosquitto.url), door, [("a/#", 1)], "lost") as source:
+        own_mosquitto.kill()
+        (own_mosquitto.folder / "mosquitto.db").unlink(missing_ok=True)
+        own_mosquitto.start()
+        await until(lambda: source.stats()["reconnects_total"] == 1)
+        assert source.stats()["sessions_lost_total"] == 1
+        await until(lambda: source.subscribed == {"a/#"})
+        await publish(own_mosquitto.host, own_mosquitto.port, [("a/b", b"1")])
+        await until(lambda: door.bodies == [b"1"])
+
+
+async def test_another_client_of_the_same_name_is_told(mosquitto: Mosquitto) -> None:
+    door, other = Door(), Door()
+    async with running(Broker(url=mosquitto.url), door, [("a/#", 1)], "twin"):  # noqa: SIM117  one after the other
+        async with running(Broker(url=mosquitto.url), other, [("a/#", 1)], "twin"):
+            await until(lambda: any(not h.ok for h in door.said))
+            told = next(h for h in door.said if not h.ok)
+            assert "is another client named 'twin'?" in told.detail  # 2.0.11 closes without a word
+
+
+def test_a_broker_that_says_why_it_disconnects_is_quoted_in_words() -> None:
+    def words(code: int) -> str:
+        return in_words(ReasonCode(PacketTypes.DISCONNECT, identifier=code), "twin")
+
+    assert words(142) == "another client took over the session: only one may be named 'twin'"
+    assert words(139) == "Server shutting down"
+    assert words(135).startswith("login refused (Not authorized)")
+
+
+@pytest.fixture
+def guarded(own_mosquitto: Mosquitto) -> Mosquitto:
+    """A broker that lets in only `gw`, password `right`."""
+    own_mosquitto.stop()
+    passwords = own_mosquitto.folder / "passwords"
+    passwords.touch(mode=0o600)
+    subprocess.run(["mosquitto_passwd", "-b", passwords, "gw", "right"], check=True)
+    own_mosquitto.configure(f"allow_anonymous false\npassword_file {passwords}")
+    text = (own_mosquitto.folder / "mosquitto.conf").read_text().replace("allow_anonymous true\n", "")
+    (own_mosquitto.folder / "mosquitto.conf").write_text(text)
+    own_mosquitto.start()
+    return own_mosquitto
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+async def test_a_wrong_password_is_told_without_it_and_not_tried_again_soon(
+    guarded: Mosquitto, tmp_path: Path, version: str
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("wrong-secret\n")
+    door = Door()
+    async with wired(guarded.host, guarded.port) as wire:
+        broker = Broker(url=wire.url, version=version, password=Secret(file=str(secret)))  # type: ignore[arg-type]  a Literal
+        async with running(broker, door, [("a/#", 1)], "gw", subscribed=False) as source:
+            await until(lambda: len(door.said) == 2)
+            assert [(h.condition, h.ok) for h in door.said] == [("login", False), ("connected", False)]
+            assert "login refused" in door.said[0].detail
+            assert "wrong-secret" not in str(door.said)
+            await publish(guarded.host, guarded.port, [("a", b"1")], username="gw", password="right")  # takes its time
+            assert wire.connections == 1
+            assert source.stats()["connected"] == 0
+
+
+async def test_the_right_password_lets_us_in_and_the_user_is_the_gateways_name(
+    guarded: Mosquitto, tmp_path: Path
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("right\n")
+    door = Door()
+    broker = Broker(url=guarded.url, password=Secret(file=str(secret)))
+    async with running(broker, door, [("a/#", 1)], "gw"):
+        assert [(h.condition, h.ok) for h in door.said] == [("connected", True)]
+
+
+async def test_a_password_that_cannot_be_read_is_told(mosquitto: Mosquitto) -> None:
+    door = Door()
+    broker = Broker(url=mosquitto.url, password=Secret(file="/no/such/file"))
+    async with running(broker, door, [("a/#", 1)], "nosecret", subscribed=False):
+        await until(lambda: door.said)
+        assert door.said[0].detail == "cannot read /no/such/file: No such file or directory"
+
+
+def certificate(folder: Path, name: str, *more: str) -> tuple[Path, Path]:
+    """A key and a certificate made by openssl: (certificate, key)."""
+    made = folder / f"{name}.crt", folder / f"{name}.key"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-days", "2", "-subj", f"/CN={name}", "-out", made[0], "-keyout", made[1], *more),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return made
+
+
+async def test_tls_with_our_own_authority_and_a_certificate_nobody_vouches_for(
+    own_mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    crt, key = certificate(tmp_path, "here", "-addext", "subjectAltName=IP:127.0.0.1")
+    other, _ = certificate(tmp_path, "other")
+    own_mosquitto.stop()
+    own_mosquitto.configure(f"certfile {crt}\nkeyfile {key}")
+    own_mosquitto.start()
+    url = own_mosquitto.url.replace("mqtt://", "mqtts://")
+    door, stranger = Door(), Door()
+    async with running(Broker(url=url, ca=str(crt)), door, [("t/#", 1)], "tls") as source:
+        trusting = aiomqtt.TLSParameters(ca_certs=str(crt))
+        await publish(
+            own_mosquitto.host, own_mosquitto.port, [("t/a", b"x" * 300_000)], tls_params=trusting, identifier="sensor"
+        )
+        await until(lambda: door.messages and not source.stats()["unacknowledged"])
+        assert len(door.bodies[0]) == 300_000
+    async with running(Broker(url=url, ca=str(other)), stranger, [("t/#", 1)], "tls", subscribed=False):
+        await until(lambda: stranger.said)
+        assert "certificate of 127.0.0.1" in stranger.said[0].detail
+        assert "is refused: self" in stranger.said[0].detail
+
+
+async def test_a_high_rate_over_a_small_buffer_loses_and_repeats_nothing(mosquitto: Mosquitto) -> None:
+    door = Door()
+    async with wired(mosquitto.host, mosquitto.port) as wire:
+        broker = Broker(url=wire.url, buffer=Size(20_000))
+        async with running(broker, door, [("rate/#", 1)], "rate") as source:
+            await publish(mosquitto.host, mosquitto.port, [("rate/a", b"%d" % n) for n in range(3000)])
+            await until(lambda: len(door.messages) >= 3000 and not source.stats()["unacknowledged"])
+            await until(lambda: len(wire.mids(PUBLISH, ours=False)) == 3000)
+    assert door.bodies == [b"%d" % n for n in range(3000)]
