@@ -127,9 +127,12 @@ class Board:
             return self.seats[camera].counts[what]
 
     def end(self, camera: str) -> None:
-        """A camera's file has ended for good."""
+        """A camera's file has ended for good; a patient camera waits until its last frame was looked at."""
         with self._changed:
-            self.seats[camera].ended = True
+            seat = self.seats[camera]
+            while seat.patient and (seat.waiting is not None or seat.in_flight):
+                self._wait()
+            seat.ended = True
 
     def pause(self, seconds: float) -> None:
         """Wait, or raise Closed as soon as the board closes."""

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
+from gateway.config.manifest import Manifest
 from gateway.errors import ModelError
 from gateway.vision.boxes import Fit, nms, to_picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from gateway.config.manifest import Manifest
 
 FLOOR = 0.1  # what enters the door: limits are the rules', so that replay can change them
 MOST_BOXES = 300

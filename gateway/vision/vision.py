@@ -39,7 +39,7 @@ class Vision:
 
     name = "vision"
 
-    def __init__(  # noqa: PLR0917 - the wiring's order, as the ports' users know it
+    def __init__(
         self,
         cameras: Mapping[str, Camera],
         manifests: Mapping[str, Manifest],
