@@ -34,8 +34,8 @@ Commit = Callable[[Sequence["Input"]], Awaitable[None]]
 class Source(Protocol):
     """Something that hands inputs to the door until it is cancelled."""
 
-    name: str
-
+    @property
+    def name(self) -> str: ...
     async def run(self, commit: Commit) -> None: ...
 
 
@@ -111,9 +111,10 @@ class Sink(Protocol):
     """Where a stream goes. `deliver` returns what was refused for good, raises TransientError to be called again with
     the same rows, LoginRefused to be called again rarely; anything delivered twice must be harmless."""
 
-    name: str
-    stream: Stream
-
+    @property
+    def name(self) -> str: ...
+    @property
+    def stream(self) -> Stream: ...
     async def deliver(self, rows: Sequence[Row]) -> Sequence[Rejected]: ...
     async def aclose(self) -> None: ...
 

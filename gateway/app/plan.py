@@ -1,0 +1,72 @@
+"""From a configuration to what the core is made of, and the models its cameras need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.config.topics import TopicPattern
+from gateway.core.plan import CameraPlan, Plan, Route
+from gateway.errors import ModelError
+from gateway.events import Health
+from gateway.sources.mqtt import Mqtt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.config.kinds import Registry
+    from gateway.config.manifest import Manifest
+    from gateway.config.model import Config
+
+
+def make_plan(config: Config, registry: Registry, manifests: Mapping[str, Manifest]) -> Plan:
+    """The core's plan; `manifests` by camera."""
+    routes: list[Route] = []
+    for sensor in config.sensors.values():
+        decoder = registry.codecs[sensor.codec_key].build(sensor.codec, sensor.common, config.timezone)
+        if isinstance(sensor.transport, Mqtt):
+            pattern = TopicPattern.parse(sensor.transport.topic)
+            routes.append(Route(sensor.name, sensor.transport.mqtt, pattern, sensor.common, decoder))
+    cameras = tuple(
+        CameraPlan(name, camera, model.labels, model.score, model.sha256)
+        for name, camera in config.cameras.items()
+        if (model := manifests.get(name))
+    )
+    known = {camera.name for camera in cameras}
+    rules = tuple(rule for rule in config.rules.values() if _camera_of(rule.kind) in {*known, None})
+    return Plan(
+        gateway=config.gateway,
+        timezone=config.timezone,
+        config_sha=config.sha,
+        community=config.community,
+        place=config.place,
+        commands=config.commands,
+        routes=tuple(routes),
+        cameras=cameras,
+        rules=rules,
+    )
+
+
+def _camera_of(kind: object) -> str | None:
+    """The camera that a rule looks through, if it does."""
+    where = getattr(kind, "in_", None)
+    return where.split(".")[0] if isinstance(where, str) else None
+
+
+def find_models(config: Config) -> tuple[dict[str, Manifest], list[Health]]:
+    """The manifest of each camera's model, and what to say of those that cannot be had: their cameras stay blind."""
+    if not config.cameras:
+        return {}, []
+    from gateway import models  # noqa: PLC0415 - a ground-only gateway needs none
+    from gateway.vision.detector import manifest_of  # noqa: PLC0415 - as above
+
+    found: dict[str, Manifest] = {}
+    notices: list[Health] = []
+    for name, camera in config.cameras.items():
+        wanted = camera.model or config.model
+        try:
+            found[name] = manifest_of(config.base / wanted) if wanted.endswith(".onnx") else models.find(wanted)
+        except ModelError as error:
+            notices.append(Health(f"camera/{name}", "model", ok=False, detail=str(error)))
+        else:
+            notices.append(Health(f"camera/{name}", "model", ok=True))
+    return found, notices

@@ -1,0 +1,188 @@
+"""The running gateway as the page, `/metrics`, the local socket and the demo's summary see it: ports.View."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway import __version__
+from gateway.events import Health
+from gateway.ports import Component, Latest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gateway.config.model import Config
+    from gateway.core import Core
+    from gateway.door import Door
+    from gateway.events import AlertRow, Command, Input, Stepped
+    from gateway.outbox import Outbox
+    from gateway.ports import Clock, Picture
+    from gateway.sinks.history import History
+
+Stats = "Callable[[], Mapping[str, float]]"
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What a run came to."""
+
+    messages: int
+    readings: int
+    frames: int
+    detections: int
+    alerts: int
+    points_delivered: int
+
+
+class Running:
+    """See the module. `parts` are (kind, name, stats): whatever has counters; `picture` is the cameras'."""
+
+    def __init__(self, config: Config, clock: Clock, core: Core, door: Door, outbox: Outbox, history: History) -> None:
+        self.config = config
+        self.door = door
+        self._clock, self._core, self._outbox, self._history = clock, core, outbox, history
+        self._started_ns = clock.monotonic_ns()
+        self._said: dict[tuple[str, str], Component] = {}
+        self._asked: dict[str, bytes] = {}
+        self._alerts = 0
+        self.parts: list[tuple[str, str, Callable[[], Mapping[str, float]]]] = []
+        self.take_picture: Callable[[str], Picture | None] = lambda _: None
+        door.on_stepped(self._stepped)
+
+    # ── what passes through ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def commit(self, batch: Sequence[Input]) -> None:
+        """The door, for every source: notes what parts say of themselves on the way."""
+        for one in batch:
+            if type(one) is Health:
+                self._note(one)
+        await self.door.commit(batch)
+
+    def _note(self, health: Health) -> None:
+        key = (health.component, health.condition)
+        was = self._said.get(key)
+        since = was.since_ns if was and was.ok == health.ok else self._clock.now_ns()
+        self._said[key] = Component(health.component, health.ok, health.condition, health.detail, since)
+
+    def _stepped(self, stepped: Sequence[Stepped]) -> None:
+        for one in stepped:
+            self._alerts += sum(row.change == "raised" for row in one.alerts)
+            for request in one.requests:
+                if request.kind == "reply" and request.id in self._asked:
+                    self._asked[request.id] = request.body
+
+    # ── ports.View ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def now_ns(self) -> int:
+        """UTC nanoseconds."""
+        return self._clock.now_ns()
+
+    def components(self) -> list[Component]:
+        """What is not well first, each component once: its worst condition, or that it is well."""
+        worst: dict[str, Component] = {}
+        for said in self._said.values():
+            known = worst.get(said.name)
+            if known is None or (known.ok and not said.ok):
+                worst[said.name] = said
+        return sorted(worst.values(), key=lambda component: (component.ok, component.name))
+
+    def status(self) -> dict[str, object]:
+        """Enough for a row in a table of 300 gateways."""
+        stats, delivered = self._outbox.stats(), dict(self._lags())
+        return {
+            "version": __version__,
+            "gateway": self.config.gateway,
+            "config_sha": self.config.sha,
+            "uptime_s": round((self._clock.monotonic_ns() - self._started_ns) / 1e9),
+            "durable": stats.durable,
+            "outbox_lag_s": round(max(delivered.values(), default=0.0), 1),
+            "outbox_bytes": stats.bytes,
+            "sources": self._seeing("source"),
+            "cameras": self._seeing("camera"),
+            "sinks": self._seeing("sink"),
+            "clock_ok": self._ok("clock/wall"),
+            "disk_free_bytes": shutil.disk_usage(self.config.state).free if self.config.state.exists() else None,
+            "dead_letter_bytes": stats.dead_bytes,
+        }
+
+    def _ok(self, name: str) -> bool:
+        return all(said.ok for said in self._said.values() if said.name == name)
+
+    def _seeing(self, kind: str) -> dict[str, int]:
+        mine = [component for component in self.components() if component.name.startswith(f"{kind}/")]
+        of = {"source": self.config.brokers, "camera": self.config.cameras, "sink": self.config.sinks}[kind]
+        return {"ok": sum(component.ok for component in mine), "of": len(of)}
+
+    def _lags(self) -> list[tuple[str, float]]:
+        return [(name, stats().get("lag_s", 0.0)) for kind, name, stats in self.parts if kind == "sink"]
+
+    def metrics(self) -> list[tuple[str, dict[str, str], float]]:
+        """Every counter and gauge: (name, labels, value)."""
+        out: list[tuple[str, dict[str, str], float]] = []
+        for kind, name, stats in self.parts:
+            out += [(f"zhiwang_{kind}_{what}", {kind: name} if name else {}, value) for what, value in stats().items()]
+        for what, count in sorted(self._core.counts.items()):
+            out.append((f"zhiwang_core_{what}_total", {}, float(count)))
+        out.append(("zhiwang_alerts_raised_total", {}, float(self._alerts)))
+        for component in self.components():
+            kind, _, name = component.name.partition("/")
+            out.append(("zhiwang_component_up", {"kind": kind, "name": name}, float(component.ok)))
+        return out
+
+    def latest(self) -> list[Latest]:
+        """Each series' last accepted value, with its rules' lines."""
+        return self._core.latest()
+
+    def picture(self, camera: str) -> Picture | None:
+        """The camera's last analysed picture."""
+        return self.take_picture(camera)
+
+    async def open_alerts(self) -> list[dict[str, object]]:
+        """All open alerts, as JSON objects."""
+        return [self._outward(row) for row in await self._history.open_alerts()]
+
+    async def past_alerts(self, limit: int) -> list[dict[str, object]]:
+        """The alerts that ended last."""
+        return [self._outward(row) for row in await self._history.past_alerts(limit)]
+
+    def _outward(self, row: AlertRow) -> dict[str, object]:
+        body: dict[str, object] = msgspec.json.decode(row.body)
+        return {**body, "status": "test" if row.shadow else "actual"}
+
+    async def chart(self, subject: str, from_ns: int, to_ns: int, buckets: int) -> tuple[list[int], list[float]]:
+        """A series' points to draw."""
+        return await self._history.chart(subject, from_ns, to_ns, buckets)
+
+    async def command(self, command: Command) -> dict[str, object]:
+        """Bring a person's command to the door, and give the core's reply."""
+        self._asked[command.id] = b""
+        try:
+            await self.door.commit([command])
+            return msgspec.json.decode(self._asked[command.id] or b"{}")
+        finally:
+            self._asked.pop(command.id, None)
+
+    # ── readiness and summary ────────────────────────────────────────────────────────────────────────────────────────
+
+    def ready(self) -> tuple[bool, dict[str, object]]:
+        """Whether every source attached once and the outbox takes what comes; and why not."""
+        attached = {said.name for said in self._said.values() if said.condition == "connected"}
+        wanted = {f"source/{sensor.transport.mqtt}" for sensor in self.config.sensors.values()}  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType] - every transport names its source
+        waiting = sorted(wanted - attached)
+        durable = self._outbox.durable
+        return not waiting, {"durable": durable, "waiting_for": waiting}
+
+    def summary(self) -> Summary:
+        """Counts since the start."""
+        counts = self._core.counts
+        points = sum(stats().get("points_delivered_total", 0.0) for kind, _, stats in self.parts if kind == "sink")
+        return Summary(
+            messages=counts["messages"],
+            readings=counts["readings"],
+            frames=counts["frames"],
+            detections=counts["detections"],
+            alerts=self._alerts,
+            points_delivered=int(points),
+        )

@@ -1,0 +1,276 @@
+"""The wiring of a gateway.
+
+mqtt ─┐                                          ┌─▶ influx, mqtt, history … (a delivery each)
+vision ─┼─▶ commit ─▶ door ─▶ core ─▶ outbox ──────┤
+ticks ─┤   (notes Health for the page)            └─▶ replies ─▶ page, local socket
+local ─┘
+services (page, metrics, watchdog) see the Running gateway; `stop` ends sources, then the door, then deliveries
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
+
+from gateway.app.logs import Troubles, log
+from gateway.app.plan import find_models, make_plan
+from gateway.app.running import Running, Summary
+from gateway.clock import WallClock
+from gateway.config.topics import TopicPattern
+from gateway.core import Core
+from gateway.delivery import Delivery
+from gateway.door import Door, wait_for_clock
+from gateway.errors import GatewayError, OutboxError
+from gateway.events import Command, Configured, Health
+from gateway.outbox import Outbox
+from gateway.registry import SinkParts
+from gateway.sinks.history import FILE, History, HistoryAlerts, HistorySeries
+from gateway.sources.local import NAME, LocalSocket
+from gateway.sources.mqtt import Mqtt, MqttSource
+from gateway.sources.ticks import Ticks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.config.kinds import Registry
+    from gateway.config.manifest import Manifest
+    from gateway.config.model import Config
+    from gateway.ports import Clock, Sink, Source
+
+Service = Callable[[Running], Awaitable[None]]
+DRAIN_S = 4.0  # for deliveries at the end: what is left waits in the outbox for the next start
+RETRY_S = 30.0
+
+
+class Options(NamedTuple):
+    """What differs between live, demo and tests.
+
+    text: the configuration's, before secrets are resolved. sources: instead of the configuration's brokers and cameras.
+    memory: keep everything in memory. every_nth, paced: how file cameras hand over frames (see Vision).
+    series_history: keep series for the page. services: coroutines beside the gateway; one that ends ends alone.
+    """
+
+    text: str = ""
+    sources: tuple[Source, ...] | None = None
+    sinks: tuple[Sink, ...] | None = None
+    memory: bool = False
+    every_nth: int | None = None
+    paced: bool = True
+    series_history: bool = True
+    services: tuple[Service, ...] = ()
+
+
+async def run(
+    config: Config, registry: Registry, clock: Clock, stop: asyncio.Event, options: Options | None = None
+) -> Summary:
+    """Run a gateway until `stop` is set; returns what it came to.
+
+    Raises (in an ExceptionGroup) OutboxError when the disk fails: nothing was acknowledged that is not durable, and the
+    caller starts again in memory.
+    """
+    options = options or Options()
+    config.state.mkdir(parents=True, exist_ok=True)
+    outbox = Outbox.open(config.state, clock, memory=options.memory)
+    history = History(config.state / FILE if outbox.durable else None, config.history, clock)
+    try:
+        return await _run(config, registry, clock, stop, options, outbox, history)
+    finally:
+        await outbox.close()
+        await history.aclose()
+
+
+async def _run(
+    config: Config,
+    registry: Registry,
+    clock: Clock,
+    stop: asyncio.Event,
+    options: Options,
+    outbox: Outbox,
+    history: History,
+) -> Summary:
+    manifests, notices = find_models(config)
+    core = Core(make_plan(config, registry, manifests), registry.rules)
+    door = Door(core, outbox, clock, int(config.outbox.linger), int(config.outbox.transaction))
+    running = Running(config, clock, core, door, outbox, history)
+    running.parts.append(("door", "", partial(_counted, door.stats, frozenset({"waiting"}))))
+    running.parts.append(("outbox", "", partial(_counted, outbox.stats, frozenset({"durable", "bytes", "dead_bytes"}))))
+    door.on_stepped(Troubles(clock).take)
+    sure = not isinstance(clock, WallClock) or await wait_for_clock(clock, outbox.resumed)
+    notices.append(Health("clock/wall", "believable", sure, "" if sure else "no believable time after 60 s"))
+    await history.begin(outbox.epoch)
+    sinks = _sinks(config, registry, clock, history, running, options)
+    await outbox.declare([(sink.name, sink.stream, begins) for sink, begins in sinks])
+    async with asyncio.TaskGroup() as tasks:
+        door_task = tasks.create_task(door.run(), name="door")
+        wrong = await door.start()
+        if wrong:
+            notices.append(Health("disk/outbox", "state", ok=False, detail=wrong))
+        await running.commit([Configured(config.sha, options.text), *outbox.notices, *notices])
+        delivering: list[asyncio.Task[None]] = []
+        for sink, _ in sinks:
+            delivery = Delivery(outbox, sink, clock, _reporter(running))
+            running.parts.append(("sink", f"{sink.name}/{sink.stream}", delivery.stats))
+            delivering.append(tasks.create_task(delivery.run(), name=f"deliver-{sink.name}-{sink.stream}"))
+        sources = await _sources(config, clock, outbox, running, manifests, options)
+        feeding = [tasks.create_task(_keep(source, running, clock), name=f"source-{source.name}") for source in sources]
+        serving = [tasks.create_task(_serve(service, running)) for service in options.services]
+        log.info("running", extra={"gateway": config.gateway, "config_sha": config.sha[:12], "durable": outbox.durable})
+        stopped = tasks.create_task(stop.wait(), name="stop")
+        await asyncio.wait([stopped, door_task], return_when=asyncio.FIRST_COMPLETED)
+        log.info("stopping")
+        await _end([*feeding])
+        await _remember(sources, outbox)
+        await door.stop()
+        await _drained([sink for sink, _ in sinks], outbox, clock)
+        await _end([*serving, *delivering])
+    for sink, _ in sinks:
+        await sink.aclose()
+    return running.summary()
+
+
+def _sinks(
+    config: Config,
+    registry: Registry,
+    clock: Clock,
+    history: History,
+    running: Running,
+    options: Options,
+) -> list[tuple[Sink, Literal["now", "oldest"]]]:
+    """Every sink with where it begins: the history's own, and the configuration's."""
+    own: list[Sink] = [HistoryAlerts(history)]
+    if options.series_history:
+        own.append(HistorySeries(history))
+    sinks: list[tuple[Sink, Literal["now", "oldest"]]] = [(sink, "oldest") for sink in own]
+    if options.sinks is not None:
+        return sinks + [(sink, "oldest") for sink in options.sinks]
+
+    async def command(asked: Command) -> None:
+        await running.commit([asked])
+
+    parts = SinkParts(config, config.base, clock, history, command, running.status)
+    for named in config.sinks.values():
+        built = registry.sinks[named.key].build(named.name, named.kind, parts)
+        made: tuple[Sink, ...] = built if isinstance(built, tuple) else (built,)
+        sinks += [(sink, named.common.from_) for sink in made]
+    return sinks
+
+
+async def _sources(
+    config: Config,
+    clock: Clock,
+    outbox: Outbox,
+    running: Running,
+    manifests: Mapping[str, Manifest],
+    options: Options,
+) -> list[Source]:
+    """The configuration's brokers and cameras, ticks and the local socket; or what `options` says instead."""
+    if options.sources is not None:
+        return list(options.sources)
+    sources: list[Source] = [Ticks(clock), LocalSocket(config.state / NAME, running, clock)]
+    routes: dict[str, list[tuple[str, int]]] = {}
+    for sensor in config.sensors.values():
+        if isinstance(sensor.transport, Mqtt):
+            pattern = TopicPattern.parse(sensor.transport.topic)
+            routes.setdefault(sensor.transport.mqtt, []).append((pattern.filter, sensor.transport.qos))
+    for name, filters in routes.items():
+        source = MqttSource(
+            name,
+            config.brokers[name],
+            filters,
+            client_id=config.gateway,
+            clock=clock,
+            base=config.base,
+            remembered=await outbox.subscriptions(name),
+            seal=running.door.seal,
+        )
+        running.parts.append(("source", name, source.stats))
+        sources.append(source)
+    if manifests:
+        sources.append(_vision(config, clock, running, manifests, options))
+    return sources
+
+
+def _vision(
+    config: Config, clock: Clock, running: Running, manifests: Mapping[str, Manifest], options: Options
+) -> Source:
+    from gateway.vision.vision import Vision  # noqa: PLC0415 - a ground-only gateway loads no vision
+
+    vision = Vision(
+        {name: camera for name, camera in config.cameras.items() if name in manifests},
+        manifests,
+        config.base,
+        clock,
+        max(1, (os.cpu_count() or 2) // 2),
+        every_nth=options.every_nth,
+        paced=options.paced,
+    )
+    running.take_picture = vision.picture
+    running.parts.append(("vision", "", vision.stats))
+    return vision
+
+
+async def _keep(source: Source, running: Running, clock: Clock) -> None:
+    """Run a source; where it fails with an error of ours, say so and try again. A broken disk is everybody's end."""
+    while True:
+        failure: GatewayError | None = None
+        try:
+            await source.run(running.commit)
+        except OutboxError:
+            raise
+        except GatewayError as error:
+            failure = error
+        else:
+            return
+        log.warning("source failed", extra={"source": source.name, "error": str(failure)})
+        await running.commit([Health(f"source/{source.name}", "running", ok=False, detail=str(failure))])
+        await clock.sleep(clock.uniform(0, RETRY_S))
+
+
+async def _serve(service: Service, running: Running) -> None:
+    """A service that fails costs itself, never the gateway."""
+    try:
+        await service(running)
+    except (GatewayError, OSError) as error:
+        log.error("service failed", extra={"error": str(error)})
+
+
+def _reporter(running: Running) -> Callable[[Health], Awaitable[None]]:
+    async def report(health: Health) -> None:
+        await running.commit([health])
+
+    return report
+
+
+async def _remember(sources: Sequence[Source], outbox: Outbox) -> None:
+    for source in sources:
+        if isinstance(source, MqttSource):
+            await outbox.keep_subscriptions(source.name, source.subscribed)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _counted(stats: Callable[[], msgspec.Struct], gauges: frozenset[str]) -> dict[str, float]:
+    """The numbers of a struct by their names in /metrics: what is no gauge is counted since the start."""
+    numbers = {key: value for key, value in msgspec.structs.asdict(stats()).items() if isinstance(value, int | float)}
+    return {key if key in gauges else f"{key}_total": float(value) for key, value in numbers.items()}
+
+
+async def _drained(sinks: Sequence[Sink], outbox: Outbox, clock: Clock) -> None:
+    """Wait a little for what is stored to be delivered; the rest is delivered after the next start."""
+    ends = clock.monotonic_ns() + round(DRAIN_S * 1e9)
+    while clock.monotonic_ns() < ends:
+        if all(outbox.cursor(sink.stream, sink.name) >= outbox.last(sink.stream) for sink in sinks):
+            return
+        await asyncio.sleep(0.05)

@@ -1,0 +1,116 @@
+"""`zhiwang run`: a gateway, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.app.logs import log, set_up
+from gateway.clock import WallClock
+from gateway.config.load import load, text_of
+from gateway.errors import ConfigError, DiskBroken, DiskFull, OutboxError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from gateway.app import Options, Running
+    from gateway.config.kinds import Registry
+    from gateway.config.model import Config
+
+EXAMPLE = "zhiwang run gateway.yaml"
+MEMORY = "ZHIWANG_MEMORY"  # set for the process that replaces one whose disk broke
+GOOD = "last-good.yaml"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="the gateway's YAML file")
+    parser.add_argument("--memory", action="store_true", help="keep everything in memory: nothing survives the process")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit code 0 after a clean end, 2 where there is no usable configuration."""
+    from gateway.registry import registry  # noqa: PLC0415 - the kinds' modules load only when a gateway runs
+
+    known = registry()
+    config = load(args.config, known)
+    set_up(config.log)
+    memory = args.memory or bool(os.environ.get(MEMORY))
+    try:
+        asyncio.run(_run(config, known, text_of(args.config), memory=memory))
+    except* (DiskBroken, DiskFull) as broken:
+        _start_in_memory(str(broken.exceptions[0]), already=memory)
+    return 0
+
+
+def _start_in_memory(why: str, *, already: bool) -> None:
+    """Replace this process once: what the kernel says of a disk after a failed fsync is not to be believed."""
+    if already:
+        raise OutboxError(f"the outbox failed in memory: {why}")
+    log.error("the disk failed: starting again in memory", extra={"error": why})
+    sys.stderr.flush()
+    os.environ[MEMORY] = "1"
+    os.execv(sys.executable, [sys.executable, "-m", "gateway", *sys.argv[1:]])  # noqa: S606 - our own arguments
+
+
+async def _run(config: Config, known: Registry, text: str, *, memory: bool) -> None:
+    from gateway.app import run as run_gateway  # noqa: PLC0415 - as above
+
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run_gateway(config, known, WallClock(), stop, options(config, text=text, memory=memory))
+
+
+def options(config: Config, *, text: str, memory: bool) -> Options:
+    """How a live gateway runs: with the page or without, and under systemd's watchdog where there is one."""
+    from gateway.app import Options  # noqa: PLC0415 - as above
+
+    return Options(
+        text=text,
+        memory=memory,
+        series_history=config.http.page,
+        services=(partial(_page, config), _watchdog),
+    )
+
+
+async def _watchdog(running: Running) -> None:
+    """Tell systemd that the gateway is ready, and then that its loop turns."""
+    from gateway.console.sdnotify import Notifier  # noqa: PLC0415 - as above
+
+    notifier = Notifier.from_environment(os.environ, os.getpid())
+    notifier.ready(f"gateway {running.config.gateway}")
+    try:
+        while notifier.watchdog_s:
+            await asyncio.sleep(notifier.watchdog_s / 2)
+            notifier.alive()
+    finally:
+        notifier.stopping()
+
+
+async def _page(config: Config, running: Running) -> None:
+    """The page, or the plain server where it is not wanted or not installed."""
+    token = config.http.token.read(config.base) if config.http.token else None
+    serve = _server(config)
+    await serve(running, config.http.listen, token, running.ready)
+
+
+def _server(config: Config):  # noqa: ANN202 - one of two functions of the same shape
+    from gateway.console.http import serve_plain  # noqa: PLC0415 - the page is loaded only where it is wanted
+
+    if not config.http.page:
+        return serve_plain
+    try:
+        from gateway.console.server import serve  # noqa: PLC0415 - as above
+    except ImportError as error:
+        log.warning("no page: install zhiwang[console], or set http.page: false", extra={"error": str(error)})
+        return serve_plain
+    return serve
+
+
+__all__ = ["EXAMPLE", "ConfigError", "arguments", "options", "run"]
