@@ -137,6 +137,7 @@ def test_the_sha_names_what_decides_and_nothing_of_this_box(monkeypatch: pytest.
     assert loads("# a comment\n" + CORNER, Path("/elsewhere"), REGISTRY).sha == sha
     assert loads(corner_but("for: 30 s", "for: 30000 ms"), BASE, REGISTRY).sha == sha
     assert loads(CORNER + "outbox: {linger: 1 s}\n", BASE, REGISTRY).sha == sha
+    assert loads(CORNER + "state: /srv/zhiwang\n", BASE, REGISTRY).sha == sha
     assert loads(corner_but("for: 30 s", "for: 31 s"), BASE, REGISTRY).sha != sha
 
 
