@@ -13,7 +13,7 @@ from aiomqtt.exceptions import MqttConnectError
 
 from gateway.console.alert import Alert, from_json
 from gateway.errors import LoginRefused, RefusedError, Unreachable
-from gateway.sources.local import address_of
+from gateway.sources import local_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from gateway.events import Command
 
-LINE_MAX = 16 << 20  # the local socket answers `open` with every open alert in one line
 REPLY_S = 10.0
 QUIET_S = 0.5  # a broker sends what it retains at once: half a second without more is the end of it
 NOT_ALLOWED = {4, 5, 134, 135}  # MQTT 3.1.1 and 5: bad user name or password, not authorized
@@ -60,62 +59,30 @@ class LocalFeed:
         self._path = path
 
     async def follow(self) -> AsyncIterator[Heard | None]:
-        """What is open, then each change. Raises Unreachable where no gateway runs or it ended."""
-        reader, writer = await self._connect()
-        try:
-            writer.write(b'{"follow":{}}\n')
-            async for answer in self._lines(reader):
-                opened = answer.get("open")
-                for body in opened if isinstance(opened, list) else [answer.get("alert")]:
-                    if isinstance(body, dict) and (alert := from_json(body)):
-                        yield Heard(alert.id, alert, body, change="alert" in answer)
-                if "open" in answer:
-                    yield None
-            raise Unreachable(f"the gateway at {self._path} ended")
-        finally:
-            writer.transport.abort()
+        """As Feed. Raises Unreachable where no gateway runs or it ended."""
+        async for answer in local_client.follow(self._path):
+            opened = answer.get("open")
+            for body in opened if isinstance(opened, list) else [answer.get("alert")]:
+                if isinstance(body, dict) and (alert := from_json(body)):
+                    yield Heard(alert.id, alert, body, change="alert" in answer)
+            if "open" in answer:
+                yield None
 
     async def command(self, command: Command, alert: Alert | None) -> dict[str, object]:
-        """Send it and return the reply. Raises Unreachable, or RefusedError with the gateway's words."""
+        """As Feed. Raises Unreachable, or RefusedError with the gateway's words."""
         asked = {
             "id": command.id,
             "target": alert.id if alert else command.target,
             "verb": command.verb,
-            "who": command.who,
+            "who": command.who or None,
             "note": command.note,
             "if_seq": command.if_seq,
             "until_ns": command.until_ns,
         }
-        reader, writer = await self._connect()
-        try:
-            writer.write(msgspec.json.encode({"command": asked}) + b"\n")
-            async for answer in self._lines(reader):
-                reply = answer.get("reply")
-                if isinstance(reply, dict):
-                    return reply
-                raise RefusedError(str(answer.get("error", "the gateway gave no reply")))
-            raise Unreachable(f"the gateway at {self._path} ended before it replied")
-        finally:
-            writer.transport.abort()
-
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        try:
-            with address_of(self._path) as address:
-                return await asyncio.open_unix_connection(address, limit=LINE_MAX)
-        except PermissionError as error:
-            raise RefusedError(f"{self._path} belongs to another user: run it as the gateway's") from error
-        except OSError as error:
-            raise Unreachable(
-                f"no gateway runs at {self._path} ({error.strerror}); start it with zhiwang run"
-            ) from error
-
-    @staticmethod
-    async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[dict[str, object]]:
-        try:
-            while line := await reader.readline():
-                yield msgspec.json.decode(line, type=dict[str, object])
-        except (ConnectionError, ValueError) as error:
-            raise Unreachable(f"the gateway's answer broke off: {error}") from error
+        reply = (await local_client.ask(self._path, {"command": asked})).get("reply")
+        if not isinstance(reply, dict):
+            raise RefusedError("the gateway gave no reply")
+        return reply
 
 
 async def _within(messages: AsyncIterator[aiomqtt.Message], seconds: float) -> aiomqtt.Message | None:

@@ -153,7 +153,7 @@ class Page:
         ui.run_javascript(f"zw.remember({json.dumps(cookie)}, {json.dumps(value)}, {json.dumps(reload)})")
 
     def _ask_who(self) -> None:
-        with ui.dialog() as dialog, ui.element("form").classes("zw-dialog"):
+        with ui.dialog() as dialog, ui.element("div").classes("zw-dialog"):
             ui.label(say(self.language, "who")).classes("zw-dialog-title")
             ui.label(say(self.language, "who_hint")).classes("zw-dialog-hint")
             name = ui.input(value=self.desk.who).props("outlined dense autofocus maxlength=40").classes("zw-input")

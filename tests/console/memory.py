@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from gateway.ports import Component, Latest, Picture
 
@@ -300,3 +301,11 @@ def corner(jpeg: bytes = b"") -> MemoryView:
     if jpeg:
         view.pictures = {"river": photograph(jpeg), "crossing": photograph(jpeg, NOW_NS - 13 * MIN)}
     return view
+
+
+def jpeg() -> bytes:
+    """A picture: grey, with a lighter road."""
+    cv2 = pytest.importorskip("cv2", reason="the vision extra is not installed")
+    picture = np.full((432, 768, 3), 70, np.uint8)
+    picture[230:, 100:600] = 140
+    return bytes(cv2.imencode(".jpg", picture)[1])
