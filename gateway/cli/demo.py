@@ -49,16 +49,22 @@ def run(args: argparse.Namespace) -> int:
         print(f"--seconds: found {args.seconds:g}; headless wants {SHORTEST_S:g} or more", file=sys.stderr)
         return 2
     _extras(page=not args.headless)
-    summary = asyncio.run(_run(_material(), args))
+    port = None if args.headless else _port(args.port)
+    summary = asyncio.run(_run(_material(), port, args.seconds))
     if args.json:
         print(msgspec.json.encode(summary).decode())
     else:
         print("  ".join(f"{name.replace('_', ' ')} {count}" for name, count in msgspec.structs.asdict(summary).items()))
-    nothing = [name for name, count in msgspec.structs.asdict(summary).items() if not count]
+    nothing = without(summary)
     if args.headless and nothing:
         print(f"zhiwang demo: found no {', no '.join(nothing)}; expected some of each", file=sys.stderr)
         return 1
     return 0
+
+
+def without(summary: Summary) -> list[str]:
+    """What the run had none of."""
+    return [name for name, count in msgspec.structs.asdict(summary).items() if not count]
 
 
 def _write(path: Path) -> int:
@@ -101,21 +107,25 @@ def _fetched(name: str) -> Path:
     return path
 
 
-async def _run(material: Material, args: argparse.Namespace) -> Summary:
+def _port(wanted: int | None) -> int:
+    from gateway.demo.stage import free_port  # noqa: PLC0415 — as above
+
+    return free_port() if wanted is None else free_port([wanted])
+
+
+async def _run(material: Material, page_port: int | None, seconds: float | None) -> Summary:
     from gateway.app.logs import set_up  # noqa: PLC0415 — as above
     from gateway.clock import WallClock  # noqa: PLC0415 — as above
     from gateway.config.model import Logging  # noqa: PLC0415 — as above
     from gateway.demo import show  # noqa: PLC0415 — as above
-    from gateway.demo.stage import free_port  # noqa: PLC0415 — as above
 
     set_up(Logging(level="error"))
     clock, stop = WallClock(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if args.headless:
-        return await show.show_headless(material, clock, stop, show.Headless(args.seconds or HEADLESS_S))
-    port = free_port() if args.port is None else free_port([args.port])
-    return await show.show_page(material, clock, stop, port, _page(port, clock), args.seconds)
+    if page_port is None:
+        return await show.show_headless(material, clock, stop, show.Headless(seconds or HEADLESS_S))
+    return await show.show_page(material, clock, stop, page_port, _page(page_port, clock), seconds)
 
 
 def _page(port: int, clock: Clock) -> Callable[[Running], Awaitable[None]]:

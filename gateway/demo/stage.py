@@ -58,7 +58,8 @@ def free_port(among: Iterable[int] = PORTS) -> int:
                 tried.append(port)
             else:
                 return int(probe.getsockname()[1])
-    raise GatewayError(f"found ports {tried[0]} to {tried[-1]} taken; give a free one: zhiwang demo --port 9000")
+    which = f"port {tried[0]}" if len(tried) == 1 else f"ports {tried[0]} to {tried[-1]}"
+    raise GatewayError(f"found {which} taken; give a free one: zhiwang demo --port 9000")
 
 
 def written_for_user(video: Path) -> str:
