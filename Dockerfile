@@ -1,5 +1,10 @@
-# A gateway in a container: docker build -t zhiwang . && docker run -v ./gateway.yaml:/etc/zhiwang/gateway.yaml:ro \
-#   -v zhiwang-state:/var/lib/zhiwang -p 127.0.0.1:8080:8080 zhiwang
+# A gateway in a container:
+#   docker build -t zhiwang .
+#   docker run -v ./gateway.yaml:/etc/zhiwang/gateway.yaml:ro -v zhiwang-state:/var/lib/zhiwang --network host zhiwang
+#   docker run --network host zhiwang demo
+# Without the host's network the page must listen beyond loopback, and then wants a token: in gateway.yaml
+#   http: {listen: "0.0.0.0:8080", token: {file: /run/secrets/zhiwang-token}}
+#
 # What it needs besides Python's wheels is inside them (FFmpeg in av, ONNX Runtime in onnxruntime): no apt here.
 FROM python:3.11-slim-bookworm
 

@@ -16,7 +16,7 @@ demo: .venv/demo.ready  ## the main job with recorded streams: make demo ARGS="-
 	@$(BIN)/zhiwang demo $(ARGS)
 
 test: .venv/dev.ready .venv/servers.ready  ## every test, with real servers: make test ARGS="-k outbox"
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -m "not soak" $(ARGS)
 
 lint: .venv/dev.ready  ## ruff, pyright, import-linter, vulture
 	$(BIN)/ruff check
