@@ -1,52 +1,24 @@
 """Every kind of transport, codec, rule and sink: one line each, and what installed packages add by entry points.
 
 What `build` takes: a codec's (struct, sensor's common keys, timezone) → Decoder; a rule's (Making) → Rule; a sink's
-(name, struct, SinkParts) → Sink. A transport's routes are gathered by source, so `app` makes those itself.
+(name, struct, Surroundings) → Built. A transport's routes are gathered by source, so `app` makes those itself.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from gateway.codecs import csv_, json_, plain
 from gateway.config.kinds import Kind, Registry
 from gateway.core.rules.count import COUNT
 from gateway.core.rules.rate import RATE
 from gateway.core.rules.threshold import THRESHOLD
-from gateway.sinks import influx
+from gateway.sinks.kinds import SINKS
 from gateway.sources import mqtt
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
-
-    from gateway.config.model import Config
-    from gateway.events import Command
-    from gateway.ports import Clock, Sink
-    from gateway.sinks.history import History
-
 GROUPS = ("zhiwang.transports", "zhiwang.codecs", "zhiwang.rules", "zhiwang.sinks")
-
-
-class SinkParts(NamedTuple):
-    """What a sink may be made of. `command` brings a person's command to the door; `status` is the gateway's own."""
-
-    config: Config
-    base: Path
-    clock: Clock
-    history: History
-    command: Callable[[Command], Awaitable[None]]
-    status: Callable[[], dict[str, object]]
-
-
-def _v1(name: str, kind: influx.V1, parts: SinkParts) -> Sink:
-    return influx.build_v1(name, kind, parts.base)
-
-
-def _v2(name: str, kind: influx.V2, parts: SinkParts) -> Sink:
-    return influx.build_v2(name, kind, parts.base)
 
 
 def _no_build(*_: Any) -> None:
@@ -60,14 +32,13 @@ CODECS = (
     Kind("csv", csv_.Csv, csv_.build),
 )
 RULES = (THRESHOLD, RATE, COUNT)
-SINKS = (Kind("v2", influx.V2, _v2), Kind("v1", influx.V1, _v1))
 
 
 @cache
 def registry() -> Registry:
     """All kinds, by key. An installed kind may not take the key of another."""
     groups: list[dict[str, Kind]] = []
-    for own, group in zip((TRANSPORTS, CODECS, RULES, SINKS), GROUPS, strict=True):
+    for own, group in zip((TRANSPORTS, CODECS, RULES, SINKS.values()), GROUPS, strict=True):
         kinds = {kind.key: kind for kind in own}
         for entry in entry_points(group=group):
             kind: Kind = entry.load()

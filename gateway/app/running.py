@@ -45,6 +45,7 @@ class Running:
         self._clock, self._core, self._outbox, self._history = clock, core, outbox, history
         self._started_ns = clock.monotonic_ns()
         self._said: dict[tuple[str, str], Component] = {}
+        self._attached: set[str] = set()
         self._asked: dict[str, bytes] = {}
         self._alerts = 0
         self.parts: list[tuple[str, str, Callable[[], Mapping[str, float]]]] = []
@@ -64,6 +65,8 @@ class Running:
         key = (health.component, health.condition)
         was = self._said.get(key)
         since = was.since_ns if was and was.ok == health.ok else self._clock.now_ns()
+        if health.ok and health.condition == "connected":
+            self._attached.add(health.component)
         self._said[key] = Component(health.component, health.ok, health.condition, health.detail, since)
 
     def _stepped(self, stepped: Sequence[Stepped]) -> None:
@@ -106,6 +109,11 @@ class Running:
             "disk_free_bytes": shutil.disk_usage(self.config.state).free if self.config.state.exists() else None,
             "dead_letter_bytes": stats.dead_bytes,
         }
+
+    @property
+    def durable(self) -> bool:
+        """Whether what is acknowledged is on a sound disk."""
+        return self._outbox.durable
 
     def _ok(self, name: str) -> bool:
         return all(said.ok for said in self._said.values() if said.name == name)
@@ -168,9 +176,8 @@ class Running:
 
     def ready(self) -> tuple[bool, dict[str, object]]:
         """Whether every source attached once and the outbox takes what comes; and why not."""
-        attached = {said.name for said in self._said.values() if said.condition == "connected"}
         wanted = {f"source/{sensor.transport.mqtt}" for sensor in self.config.sensors.values()}  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType] - every transport names its source
-        waiting = sorted(wanted - attached)
+        waiting = sorted(wanted - self._attached)
         durable = self._outbox.durable
         return not waiting, {"durable": durable, "waiting_for": waiting}
 

@@ -15,6 +15,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -29,8 +30,8 @@ from gateway.door import Door, wait_for_clock
 from gateway.errors import GatewayError, OutboxError
 from gateway.events import Command, Configured, Health
 from gateway.outbox import Outbox
-from gateway.registry import SinkParts
 from gateway.sinks.history import FILE, History, HistoryAlerts, HistorySeries
+from gateway.sinks.surroundings import Surroundings
 from gateway.sources.local import NAME, LocalSocket
 from gateway.sources.mqtt import Mqtt, MqttSource
 from gateway.sources.ticks import Ticks
@@ -42,8 +43,10 @@ if TYPE_CHECKING:
     from gateway.config.manifest import Manifest
     from gateway.config.model import Config
     from gateway.ports import Clock, Sink, Source
+    from gateway.sinks.kinds import Built
 
 Service = Callable[[Running], Awaitable[None]]
+Begins = Literal["now", "oldest"]
 DRAIN_S = 4.0  # for deliveries at the end: what is left waits in the outbox for the next start
 RETRY_S = 30.0
 
@@ -64,6 +67,13 @@ class Options(NamedTuple):
     paced: bool = True
     series_history: bool = True
     services: tuple[Service, ...] = ()
+
+
+class Sinks(NamedTuple):
+    """Every sink with where a new one begins, and what has to run for them."""
+
+    each: list[tuple[Sink, Begins]]
+    runs: list[Callable[[], Awaitable[None]]]
 
 
 async def run(
@@ -105,15 +115,15 @@ async def _run(
     notices.append(Health("clock/wall", "believable", sure, "" if sure else "no believable time after 60 s"))
     await history.begin(outbox.epoch)
     sinks = _sinks(config, registry, clock, history, running, options)
-    await outbox.declare([(sink.name, sink.stream, begins) for sink, begins in sinks])
+    await outbox.declare([(sink.name, sink.stream, begins) for sink, begins in sinks.each])
     async with asyncio.TaskGroup() as tasks:
         door_task = tasks.create_task(door.run(), name="door")
         wrong = await door.start()
         if wrong:
             notices.append(Health("disk/outbox", "state", ok=False, detail=wrong))
         await running.commit([Configured(config.sha, options.text), *outbox.notices, *notices])
-        delivering: list[asyncio.Task[None]] = []
-        for sink, _ in sinks:
+        delivering = [tasks.create_task(_forever(one), name="sink") for one in sinks.runs]
+        for sink, _ in sinks.each:
             delivery = Delivery(outbox, sink, clock, _reporter(running))
             running.parts.append(("sink", f"{sink.name}/{sink.stream}", delivery.stats))
             delivering.append(tasks.create_task(delivery.run(), name=f"deliver-{sink.name}-{sink.stream}"))
@@ -127,10 +137,10 @@ async def _run(
         await _end([*feeding])
         await _remember(sources, outbox)
         await door.stop()
-        await _drained([sink for sink, _ in sinks], outbox, clock)
+        await _drained([sink for sink, _ in sinks.each], outbox, clock)
+        for sink, _ in sinks.each:
+            await sink.aclose()
         await _end([*serving, *delivering])
-    for sink, _ in sinks:
-        await sink.aclose()
     return running.summary()
 
 
@@ -141,24 +151,38 @@ def _sinks(
     history: History,
     running: Running,
     options: Options,
-) -> list[tuple[Sink, Literal["now", "oldest"]]]:
-    """Every sink with where it begins: the history's own, and the configuration's."""
+) -> Sinks:
+    """The history's own sinks, and the configuration's."""
     own: list[Sink] = [HistoryAlerts(history)]
     if options.series_history:
         own.append(HistorySeries(history))
-    sinks: list[tuple[Sink, Literal["now", "oldest"]]] = [(sink, "oldest") for sink in own]
+    sinks: list[tuple[Sink, Begins]] = [(sink, "oldest") for sink in (*own, *(options.sinks or ()))]
     if options.sinks is not None:
-        return sinks + [(sink, "oldest") for sink in options.sinks]
+        return Sinks(sinks, [])
 
     async def command(asked: Command) -> None:
         await running.commit([asked])
 
-    parts = SinkParts(config, config.base, clock, history, command, running.status)
+    around = Surroundings(
+        gateway=config.gateway,
+        community=config.community.code if config.community else None,
+        zone=ZoneInfo(config.timezone),
+        base=config.base,
+        brokers=config.brokers,
+        clock=clock,
+        history=history,
+        status=running.status,
+        durable=lambda: running.durable,
+        command=command,
+        commands=config.commands,
+    )
+    runs: list[Callable[[], Awaitable[None]]] = []
     for named in config.sinks.values():
-        built = registry.sinks[named.key].build(named.name, named.kind, parts)
-        made: tuple[Sink, ...] = built if isinstance(built, tuple) else (built,)
-        sinks += [(sink, named.common.from_) for sink in made]
-    return sinks
+        built: Built = registry.sinks[named.key].build(named.name, named.kind, around)
+        sinks += [(sink, named.common.from_) for sink in built.sinks]
+        if built.run:
+            runs.append(built.run)
+    return Sinks(sinks, runs)
 
 
 async def _sources(
@@ -213,6 +237,10 @@ def _vision(
     running.take_picture = vision.picture
     running.parts.append(("vision", "", vision.stats))
     return vision
+
+
+async def _forever(body: Callable[[], Awaitable[None]]) -> None:
+    await body()
 
 
 async def _keep(source: Source, running: Running, clock: Clock) -> None:

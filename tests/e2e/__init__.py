@@ -1,0 +1,1 @@
+"""A whole gateway as a process of its own, between real servers."""
