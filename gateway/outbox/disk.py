@@ -90,15 +90,21 @@ class Disk:
             raise self._fail(error) from error
         return result
 
+    def outside(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` that makes its own transaction. Only for this thread. Raises OutboxError."""
+        if self.broken is not None:
+            raise self.broken
+        try:
+            return work(self._connection)
+        except sqlite3.Error as error:
+            raise self._fail(error) from error
+
     def _idled(self) -> bool:
         if self.broken is not None:
             return False
         try:
             return self._idle()
         except OutboxError:
-            return False
-        except sqlite3.Error as error:
-            self._fail(error)
             return False
 
     def _fail(self, error: sqlite3.Error) -> OutboxError:

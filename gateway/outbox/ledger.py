@@ -29,8 +29,7 @@ MEMORY_BYTES = 64_000_000  # series kept where there is no disk
 class Ledger:
     """The file's contents, as its one writer keeps them."""
 
-    def __init__(self, connection: sqlite3.Connection, clock: Clock, *, durable: bool) -> None:
-        found = restart.read(connection)
+    def __init__(self, connection: sqlite3.Connection, found: restart.Found, clock: Clock, *, durable: bool) -> None:
         self.resumed, self.unreadable = found.resumed, found.unreadable
         self.epoch = str(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0], "ascii")
         self.positions = found.positions
@@ -116,6 +115,10 @@ class Ledger:
     def moved(self) -> bool:
         """Whether a cursor waits to be stored, or rows have come since the last tidying."""
         return bool(self._moved) or self._since_tidy > 0
+
+    def tidied(self) -> bool:
+        """Whether the last transaction tidied."""
+        return self._since_tidy == 0
 
     def changed_by_others(self, connection: sqlite3.Connection) -> bool:
         """Whether another process has written to the file since the last call."""

@@ -27,6 +27,7 @@ class Opened(NamedTuple):
     """
 
     connection: sqlite3.Connection
+    found: restart.Found
     lock: int | None
     why: str
     damaged: str
@@ -42,7 +43,7 @@ def find(folder: Path, epoch: str, *, memory: bool) -> Opened:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             held = lock(folder)
-            connection, damaged = open_file(path, epoch)
+            connection, found, damaged = open_file(path, epoch)
         except (DiskBroken, DiskFull, OSError) as error:
             why = str(schema.ours(error, f"{folder} cannot be used") if isinstance(error, OSError) else error)
             log.error("no durable outbox, going on in memory: %s", why)  # noqa: TRY400 - the disk's words, not our stack
@@ -51,12 +52,12 @@ def find(folder: Path, epoch: str, *, memory: bool) -> Opened:
         else:
             if damaged:
                 log.error("the outbox was damaged: %s", damaged)
-            return Opened(connection, held, "", damaged)
+            return Opened(connection, found, held, "", damaged)
     connection = schema.connect(":memory:")
     schema.create(connection, epoch)
     if path.exists() and not restart.save(path, connection):
         why += "; its state could not be read"
-    return Opened(connection, None, why, "")
+    return Opened(connection, restart.read(connection), None, why, "")
 
 
 def lock(folder: Path) -> int:
@@ -76,15 +77,16 @@ def lock(folder: Path) -> int:
     return fd
 
 
-def open_file(path: Path, epoch: str) -> tuple[sqlite3.Connection, str]:
+def open_file(path: Path, epoch: str) -> tuple[sqlite3.Connection, restart.Found, str]:
     """Open or make the file; one that is damaged, or not ours, is renamed `.damaged-N` and a fresh one is made.
 
-    Returns the connection and what was set aside. Raises DiskBroken or DiskFull where the place cannot be written.
+    Returns the connection, what a restart finds in it, and what was set aside. Raises DiskBroken or DiskFull where the
+    place cannot be written.
     """
     damaged = ""
     for _ in range(2):
         try:
-            return _open(path, epoch), damaged
+            return *_open(path, epoch), damaged
         except schema.DamagedError as error:
             kept = set_aside(path)
             damaged = f"{error}; kept as {kept.name}, and a fresh one was made"
@@ -93,7 +95,7 @@ def open_file(path: Path, epoch: str) -> tuple[sqlite3.Connection, str]:
     raise DiskBroken(f"{path} is damaged again at once: {damaged}")
 
 
-def _open(path: Path, epoch: str) -> sqlite3.Connection:
+def _open(path: Path, epoch: str) -> tuple[sqlite3.Connection, restart.Found]:
     """One try; raises DamagedError for what is on the disk, sqlite3.Error for the disk itself."""
     if path.exists() and not path.is_file():
         raise schema.DamagedError(f"found that {path.name} is no file")
@@ -107,14 +109,13 @@ def _open(path: Path, epoch: str) -> sqlite3.Connection:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("UPDATE meta SET value = value WHERE key = 'epoch'")
         connection.execute("COMMIT")
+        return connection, restart.read(connection)
     except BaseException as error:
         if connection is not None:
             connection.close()
-        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        if isinstance(error, sqlite3.Error) and schema.is_damage(error):
             raise schema.DamagedError(f"found that {path.name} is damaged ({error})") from error
         raise
-    return connection
 
 
 def set_aside(path: Path) -> Path:

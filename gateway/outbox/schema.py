@@ -47,6 +47,12 @@ def ours(error: sqlite3.Error | OSError, doing: str) -> OutboxError:
     return DiskBroken(f"{text}; see the kernel's log for this disk, and try `zhiwang outbox check`")
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the error is about what stands in the file (also: a text where a blob must be), not about the disk."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
 def connect(path: str) -> sqlite3.Connection:
     """A connection that writes; nothing is in a transaction unless it says BEGIN."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)

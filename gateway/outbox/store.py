@@ -8,6 +8,7 @@ door ──write(transaction)──▶ disk thread ──▶ outbox.sqlite ─�
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 import msgspec
 
+from gateway.errors import OutboxError
 from gateway.events import Health, Message
 from gateway.outbox import dead, opening, reading, schema, writing
 from gateway.outbox.disk import Disk
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from gateway.errors import OutboxError
     from gateway.events import Stream
     from gateway.outbox.records import Resumed, Transaction
     from gateway.ports import Clock, Rejected, Row
@@ -57,7 +58,7 @@ class Outbox:
     """
 
     def __init__(self, opened: opening.Opened, path: Path, clock: Clock) -> None:
-        ledger = Ledger(opened.connection, clock, durable=opened.lock is not None)
+        ledger = Ledger(opened.connection, opened.found, clock, durable=opened.lock is not None)
         self.path = path
         self.durable = opened.lock is not None
         self.epoch = ledger.epoch
@@ -71,7 +72,6 @@ class Outbox:
         self._ledger = ledger
         self._last = ledger.positions
         self._waiters = Waiters()
-        self._connection = opened.connection  # the disk thread's alone from here on
         self._reader = schema.read_only(path) if self.durable else None
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="outbox-read")
         self._disk = Disk(opened.connection, self._idle, self._waiters.fail)
@@ -98,6 +98,9 @@ class Outbox:
                 self._last = self._ledger.positions
                 self._waiters.wake(*_touched(transaction))
             done(error)
+            if error is None and self._ledger.tidied():
+                with contextlib.suppress(OutboxError):  # whoever waits is told by the disk
+                    self._idle()
 
         self._disk.put(lambda connection: self._ledger.store(connection, transaction), stored)
 
@@ -192,9 +195,9 @@ class Outbox:
         if self._disk.broken is None:
             await self._disk.ask(self._ledger.tidy)
         self._read_thread.shutdown()
-        self._disk.close()
         if self._reader is not None:
-            self._reader.close()
+            self._reader.close()  # before the writer: the last to leave moves the journal into the file
+        self._disk.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -210,11 +213,10 @@ class Outbox:
 
     def _idle(self) -> bool:
         """In the disk thread, when nothing else is to do: tidy, and look whether people asked for something."""
-        if self._ledger.changed_by_others(self._connection):
+        if self._disk.outside(self._ledger.changed_by_others):
             self._waiters.wake()
-        if not self._ledger.moved():
-            return False
-        return self._disk.transact(self._ledger.tidy)
+        more = self._ledger.moved() and self._disk.transact(self._ledger.tidy)
+        return self._disk.outside(writing.vacuum) or more
 
 
 def _touched(transaction: Transaction) -> list[str]:

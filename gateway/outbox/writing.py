@@ -75,9 +75,9 @@ def cursors(connection: sqlite3.Connection, moved: Mapping[tuple[str, Stream], i
 
 
 def tidy(connection: sqlite3.Connection, all_cursors: Cursors, last: Positions) -> bool:
-    """Delete a bounded number of rows that every sink of their stream has; hand free pages back where they are many.
+    """Delete a bounded number of rows that every sink of their stream has; returns whether there are more.
 
-    A stream that nobody reads is emptied. Returns whether there is more to do.
+    A stream that nobody reads is emptied.
     """
     more = False
     for place, stream in enumerate(STREAMS):
@@ -87,10 +87,16 @@ def tidy(connection: sqlite3.Connection, all_cursors: Cursors, last: Positions) 
             upto = min(done, first + DELETED_AT_ONCE - 1)
             connection.execute(f"DELETE FROM {stream} WHERE position <= ?", (upto,))  # noqa: S608 - our names
             more = more or upto < done
-    if connection.execute("PRAGMA freelist_count").fetchone()[0] > VACUUM_FROM_PAGES:
-        connection.execute(f"PRAGMA incremental_vacuum({VACUUMED_AT_ONCE})").fetchall()  # each fetch frees one page
-        more = True
     return more
+
+
+def vacuum(connection: sqlite3.Connection) -> bool:
+    """Hand some free pages back to the disk where they are many; returns whether it did. Outside any transaction."""
+    if connection.execute("PRAGMA freelist_count").fetchone()[0] <= VACUUM_FROM_PAGES:
+        return False
+    # As a script: `execute` steps a statement that gives no columns once, and that would free a single page.
+    connection.executescript(f"PRAGMA incremental_vacuum({VACUUMED_AT_ONCE})")
+    return True
 
 
 def bound_series(connection: sqlite3.Connection, limit_bytes: int) -> int:
