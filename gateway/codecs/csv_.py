@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
-from gateway.codecs.rows import Rows, assemble, fields_of
+from gateway.codecs.rows import Rows, assemble, fields_of, name_problems
 from gateway.codecs.times import zone_of
 from gateway.codecs.values import stored
 from gateway.config.model import Struct
@@ -40,7 +40,7 @@ class Csv(Struct, frozen=True):
     def check(self, names: Names) -> list[tuple[str, str]]:
         """What is wrong with its columns: (key, problem)."""
         del names
-        problems: list[tuple[str, str]] = []
+        problems = name_problems("csv", self.values())
         if not self.values():
             problems.append(("csv", "no value is named; write such as [time, level]"))
         twice = sorted({name for name in self.csv if name != SKIP and self.csv.count(name) > 1})

@@ -23,7 +23,7 @@ import numpy as np
 
 from gateway.codecs.json_shape import Shape, shape_of
 from gateway.codecs.paths import Path, find, parse_path
-from gateway.codecs.rows import Rows, assemble, fields_of
+from gateway.codecs.rows import Rows, assemble, fields_of, name_problems
 from gateway.codecs.times import zone_of
 from gateway.codecs.values import shown, stored
 from gateway.config.model import Struct
@@ -54,7 +54,7 @@ class Json(Struct, frozen=True):
     def check(self, names: Names) -> list[tuple[str, str]]:
         """What is wrong with its paths and zone: (key, problem)."""
         del names
-        problems: list[tuple[str, str]] = []
+        problems = name_problems("json", self.values())
         if not self.values():
             problems.append(("json", "no value is named; write such as {time: ts, level: data.level}"))
         for name, path in self.json.items():

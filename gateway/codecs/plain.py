@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
-from gateway.codecs.rows import Rows, assemble, fields_of
+from gateway.codecs.rows import Rows, assemble, fields_of, name_problems
 from gateway.codecs.times import zone_of
 from gateway.codecs.values import stored
 from gateway.config.model import Struct
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from gateway.config.model import SensorCommon
     from gateway.config.names import Names
     from gateway.ports import Decoded, Field
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 class Plain(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -10,13 +11,14 @@ from gateway.codecs.times import to_ns
 from gateway.ports import Bad, Decoded, Field
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import tzinfo
 
     from numpy.typing import NDArray
 
     from gateway.config.model import SensorCommon
 
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _MOST_REASONS = 3  # of one payload; the rest is counted
 
 
@@ -50,6 +52,15 @@ class Rows:
         self.message = [self.message[i] for i in order]
         self.times = [self.times[i] for i in order]
         self.columns = [[column[i] for i in order] for column in self.columns]
+
+
+def name_problems(key: str, names: Iterable[str]) -> list[tuple[str, str]]:
+    """What is wrong with values' names, as a SeriesRef writes them: (key, problem)."""
+    return [
+        (key, f"found the value name {name!r}; it has letters, digits, _ and -, and starts with a letter or _")
+        for name in names
+        if not _NAME.fullmatch(name)
+    ]
 
 
 def fields_of(paths: dict[str, str], common: SensorCommon) -> tuple[Field, ...]:

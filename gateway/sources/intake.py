@@ -14,11 +14,15 @@ _OVERHEAD = 300  # bytes that a message's objects take beside its topic and body
 
 
 class Batch:
-    """Inputs handed to the door together. `acks`: a number for each message that wants an acknowledgement, in order."""
+    """Inputs handed to the door together, once `before` was called.
 
-    __slots__ = ("acks", "done", "inputs", "messages", "size")
+    acks: a number for each message that wants an acknowledgement, in order.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("acks", "before", "done", "inputs", "messages", "size")
+
+    def __init__(self, before: Callable[[], None] | None = None) -> None:
+        self.before = before
         self.inputs: list[Message | Health] = []
         self.acks: list[int] = []
         self.messages = 0
@@ -38,6 +42,7 @@ class Intake:
         self._lock = threading.Lock()
         self._arrived = arrived
         self._next = Batch()
+        self._earlier: list[Batch] = []
         self._most = most
         self._paused = False
         self.size = 0
@@ -72,11 +77,18 @@ class Intake:
         if first:
             self._arrived()
 
-    def take(self) -> Batch:
-        """All that came since the last time; may be empty."""
+    def cut(self, before: Callable[[], None]) -> None:
+        """What comes from here on is a batch of its own, and `before` stands before it. Something has to come."""
         with self._lock:
-            batch, self._next = self._next, Batch()
-        return batch
+            self._earlier.append(self._next)
+            self._next = Batch(before)
+
+    def take(self) -> list[Batch]:
+        """All that came since the last time."""
+        with self._lock:
+            batches = [batch for batch in (*self._earlier, self._next) if batch.inputs]
+            self._earlier, self._next = [], Batch()
+        return batches
 
     def release(self, batch: Batch) -> None:
         """The batch is durable."""

@@ -56,7 +56,8 @@ class MqttSource:
     """Fulfils ports.Source for one broker.
 
     filters: (MQTT filter, QoS) of all its routes; `remembered`: what the session was subscribed to by the last process;
-    `seal` is asked when the broker's window may be full and nothing more will come before its acknowledgements.
+    `seal` is called when the broker's window may be full and nothing more will come before its acknowledgements;
+    `session_lost` when the broker has no session for us, between the commits of what came before and of what comes now.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class MqttSource:
         base: Path,
         remembered: frozenset[str] | set[str] = frozenset(),
         seal: Callable[[], None] | None = None,
+        session_lost: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self._seal = seal
@@ -84,6 +86,7 @@ class MqttSource:
             remembered=frozenset(remembered),
             clock=clock,
             intake=self._intake,
+            session_lost=session_lost,
         )
         self._outstanding: deque[Batch] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -149,11 +152,13 @@ class MqttSource:
 
     def _gathered(self) -> None:
         """Several commits may be outstanding; tasks start in the order made, so the door sees the order received."""
-        batch = self._intake.take()
-        if batch.inputs and self._door is not None:
+        if self._door is not None and self._loop is not None:
             tasks, commit = self._door
-            self._outstanding.append(batch)
-            tasks.create_task(self._commit(commit, batch), name=f"mqtt-{self.name}-commit")
+            for batch in self._intake.take():
+                self._outstanding.append(batch)
+                if batch.before is not None:
+                    self._loop.call_soon(batch.before)  # the tasks made before have begun by then
+                tasks.create_task(self._commit(commit, batch), name=f"mqtt-{self.name}-commit")
             self._after("quiet", _QUIET_S, self._quiet)
 
     def _quiet(self) -> None:

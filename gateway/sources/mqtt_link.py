@@ -21,7 +21,7 @@ from gateway.events import Health, Message
 from gateway.sources.mqtt_client import Client, error_in_words, in_words, is_login, make_client
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
@@ -55,11 +55,13 @@ class Link:
         remembered: frozenset[str],
         clock: Clock,
         intake: Intake,
+        session_lost: Callable[[], None] | None,
     ) -> None:
         self._name, self._broker, self._client_id, self._base = name, broker, client_id, base
         self._wanted = wanted
         self._clock = clock
         self._intake = intake
+        self._session_lost = session_lost
         self._acks: deque[list[int]] = deque()
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)
@@ -228,7 +230,9 @@ class Link:
             return
         self._connected = True
         self._since_ns = self._clock.monotonic_ns()
-        if self.counts["connects"] and not flags.session_present:
+        if not flags.session_present and self._session_lost is not None:
+            self._intake.cut(self._session_lost)
+        if not flags.session_present and self.subscribed:
             self.counts["sessions_lost"] += 1
             _log.warning("broker %s kept no session: what was published while we were away is lost", self._name)
         self.counts["connects"] += 1

@@ -100,6 +100,7 @@ def test_the_good_lines_and_cells_beside_a_bad_one_are_kept() -> None:
     [
         (Csv(csv=("time", "_")), "csv"),
         (Csv(csv=("a", "a")), "csv"),
+        (Csv(csv=("a b",)), "csv"),
         (Csv(csv=("a",), separator=",,"), "separator"),
         (Csv(csv=("a",), separator='"'), "separator"),
         (Csv(csv=("a",), header=-1), "header"),

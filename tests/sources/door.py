@@ -62,6 +62,7 @@ async def running(
     *,
     remembered: frozenset[str] = frozenset(),
     seal: Callable[[], None] | None = None,
+    session_lost: Callable[[], None] | None = None,
     subscribed: bool = True,
 ) -> AsyncIterator[MqttSource]:
     """A source at work until the block ends; it begins once the source is subscribed."""
@@ -74,6 +75,7 @@ async def running(
         base=Path("/"),
         remembered=remembered,
         seal=seal,
+        session_lost=session_lost,
     )
     task = asyncio.get_running_loop().create_task(source.run(door.commit))
     try:

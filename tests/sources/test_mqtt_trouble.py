@@ -99,9 +99,14 @@ async def test_a_broker_that_hangs_is_given_up_after_the_keepalive(own_mosquitto
         await until(lambda: source.stats()["connected"])
 
 
-async def test_a_session_that_the_broker_did_not_keep_is_counted(own_mosquitto: Mosquitto) -> None:
+async def test_a_session_that_the_broker_did_not_keep_is_counted_and_told(own_mosquitto: Mosquitto) -> None:
+    """Once a new one begins, the first time too, redelivery marks of an older one mean nothing."""
     door = Door()
-    async with running(Broker(url=own_mosquitto.url), door, [("a/#", 1)], "lost") as source:
+    lost: list[int] = []
+    broker = Broker(url=own_mosquitto.url)
+    async with running(broker, door, [("a/#", 1)], "lost", session_lost=lambda: lost.append(len(door.said))) as source:
+        await until(lambda: len(lost) == 1)
+        assert source.stats()["sessions_lost_total"] == 0
         own_mosquitto.kill()
         (own_mosquitto.folder / "mosquitto.db").unlink(missing_ok=True)
         own_mosquitto.start()
@@ -110,6 +115,7 @@ async def test_a_session_that_the_broker_did_not_keep_is_counted(own_mosquitto: 
         await until(lambda: source.subscribed == {"a/#"})
         await publish(own_mosquitto.host, own_mosquitto.port, [("a/b", b"1")])
         await until(lambda: door.bodies == [b"1"])
+        assert lost == [0, 2]  # after "connected: no" of the old one, before "connected" of the new one
 
 
 async def test_another_client_of_the_same_name_is_told(mosquitto: Mosquitto) -> None:
