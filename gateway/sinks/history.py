@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.config.model import HistoryConfig
-    from gateway.events import AlertRow
+    from gateway.events import AlertRow, Stream
     from gateway.ports import Clock, Row
     from gateway.sinks.history_alerts import Noted
 
@@ -53,6 +53,10 @@ class History:
     async def begin(self, epoch: str) -> None:
         """Say which epoch the outbox is in: alerts left open by an earlier one are over, since nobody will end them."""
         self._epoch = await self._write(lambda db: alerts.begin(db, epoch))
+
+    async def epoch(self) -> str:
+        """The name of the epoch that alerts are in; empty before the first."""
+        return await self._read(lambda db: alerts.epoch_name(db, self._epoch or alerts.last_epoch(db)))
 
     async def store_alerts(self, rows: Sequence[AlertRow]) -> None:
         """Store changes; those that are there already have no effect."""
@@ -181,7 +185,7 @@ class History:
 class HistoryAlerts:
     """The alerts stream into a history."""
 
-    stream: Literal["alerts"] = "alerts"
+    stream: Stream = "alerts"
 
     def __init__(self, history: History, name: str = "history") -> None:
         self.name = name
@@ -208,7 +212,7 @@ class HistoryAlerts:
 class HistorySeries:
     """The series stream into a history."""
 
-    stream: Literal["series"] = "series"
+    stream: Stream = "series"
 
     def __init__(self, history: History, name: str = "history") -> None:
         self.name = name

@@ -48,6 +48,12 @@ def last_epoch(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT coalesce(max(n), 0) FROM epoch").fetchone()[0])
 
 
+def epoch_name(db: sqlite3.Connection, number: int) -> str:
+    """The epoch's name; empty where there is none."""
+    found = db.execute("SELECT name FROM epoch WHERE n = ?", (number,)).fetchone()
+    return str(found[0]) if found else ""
+
+
 def store(db: sqlite3.Connection, rows: Iterable[AlertRow]) -> int:
     """Store the rows, those that are there already without effect; the number of the last one's epoch, 0 for no row."""
     numbers: dict[str, int] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.config.model import Secret, Struct
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from influxdb_client.client.influxdb_client import InfluxDBClient
+
+    from gateway.events import Stream
 
 REQUEST_BYTES = 1_000_000  # what one request holds at most: about 10,000 points, which servers advise
 
@@ -60,7 +62,7 @@ class _Piece(NamedTuple):
 class InfluxSink:
     """Writes series rows; of what a server refuses it finds the very lines."""
 
-    stream: Literal["series"] = "series"
+    stream: Stream = "series"
 
     def __init__(self, name: str, post: Post) -> None:
         self.name = name

@@ -1,0 +1,39 @@
+"""Every kind of sink: a new one is one new file and one line here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from gateway.config.kinds import Kind
+from gateway.sinks.influx import V1, V2, build_v1, build_v2
+from gateway.sinks.mqtt import Mqtt, MqttAlerts, MqttReplies
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.ports import Sink
+    from gateway.sinks.surroundings import Surroundings
+
+
+class Built(NamedTuple):
+    """A configured sink: one Sink for each stream it takes, and what the app keeps running for it (None: nothing)."""
+
+    sinks: tuple[Sink, ...]
+    run: Callable[[], Awaitable[None]] | None = None
+
+
+def _v1(name: str, kind: V1, around: Surroundings) -> Built:
+    return Built((build_v1(name, kind, around.base),))
+
+
+def _v2(name: str, kind: V2, around: Surroundings) -> Built:
+    return Built((build_v2(name, kind, around.base),))
+
+
+def _mqtt(name: str, kind: Mqtt, around: Surroundings) -> Built:
+    alerts = MqttAlerts(name, around, kind)
+    return Built((alerts, MqttReplies(alerts, around.clock)), alerts.run)
+
+
+SINKS = {kind.key: kind for kind in (Kind("v2", V2, _v2), Kind("v1", V1, _v1), Kind("mqtt", Mqtt, _mqtt))}
+"""By key. `build(name, struct, surroundings) -> Built`; raises ConfigError where a secret cannot be read."""

@@ -1,0 +1,276 @@
+"""Alerts to the ops centre's broker, on the topics of DESIGN.md: changes, retained open alerts, status, replies.
+
+outbox ─ alerts ───▶ MqttAlerts ─┐ alert/…, open/…            ┌─▶ command/+ ─▶ the door
+outbox ─ requests ─▶ MqttReplies ┴─▶ Link (aiomqtt) ◀─ broker ─┴─▶ request ─▶ the history ─▶ …/reply
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.config.model import Struct
+from gateway.errors import GatewayError, TransientError
+from gateway.events import Command, RequestRow
+from gateway.ports import Rejected
+from gateway.sinks.history_alerts import ROW, Noted
+from gateway.sinks.mqtt_inbox import Inbox
+from gateway.sinks.mqtt_link import Link, Outgoing
+from gateway.sinks.outward import Topics, fields, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from zoneinfo import ZoneInfo
+
+    from gateway.config.names import Names
+    from gateway.events import AlertRow, Stream
+    from gateway.ports import Clock, Row
+    from gateway.sinks.history import History
+    from gateway.sinks.mqtt_link import Incoming
+    from gateway.sinks.surroundings import Surroundings
+
+STATUS_EVERY_S = 60.0
+SYNC_S = 5.0  # how long the retained messages of our own topics may take to arrive
+GOODBYE_S = 2.0
+_REQUEST = msgspec.msgpack.Decoder(RequestRow)
+_log = logging.getLogger(__name__)
+
+
+class Mqtt(Struct, frozen=True):
+    """Alerts to a broker, by its name."""
+
+    mqtt: str
+
+    def check(self, names: Names) -> list[tuple[str, str]]:
+        """What is wrong with the broker's name."""
+        return names.broker("mqtt", self.mqtt)
+
+
+class MqttAlerts:
+    """The alerts stream onto a broker. `run` keeps the connection; until there is one `deliver` raises Unreachable."""
+
+    stream: Stream = "alerts"
+
+    def __init__(self, name: str, around: Surroundings, kind: Mqtt) -> None:
+        self.name = name
+        self._topics = Topics(around.community, around.gateway)
+        self._gateway = around.gateway
+        self._clock: Clock = around.clock
+        self._zone: ZoneInfo = around.zone
+        self._history: History = around.history
+        self._status: Callable[[], dict[str, object]] = around.status
+        self._durable: Callable[[], bool] = around.durable
+        self._command: Callable[[Command], Awaitable[None]] = around.command
+        self._listens = bool(around.commands.mqtt)
+        self._chains = _Chains()
+        self._retained: set[str] = set()
+        self._synced = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._ended.set()
+        self.inbox = Inbox(name, self._topics, around.commands.mqtt, around.history, self._now)
+        self.link = Link(
+            name,
+            around.brokers[kind.mqtt],
+            f"{around.gateway}-out",
+            around.base,
+            around.clock,
+            Outgoing(self._topics.status, msgspec.json.encode({**self._identity(), "status": "offline"}), True),
+            self._closing,
+            self._session,
+            self._receive,
+        )
+
+    async def run(self) -> None:
+        """Keep the connection, with status and retained alerts on it, until cancelled or closed."""
+        self._ended.clear()
+        try:
+            await self.link.run()
+        finally:
+            self._ended.set()
+
+    async def deliver(self, rows: Sequence[Row]) -> Sequence[Rejected]:
+        """Publish the changes in order; returns when the broker took all of them."""
+        alerts: list[AlertRow] = []
+        rejected: list[Rejected] = []
+        for row in rows:
+            try:
+                alerts.append(ROW.decode(row.body))
+            except msgspec.MsgspecError as error:
+                rejected.append(Rejected(row, row.body, f"no alert row: {error}"))
+        outside = [alert for alert in alerts if not alert.shadow]
+        if outside:
+            await self.link.wait_ready()
+            noted = await self._note(outside)
+            await self.link.publish(
+                [m for alert, note in zip(outside, noted, strict=True) for m in self._messages(alert, note)]
+            )
+        return rejected
+
+    async def aclose(self) -> None:
+        """Say that the gateway is offline and leave the broker; `run` returns."""
+        self._closing.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2 * GOODBYE_S):
+                await self._ended.wait()
+
+    async def _note(self, alerts: Sequence[AlertRow]) -> list[Noted]:
+        """Each change's chain, from the history or, while that cannot be used, from memory: alerts do not wait."""
+        try:
+            noted = await self._history.note(self.name, alerts)
+        except TransientError as error:
+            _log.warning("sink %s: %s; `prev` is kept in memory meanwhile", self.name, error)
+            return self._chains.note(alerts)
+        self._chains.learn(alerts, noted)
+        return noted
+
+    def _messages(self, alert: AlertRow, noted: Noted) -> list[Outgoing]:
+        published, durable = self._now(), self._durable()
+        messages = [
+            Outgoing(
+                self._topics.alert(alert, severity),
+                msgspec.json.encode(fields(alert, prev=prev, published=published, durable=durable)),
+            )
+            for severity, prev in zip(alert.severities, noted.prev, strict=True)
+        ]
+        if noted.newest:  # an older one, delivered after an outage, is history: the newest was retained on connecting
+            messages.append(self._state_of(alert))
+        return messages
+
+    def _state_of(self, alert: AlertRow) -> Outgoing:
+        body = b""
+        if alert.open:
+            body = msgspec.json.encode(fields(alert, published=self._now(), durable=self._durable()))
+        return Outgoing(self._topics.open(alert.id), body, retain=True)
+
+    async def _session(self) -> None:
+        """What a connection begins with, before the backlog; then its heartbeat."""
+        try:
+            await self._sync()
+            self.link.ready()
+            while not self._closing.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(STATUS_EVERY_S):
+                        await self._closing.wait()
+                        break
+                await self.link.publish([self._status_message("online")])
+        finally:
+            with suppress(GatewayError, TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await self.link.publish([self._status_message("offline")])
+
+    async def _sync(self) -> None:
+        """Read our own retained `open/+`, empty what is no longer open, republish what is."""
+        self._retained.clear()
+        self._synced.clear()
+        inbound = [self._topics.request, *([self._topics.command_filter] if self._listens else [])]
+        own = (self._topics.open_filter, self._topics.status)
+        refused = await self.link.subscribe(*inbound, *own)
+        await self.link.publish([self._status_message("online")])
+        if not set(own) & set(refused):
+            with suppress(TimeoutError):  # what came until then is what there is
+                async with asyncio.timeout(SYNC_S):
+                    await self._synced.wait()  # our own status came back: what was retained came before it
+            await self.link.unsubscribe(*own)
+        if refused:
+            _log.warning("sink %s: the broker lets us not subscribe to %s", self.name, ", ".join(refused))
+        try:
+            open_now = [alert for alert in await self._history.open_alerts() if not alert.shadow]
+        except TransientError as error:
+            _log.warning("sink %s: %s; retained alerts stay as they are", self.name, error)
+            return
+        gone = self._retained - {alert.id for alert in open_now}
+        empty = [Outgoing(self._topics.open(alert_id), b"", retain=True) for alert_id in sorted(gone)]
+        await self.link.publish([*empty, *(self._state_of(alert) for alert in open_now)])
+
+    async def _receive(self, message: Incoming) -> None:
+        """One message from the broker."""
+        if (opened := self._topics.opened(message.topic)) is not None:
+            if message.retain and message.payload:
+                self._retained.add(opened)
+        elif message.topic == self._topics.status:
+            if not message.retain:
+                self._synced.set()
+        elif (target := self._topics.commanded(message.topic)) is not None:
+            command = self.inbox.command(target, message)
+            if isinstance(command, Command):
+                await self._command(command)
+            elif command is not None:
+                await self.link.publish([command])
+        elif message.topic == self._topics.request:
+            try:
+                answers = await self.inbox.answer(message)
+            except TransientError as error:
+                _log.warning("sink %s: a request cannot be answered: %s", self.name, error)
+                return
+            await self.link.publish(answers)
+
+    def _status_message(self, status: str) -> Outgoing:
+        more = self._status() if status == "online" else {}
+        body = {**self._identity(), "status": status, "published": self._now(), **more}
+        return Outgoing(self._topics.status, msgspec.json.encode(body), retain=True)
+
+    def _identity(self) -> dict[str, object]:
+        return {"schema": 1, "gateway": self._gateway}
+
+    def _now(self) -> str:
+        return stamp(self._clock.now_ns(), self._zone)
+
+
+class MqttReplies:
+    """The requests stream: replies to the commands that came in on the same connection; others are not for here."""
+
+    stream: Stream = "requests"
+
+    def __init__(self, alerts: MqttAlerts, clock: Clock) -> None:
+        self.name = alerts.name
+        self._alerts = alerts
+        self._clock = clock
+
+    async def deliver(self, rows: Sequence[Row]) -> Sequence[Rejected]:
+        """Publish the replies that have not expired."""
+        replies: list[Outgoing] = []
+        rejected: list[Rejected] = []
+        for row in rows:
+            try:
+                request = _REQUEST.decode(row.body)
+            except msgspec.MsgspecError as error:
+                rejected.append(Rejected(row, row.body, f"no request row: {error}"))
+                continue
+            if request.kind != "reply" or request.expires_ns <= self._clock.now_ns():
+                continue
+            if (reply := self._alerts.inbox.reply(request.target, request.body)) is not None:
+                replies.append(reply)
+        if replies:
+            await self._alerts.link.wait_ready()
+            await self._alerts.link.publish(replies)
+        return rejected
+
+    async def aclose(self) -> None:
+        """Nothing of its own to close."""
+
+
+class _Chains:
+    """The last seq by topic, for while the history cannot be used."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, int] = {}
+
+    def learn(self, alerts: Sequence[AlertRow], noted: Sequence[Noted]) -> None:
+        """Follow what the history says."""
+        for alert, _ in zip(alerts, noted, strict=True):
+            for severity in alert.severities:
+                self._last[f"{alert.class_}/{severity}"] = alert.seq
+
+    def note(self, alerts: Sequence[AlertRow]) -> list[Noted]:
+        """What the history would say, as far as this process knows."""
+        noted: list[Noted] = []
+        for alert in alerts:
+            keys = [f"{alert.class_}/{severity}" for severity in alert.severities]
+            noted.append(Noted(tuple(self._last.get(key) for key in keys), newest=True))
+            self._last.update(dict.fromkeys(keys, alert.seq))
+        return noted

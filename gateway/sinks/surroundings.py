@@ -1,0 +1,38 @@
+"""What the app gives every sink beside its own configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from gateway.config.model import Commands
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+    from zoneinfo import ZoneInfo
+
+    from gateway.config.model import Broker
+    from gateway.events import Command
+    from gateway.ports import Clock
+    from gateway.sinks.history import History
+
+
+class Surroundings(NamedTuple):
+    """The gateway around a sink.
+
+    base: the folder that relative files start from; community: its code; history: answers requests and keeps `prev`;
+    status: what the retained status says beside gateway, status and time; durable: whether the outbox is on a sound
+    disk; command: hands a person's command to the door and returns when it is durable.
+    """
+
+    gateway: str
+    community: str | None
+    zone: ZoneInfo
+    base: Path
+    brokers: dict[str, Broker]
+    clock: Clock
+    history: History
+    status: Callable[[], dict[str, object]]
+    durable: Callable[[], bool]
+    command: Callable[[Command], Awaitable[None]]
+    commands: Commands = Commands()
