@@ -64,13 +64,17 @@ def metrics_headers() -> Mapping[str, str]:
     return {"Content-Type": openmetrics.CONTENT_TYPE, "Cache-Control": "no-store"}
 
 
+def _judge(guard: Guard, request: web.Request) -> Verdict:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return guard.judge(request.path, headers, request.query.get("token", ""))
+
+
 def _middleware(guard: Guard) -> Callable[..., Awaitable[web.StreamResponse]]:
     @web.middleware
     async def middleware(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        verdict = guard.judge(request.path, headers, request.query.get("token", ""))
+        verdict = _judge(guard, request)
         if verdict is Verdict.FOREIGN:
             answer: web.StreamResponse = web.Response(status=403, text="this request came from another site\n")
         elif verdict is Verdict.LOGIN:
@@ -78,7 +82,6 @@ def _middleware(guard: Guard) -> Callable[..., Awaitable[web.StreamResponse]]:
                 status=401, text="a token is wanted: Authorization: Bearer …\n", headers={"WWW-Authenticate": "Bearer"}
             )
         else:
-            request["verdict"] = verdict
             try:
                 answer = await handler(request)
             except web.HTTPException as error:
@@ -94,7 +97,7 @@ def _application(view: View, guard: Guard, ready: Ready) -> web.Application:
         return web.Response(body=health(), headers={"Content-Type": JSON})
 
     async def readyz(request: web.Request) -> web.Response:
-        status, body = readiness(ready, reasons=request["verdict"] is Verdict.PASS)
+        status, body = readiness(ready, reasons=_judge(guard, request) is Verdict.PASS)
         return web.Response(status=status, body=body, headers={"Content-Type": JSON})
 
     async def metrics(_: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from nicegui import ui
@@ -41,6 +42,7 @@ class CamerasTab:
         state = tuple((c.name, c.ok, c.condition if not c.ok else "") for c in cameras)
         self._grid.show(state, lambda: self._build(now))
         for name, (canvas, caption) in self._canvases.items():
+            await asyncio.sleep(0)  # a picture may have to be encoded first: one at a time, others have their turn
             picture = self._lookout.view.picture(name)
             if picture is None or self._drawn.get(name) == picture.event_ns:
                 continue
@@ -173,6 +175,8 @@ class HealthTab:
     def _plain(self, value: object) -> str:
         if isinstance(value, bool):
             return say(self._language, "yes" if value else "no")
+        if isinstance(value, dict) and {"ok", "of"} <= value.keys():
+            return f"{value['ok']} / {value['of']}"
         if isinstance(value, dict):
             parts = [str(part) for part in value.values() if isinstance(part, str | int | float)]
             return pick(self._language, value) or " ".join(parts)

@@ -293,9 +293,9 @@ def corner(jpeg: bytes = b"") -> MemoryView:
         charts={"water.level": (times, level), air: (times, wave), "air.rh{device=0017,site=a}": (times, humid)},
         past=[flood(NOW_NS - 3 * 3600 * NS) | {"id": "flood-old", "change": "closed", "state": "normal"}],
         samples=[
-            ("zhiwang_messages_total", {"source": "here"}, 41_210.0),
-            ("zhiwang_component_ok", {"component": "camera/crossing"}, 0.0),
-            ("zhiwang_outbox_lag_seconds", {"sink": 'in"flux\\'}, 0.25),
+            ("zhiwang_source_messages_total", {"source": "here"}, 41_210.0),
+            ("zhiwang_component_up", {"kind": "camera", "name": "crossing"}, 0.0),
+            ("zhiwang_sink_lag_s", {"sink": 'in"flux\\'}, 0.25),
         ],
     )
     if jpeg:

@@ -7,15 +7,19 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import aiohttp
+import pytest
 
 from gateway.console.http import serve_plain
-from gateway.console.server import serve
 from tests.conftest import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
+    from gateway.console.http import Ready
+    from gateway.ports import View
     from tests.console.memory import MemoryView
+
+    Serve = Callable[[View, str, str | None, Ready], Coroutine[None, None, None]]
 
 TOKEN = "correct-horse-battery"
 
@@ -23,6 +27,16 @@ TOKEN = "correct-horse-battery"
 def is_ready() -> tuple[bool, dict[str, object]]:
     """A gateway that is ready."""
     return True, {"sources": {"here": True}, "outbox": "writable"}
+
+
+def server_of(*, plain: bool) -> Serve:
+    """The plain server, or the page's where its extra is installed."""
+    if plain:
+        return serve_plain
+    pytest.importorskip("nicegui", reason="the console extra is not installed")
+    from gateway.console.server import serve  # noqa: PLC0415 - imports NiceGUI
+
+    return serve
 
 
 @asynccontextmanager
@@ -37,7 +51,7 @@ async def serving(
     port = free_port()
     url = f"http://127.0.0.1:{port}/"
     async with asyncio.TaskGroup() as tasks:
-        server = tasks.create_task((serve_plain if plain else serve)(view, f"127.0.0.1:{port}", token, ready))
+        server = tasks.create_task(server_of(plain=plain)(view, f"127.0.0.1:{port}", token, ready))
         async with aiohttp.ClientSession() as session:
             await until_up(session, url, server)
         yield url
