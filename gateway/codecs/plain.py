@@ -30,9 +30,7 @@ class Plain(Struct, frozen=True):
     def check(self, names: Names) -> list[tuple[str, str]]:
         """What is wrong with the name: (key, problem)."""
         del names
-        return (
-            [] if _NAME.fullmatch(self.plain) else [("plain", f"found {self.plain!r}; a value's name, such as level")]
-        )
+        return name_problems("plain", self.values())
 
 
 def build(config: Plain, common: SensorCommon, timezone: str) -> PlainDecoder:
