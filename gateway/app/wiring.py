@@ -179,7 +179,8 @@ def _sinks(
     runs: list[Callable[[], Awaitable[None]]] = []
     for named in config.sinks.values():
         built: Built = registry.sinks[named.key].build(named.name, named.kind, around)
-        sinks += [(sink, named.common.from_) for sink in built.sinks]
+        begins: Begins = named.common.from_
+        sinks.extend((sink, begins) for sink in built.sinks)
         if built.run:
             runs.append(built.run)
     return Sinks(sinks, runs)

@@ -42,7 +42,7 @@ class Gateway:
 
     def write(self, text: str) -> None:
         """Write the configuration, with a state folder and a port of the test's own."""
-        page = "" if "http:" in text else f'http: {{listen: "127.0.0.1:{self.port}", page: false}}\n'
+        page = "" if "\nhttp:" in text else f'http: {{listen: "127.0.0.1:{self.port}", page: false}}\n'
         self.config.write_text(f"{text}\nstate: {self.folder / 'state'}\n{page}", encoding="utf-8")
 
     @property
