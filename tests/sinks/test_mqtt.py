@@ -45,7 +45,8 @@ class Gateway:
         self.history = History(folder / "history.sqlite", HistoryConfig(), WallClock())
         self.commands: asyncio.Queue[Command] = asyncio.Queue()
         self.durable = True
-        around = Surroundings(
+        self.kind = Mqtt(mqtt="city")
+        self.around = Surroundings(
             gateway="lg-1",
             community="330383017",
             zone=ZoneInfo("Asia/Shanghai"),
@@ -58,7 +59,7 @@ class Gateway:
             command=self.commands.put,
             commands=Commands(mqtt=allowed),
         )
-        self.alerts = MqttAlerts("city", around, Mqtt(mqtt="city"))
+        self.alerts = MqttAlerts("city", self.around, self.kind)
         self.replies = MqttReplies(self.alerts, WallClock())
 
 
