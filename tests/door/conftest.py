@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -14,8 +15,7 @@ from gateway.outbox import Outbox
 from tests.door.echo import EchoCore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from gateway.ports import Clock
@@ -34,11 +34,11 @@ class Opened(NamedTuple):
         return b"".join(row.body for row in rows)
 
 
-Open = "Callable[..., AbstractAsyncContextManager[Opened]]"
+Open = Callable[..., AbstractAsyncContextManager[Opened]]
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Opened]]:
+def opened(tmp_path: Path) -> Open:
     """Open a door on the test's state folder; leave the block to stop it as a clean stop does."""
 
     @asynccontextmanager

@@ -1,7 +1,7 @@
 """A small real Core: it counts, and echoes every message as line protocol.
 
-Bodies that begin with `alert`, `raise`, `bad`, `ask` or `none` make it do what they say. Its state is (count, sum of the
-bodies' lengths, next seq), so that a lost, repeated or reordered input shows.
+Bodies that begin with `alert`, `raise`, `bad`, `ask` or `none` make it do so. Its state is a count, the sum of
+the bodies' lengths and the next seq, so that a lost, repeated or reordered input shows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class EchoCore:
         self.slow_s = slow_s
         self.restored = 0
 
-    def step(self, cut: Cut) -> Stepped:
+    def step(self, cut: Cut) -> Stepped:  # noqa: C901 - one branch a word
         """Echo."""
         self.cuts.append(cut)
         if self.slow_s:

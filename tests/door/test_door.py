@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,11 +15,18 @@ from gateway.errors import OutboxError
 from gateway.events import Configured, Health, Message, Restart, Stepped, Tick
 from gateway.outbox import Outbox
 from tests.door.echo import EchoCore, messages
+from tests.door.until import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gateway.events import Cut
+    from tests.door.conftest import Open, Opened
 
 PATIENCE_S = 60.0  # a linger that no test lives to see
 
 
-async def test_a_commit_is_stored_when_it_returns(opened) -> None:
+async def test_a_commit_is_stored_when_it_returns(opened: Open) -> None:
     """Given a batch, when commit returns, then its output is in the file and its numbers are contiguous."""
     async with opened() as at:
         await at.door.commit(messages("a", "b"))
@@ -28,7 +36,7 @@ async def test_a_commit_is_stored_when_it_returns(opened) -> None:
         assert isinstance(at.core.cuts[0].inputs[0], Restart)
 
 
-async def test_a_restart_goes_on_where_it_left_off(opened) -> None:
+async def test_a_restart_goes_on_where_it_left_off(opened: Open) -> None:
     """Given state, an alert and a stop, when the door opens again, then counts, numbers, seq and epoch go on."""
     async with opened() as at:
         await at.door.commit(messages("a", "alert", "b"))
@@ -41,22 +49,21 @@ async def test_a_restart_goes_on_where_it_left_off(opened) -> None:
         assert (await at.series()).endswith(b"t,c=4 v=8 5\nt body=c\n")
 
 
-async def test_a_batch_lingers_until_someone_asks(opened) -> None:
+async def test_a_batch_lingers_until_someone_asks(opened: Open) -> None:
     """Given a long linger, when nobody asks the commit waits; when its source asks, it returns."""
     async with opened(linger_s=PATIENCE_S) as at, asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(at.door.commit(messages("a")))
-        while at.core.count < 1:
-            await asyncio.sleep(0.001)
+        await until(lambda: at.core.count >= 1)
         assert not waiting.done()
         at.door.seal()
         await waiting
 
 
-async def test_an_alert_does_not_linger_and_takes_others_with_it(opened) -> None:
+async def test_an_alert_does_not_linger_and_takes_others_with_it(opened: Open) -> None:
     """Given a long linger, when an alert comes, then it and what came before are stored at once, in order."""
     order: list[str] = []
 
-    async def commit(name: str, at) -> None:
+    async def commit(name: str, at: Opened) -> None:
         await at.door.commit(messages(name, source=name))
         order.append(name)
 
@@ -69,19 +76,19 @@ async def test_an_alert_does_not_linger_and_takes_others_with_it(opened) -> None
     assert order == ["first", "second", "alert"]
 
 
-async def test_a_large_group_is_sealed(opened) -> None:
+async def test_a_large_group_is_sealed(opened: Open) -> None:
     """Given a long linger, when 256 kB wait, then they are stored."""
     async with opened(linger_s=PATIENCE_S) as at:
         await at.door.commit(messages("x" * 300_000))
 
 
-async def test_linger_ends_by_itself(opened) -> None:
+async def test_linger_ends_by_itself(opened: Open) -> None:
     """Given a short linger, when nothing else comes, then the commit returns all the same."""
     async with opened(linger_s=0.05) as at:
         await at.door.commit(messages("a"))
 
 
-async def test_a_tick_without_output_writes_no_transaction(opened) -> None:
+async def test_a_tick_without_output_writes_no_transaction(opened: Open) -> None:
     """Given ticks that change state but put nothing out, when they are committed, then nothing is written for them."""
     async with opened(linger_s=PATIENCE_S) as at:
         before = at.outbox.stats().transactions
@@ -93,11 +100,11 @@ async def test_a_tick_without_output_writes_no_transaction(opened) -> None:
         assert at.core.count == 20, "a clean stop stores what ticks changed"
 
 
-async def test_receipts_of_one_source_come_in_order(opened) -> None:
+async def test_receipts_of_one_source_come_in_order(opened: Open) -> None:
     """Given many batches of two sources at once, when they are stored, then each source's receipts are in order."""
     done: list[tuple[str, int]] = []
 
-    async def commit(at, source: str, number: int) -> None:
+    async def commit(at: Opened, source: str, number: int) -> None:
         await at.door.commit(messages(*["x" * (number * 37 % 3000)] * (1 + number % 7), source=source))
         done.append((source, number))
 
@@ -113,7 +120,7 @@ async def test_receipts_of_one_source_come_in_order(opened) -> None:
     assert numbers[1:] == [cut.n0 + len(cut.inputs) for cut in at.core.cuts[:-1]]
 
 
-async def test_urgent_inputs_go_before_a_large_batch(opened) -> None:
+async def test_urgent_inputs_go_before_a_large_batch(opened: Open) -> None:
     """Given a flood from one source, when a health input comes, then it does not wait for the flood's end."""
     core = EchoCore(slow_s=0.01)
     async with opened(core=core) as at, asyncio.TaskGroup() as tasks:
@@ -125,7 +132,7 @@ async def test_urgent_inputs_go_before_a_large_batch(opened) -> None:
     assert stepped_before < 3000
 
 
-async def test_a_small_source_is_not_starved_by_a_large_one(opened) -> None:
+async def test_a_small_source_is_not_starved_by_a_large_one(opened: Open) -> None:
     """Given a flood from one source, when another sends one message, then it is stored before the flood's end."""
     core = EchoCore(slow_s=0.005)
     async with opened(core=core) as at, asyncio.TaskGroup() as tasks:
@@ -135,11 +142,11 @@ async def test_a_small_source_is_not_starved_by_a_large_one(opened) -> None:
         assert not flood.done()
 
 
-async def test_cuts_shrink_to_what_fits_into_their_time(opened) -> None:
+async def test_cuts_shrink_to_what_fits_into_their_time(opened: Open) -> None:
     """Given a core that needs long for a message, when a flood comes, then cuts become small."""
 
     class Slow(EchoCore):
-        def step(self, cut) -> Stepped:
+        def step(self, cut: Cut) -> Stepped:
             time.sleep(0.0005 * len(cut.inputs))
             return super().step(cut)
 
@@ -149,7 +156,7 @@ async def test_cuts_shrink_to_what_fits_into_their_time(opened) -> None:
     assert min(sizes[2:-1]) <= 20
 
 
-async def test_an_input_that_makes_the_core_raise_is_set_aside_alone(opened) -> None:
+async def test_an_input_that_makes_the_core_raise_is_set_aside_alone(opened: Open) -> None:
     """Given one poisonous message among many, when it raises, then the others are stored as if it had not been."""
     async with opened() as at:
         await at.door.commit(messages(*"abcd", "raise!", *"efg", "raise?", "h"))
@@ -166,7 +173,7 @@ async def test_an_input_that_makes_the_core_raise_is_set_aside_alone(opened) -> 
         assert (at.core.count, at.core.length) == (8, 8)
 
 
-async def test_a_configuration_that_makes_the_core_raise_is_told_to_who_committed_it(opened) -> None:
+async def test_a_configuration_that_makes_the_core_raise_is_told_to_who_committed_it(opened: Open) -> None:
     """Given a Configured that the core refuses, when it is committed, then the commit raises and the door goes on."""
     async with opened() as at:
         with pytest.raises(ValueError, match="this configuration raises"):
@@ -174,23 +181,22 @@ async def test_a_configuration_that_makes_the_core_raise_is_told_to_who_committe
         await at.door.commit(messages("a"))
 
 
-async def test_what_the_core_cannot_use_is_kept_and_stepped_again_when_asked(opened) -> None:
-    """Given a dead letter of the core, when people ask for it again, then its message goes through the door once more."""
+async def test_what_the_core_cannot_use_is_kept_and_stepped_again_when_asked(opened: Open) -> None:
+    """Given a dead letter of the core, when people ask for it again, then its message is stepped once more."""
     async with opened() as at, asyncio.TaskGroup() as tasks:
         running = tasks.create_task(at.door.run())
         await at.door.commit([Configured("sha", "")])
         await at.door.commit(messages("a", "bad one"))
         assert [one.letter.reason for one in await at.outbox.letters()] == ["it says bad"]
         assert await at.outbox.retry() == 1
-        while at.core.count < 3:
-            await asyncio.sleep(0.001)
-        while len(letters := await at.outbox.letters()) != 1 or letters[0].retry:
+        await until(lambda: at.core.count >= 3)
+        while len(letters := await at.outbox.letters()) != 1 or letters[0].retry:  # noqa: ASYNC110 - see until
             await asyncio.sleep(0.001)
         await at.door.stop()
         await running
 
 
-async def test_live_outputs_are_told_after_they_are_durable(opened) -> None:
+async def test_live_outputs_are_told_after_they_are_durable(opened: Open) -> None:
     """Given a listener, when an alert is stored, then the listener gets it, in the event loop."""
     heard: list[tuple[int, str, int]] = []
     async with opened() as at:
@@ -203,7 +209,7 @@ async def test_live_outputs_are_told_after_they_are_durable(opened) -> None:
         assert heard == [(1, "MainThread", 1)]
 
 
-async def test_every_cut_is_recorded_before_it_is_stepped(opened) -> None:
+async def test_every_cut_is_recorded_before_it_is_stepped(opened: Open) -> None:
     """Given a recorder's hook, when inputs are admitted, then it sees them in order with their stamps."""
     async with opened() as at:
         seen: list[tuple[int, int]] = []
@@ -213,7 +219,7 @@ async def test_every_cut_is_recorded_before_it_is_stepped(opened) -> None:
         assert seen == [(1, 2), (3, 1)]
 
 
-async def test_a_closed_door_says_so(tmp_path) -> None:
+async def test_a_closed_door_says_so(tmp_path: Path) -> None:
     """Given a door not started or stopped, when something is committed, then the error says which."""
     outbox = Outbox.open(tmp_path, WallClock())
     door = Door(EchoCore(), outbox, WallClock())
@@ -226,7 +232,7 @@ async def test_a_closed_door_says_so(tmp_path) -> None:
     await outbox.close()
 
 
-async def test_stop_finishes_what_was_committed(opened) -> None:
+async def test_stop_finishes_what_was_committed(opened: Open) -> None:
     """Given commits that linger, when the door stops, then they are stored and answered."""
     async with opened(linger_s=PATIENCE_S) as at, asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(at.door.commit(messages(f"m{i}"))) for i in range(50)]
@@ -237,8 +243,8 @@ async def test_stop_finishes_what_was_committed(opened) -> None:
         assert at.core.count == 50
 
 
-async def test_redelivered_messages_are_acknowledged_and_not_stepped(opened) -> None:
-    """Given messages that were stepped, when they come again as DUP, also after a restart, then they are not stepped."""
+async def test_redelivered_messages_are_acknowledged_and_not_stepped(opened: Open) -> None:
+    """Given messages that were stepped, when they come again as DUP, also after a restart, then none is stepped."""
     first = [Message("here", "t", b"a", packet_id=7), Message("here", "t", b"b", packet_id=8)]
     again = [Message("here", "t", b"a", duplicate=True, packet_id=7)]
     other = [Message("here", "t", b"other", duplicate=True, packet_id=8)]
@@ -263,14 +269,13 @@ async def test_redelivered_messages_are_acknowledged_and_not_stepped(opened) -> 
         assert at.core.count == 6
 
 
-async def test_a_redelivered_message_waits_for_the_first_to_be_durable(opened) -> None:
+async def test_a_redelivered_message_waits_for_the_first_to_be_durable(opened: Open) -> None:
     """Given a message that lingers, when its DUP is committed, then both receipts come with the same transaction."""
     async with opened(linger_s=PATIENCE_S) as at, asyncio.TaskGroup() as tasks:
         first = tasks.create_task(at.door.commit([Message("here", "t", b"a", packet_id=7)]))
         await asyncio.sleep(0)
         again = tasks.create_task(at.door.commit([Message("here", "t", b"a", duplicate=True, packet_id=7)]))
-        while at.door.stats().redelivered < 1:
-            await asyncio.sleep(0.001)
+        await until(lambda: at.door.stats().redelivered == 1)
         assert not first.done()
         assert not again.done()
         at.door.seal()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,12 +15,12 @@ from gateway.outbox import Outbox, Transaction
 from gateway.outbox.records import SeriesRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from gateway.errors import OutboxError
 
+Open = Callable[..., AbstractAsyncContextManager[Outbox]]
 SINKS = [("influx", "series", "oldest"), ("mqtt", "alerts", "oldest"), ("replies", "requests", "oldest")]
 
 
@@ -52,7 +53,7 @@ async def write(outbox: Outbox, one: Transaction) -> None:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Outbox]]:
+def opened(tmp_path: Path) -> Open:
     """Open the outbox; leaving the block closes it."""
 
     @asynccontextmanager

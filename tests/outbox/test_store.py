@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -16,8 +17,13 @@ from gateway.outbox.schema import FILE
 from gateway.ports import Rejected
 from tests.outbox.conftest import SINKS, alert, transaction, write
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-async def test_a_sink_reads_from_its_cursor_also_after_a_restart(opened) -> None:
+    from tests.outbox.conftest import Open
+
+
+async def test_a_sink_reads_from_its_cursor_also_after_a_restart(opened: Open) -> None:
     """Given three rows, one delivered, when the outbox is opened again, then the sink gets the other two."""
     async with opened() as outbox:
         await write(outbox, transaction(b"a 1", b"b 2\nc 3"))
@@ -30,7 +36,7 @@ async def test_a_sink_reads_from_its_cursor_also_after_a_restart(opened) -> None
         assert [(row.position, row.body, row.count) for row in rows] == [(2, b"b 2\nc 3", 2), (3, b"d 4", 1)]
 
 
-async def test_a_read_is_bounded_by_bytes_but_never_empty(opened) -> None:
+async def test_a_read_is_bounded_by_bytes_but_never_empty(opened: Open) -> None:
     """Given rows of 10 bytes, when 25 bytes are allowed, two come; when 5 are, one comes."""
     async with opened() as outbox:
         await write(outbox, transaction(*[b"0123456789"] * 4))
@@ -38,7 +44,7 @@ async def test_a_read_is_bounded_by_bytes_but_never_empty(opened) -> None:
         assert len(await outbox.read("series", "influx", 10, 5)) == 1
 
 
-async def test_alerts_and_requests_are_rows_of_their_own(opened) -> None:
+async def test_alerts_and_requests_are_rows_of_their_own(opened: Open) -> None:
     """Given an alert and a request, when sinks read them, then they decode to what was given, with their keys."""
     request = RequestRow("cmd-1", "reply", "mqtt", 99, b"{}")
     async with opened() as outbox:
@@ -52,7 +58,9 @@ async def test_alerts_and_requests_are_rows_of_their_own(opened) -> None:
         assert outbox.resumed.next_seq == 9
 
 
-async def test_a_new_sink_starts_at_now_or_oldest_and_a_removed_one_is_released(opened, caplog) -> None:
+async def test_a_new_sink_starts_at_now_or_oldest_and_a_removed_one_is_released(
+    opened: Open, caplog: pytest.LogCaptureFixture
+) -> None:
     """Given rows, when sinks change, then `now` gets none of them, `oldest` all, and a removed cursor is said."""
     async with opened() as outbox:
         await write(outbox, transaction(b"a"))
@@ -65,7 +73,7 @@ async def test_a_new_sink_starts_at_now_or_oldest_and_a_removed_one_is_released(
             outbox.cursor("series", "now")
 
 
-async def test_what_every_sink_has_is_deleted_and_nothing_else(opened, tmp_path) -> None:
+async def test_what_every_sink_has_is_deleted_and_nothing_else(opened: Open, tmp_path: Path) -> None:
     """Given two sinks of one stream, when one is behind, then only what both have goes, and positions go on."""
     async with opened() as outbox:
         await outbox.declare([*SINKS, ("slow", "series", "oldest")])
@@ -85,7 +93,7 @@ async def test_what_every_sink_has_is_deleted_and_nothing_else(opened, tmp_path)
         assert [row.position for row in await outbox.read("series", "influx", 10, 100)] == [5]
 
 
-async def test_the_file_gives_room_back(opened, tmp_path, monkeypatch) -> None:
+async def test_the_file_gives_room_back(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a large backlog that was delivered, when the outbox is idle, then the file shrinks."""
     monkeypatch.setattr(writing, "VACUUM_FROM_PAGES", 100)
     monkeypatch.setattr("gateway.outbox.disk.IDLE_S", 0.01)
@@ -96,14 +104,14 @@ async def test_the_file_gives_room_back(opened, tmp_path, monkeypatch) -> None:
         while rows := await outbox.read("series", "influx", 100, 1_000_000):
             await outbox.advance("series", "influx", rows, [])
         with sqlite3.connect(tmp_path / FILE) as other:
-            while other.execute("PRAGMA freelist_count").fetchone()[0] > 100 or _count(tmp_path, "series"):
+            while other.execute("PRAGMA freelist_count").fetchone()[0] > 100 or _count(tmp_path, "series"):  # noqa: ASYNC110 - another thread tidies
                 await asyncio.sleep(0.01)
         other.close()
         assert grown > 4_000_000
     assert outbox.path.stat().st_size < 1_000_000
 
 
-async def test_who_waits_is_woken_by_new_rows_of_its_stream(opened) -> None:
+async def test_who_waits_is_woken_by_new_rows_of_its_stream(opened: Open) -> None:
     """Given a sink that waits, when a row of its stream is stored, then it is woken, and not before."""
     async with opened() as outbox, asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(outbox.changed("alerts", 0, outbox.asks))
@@ -114,7 +122,7 @@ async def test_who_waits_is_woken_by_new_rows_of_its_stream(opened) -> None:
         await waiting
 
 
-async def test_what_a_sink_refuses_is_kept_and_offered_again_to_it_alone(opened) -> None:
+async def test_what_a_sink_refuses_is_kept_and_offered_again_to_it_alone(opened: Open) -> None:
     """Given a refused line, when people ask again, then that sink reads it once more, and a second refusal is kept."""
     async with opened() as outbox:
         await outbox.declare([*SINKS, ("other", "series", "oldest")])
@@ -143,7 +151,9 @@ async def test_what_a_sink_refuses_is_kept_and_offered_again_to_it_alone(opened)
         assert outbox.stats().dead_bytes == 0
 
 
-async def test_dead_letters_are_bounded_the_oldest_go_and_are_counted(opened, monkeypatch) -> None:
+async def test_dead_letters_are_bounded_the_oldest_go_and_are_counted(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Given a bound, when letters exceed it, then the oldest are dropped and counted."""
     monkeypatch.setattr(dead, "BOUND_BYTES", 3000)
     async with opened() as outbox:
@@ -153,7 +163,9 @@ async def test_dead_letters_are_bounded_the_oldest_go_and_are_counted(opened, mo
         assert (outbox.stats().dead_dropped, outbox.stats().dead_bytes <= 3000) == (8, True)
 
 
-async def test_another_process_that_asks_again_is_noticed(opened, tmp_path, monkeypatch) -> None:
+async def test_another_process_that_asks_again_is_noticed(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Given a running outbox, when another process marks a letter, then the sink that waits is woken."""
     monkeypatch.setattr("gateway.outbox.disk.IDLE_S", 0.01)
     async with opened() as outbox, asyncio.TaskGroup() as tasks:
@@ -169,8 +181,8 @@ async def test_another_process_that_asks_again_is_noticed(opened, tmp_path, monk
         assert [row.body for row in await outbox.read("series", "influx", 10, 100)] == [b"bad"]
 
 
-async def test_state_marks_counters_and_subscriptions_come_back(opened) -> None:
-    """Given transactions with state, when the outbox is opened again, then a restart finds snapshots, deltas and marks."""
+async def test_state_marks_counters_and_subscriptions_come_back(opened: Open) -> None:
+    """Given transactions with state, when the outbox opens again, then it finds snapshots, deltas and marks."""
     async with opened() as outbox:
         epoch = outbox.epoch
         await write(outbox, transaction(deltas=[b"d1"], marks={"here": (b"\1\0", b"\2\0\0\0")}))
@@ -188,7 +200,7 @@ async def test_state_marks_counters_and_subscriptions_come_back(opened) -> None:
         assert await outbox.subscriptions("there") == frozenset()
 
 
-async def test_two_snapshots_are_kept_with_what_came_after_the_older(opened, tmp_path) -> None:
+async def test_two_snapshots_are_kept_with_what_came_after_the_older(opened: Open, tmp_path: Path) -> None:
     """Given three snapshots, when the newest is spoiled, then the one before it and all later changes are found."""
     async with opened() as outbox:
         for n in range(1, 10):
@@ -206,14 +218,14 @@ async def test_two_snapshots_are_kept_with_what_came_after_the_older(opened, tmp
         assert not outbox.notices[1].ok
 
 
-async def test_one_folder_belongs_to_one_process(opened, tmp_path) -> None:
+async def test_one_folder_belongs_to_one_process(opened: Open, tmp_path: Path) -> None:
     """Given an open outbox, when another is opened on its folder, then that is refused, naming the process."""
     async with opened():
         with pytest.raises(OutboxError, match=r"process \d+ uses"):
             Outbox.open(tmp_path, WallClock())
 
 
-def _count(folder, table: str) -> int:
+def _count(folder: Path, table: str) -> int:
     db = sqlite3.connect(folder / FILE)
     try:
         return db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - our own name
