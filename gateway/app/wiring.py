@@ -213,6 +213,7 @@ async def _sources(
             base=config.base,
             remembered=await outbox.subscriptions(name),
             seal=running.door.seal,
+            session_lost=partial(running.door.session_lost, name),
         )
         running.parts.append(("source", name, source.stats))
         sources.append(source)
