@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -175,7 +176,7 @@ class BrokerFeed:
             "who": command.who,
             "note": command.note,
             "if_seq": command.if_seq,
-            "until_ns": command.until_ns,
+            "until": None if command.until_ns is None else datetime.fromtimestamp(command.until_ns / 1e9, UTC),
         }
         reply: asyncio.Future[dict[str, object]] = asyncio.get_running_loop().create_future()
         self._replies[command.id] = reply
