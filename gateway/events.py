@@ -5,13 +5,11 @@ Time is int nanoseconds UTC (`_ns`); pixels carry `_px`; positions are WGS-84 (l
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 Why = Literal["analysed", "still", "overloaded", "blind"]
 Severity = Literal["minor", "moderate", "severe", "extreme"]
@@ -92,7 +90,10 @@ class Evidence(msgspec.Struct, frozen=True, array_like=True, tag="evidence"):
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True, tag="command"):
-    """What a person asks of an alert. A repeated `id` gets its first reply; `if_seq` older than the alert's: conflict."""
+    """What a person asks of an alert.
+
+    A repeated `id` gets its first reply; an `if_seq` older than the alert's gets `conflict`.
+    """
 
     id: str
     target: str

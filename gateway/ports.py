@@ -59,8 +59,8 @@ class Bad(NamedTuple):
 class Decoded(NamedTuple):
     """Rows from a batch of payloads: one row is one time with a value for each field that was there.
 
-    message int32[r] is the payload's place in the batch, never decreasing; event_ns int64[r], NO_TIME where the payload
-    states none; columns[f] holds field f: float64[r] (NaN: absent) for kinds float, int and bool, else list[str | None].
+    message int32[r] is the payload's place in the batch, never decreasing; event_ns int64[r], NO_TIME where it states
+    none; columns[f] holds field f: float64[r] (NaN: absent) for kinds float, int and bool, else list[str | None].
     A row with a bad field keeps its good ones; its payload is then also in `bad`.
     """
 
@@ -71,8 +71,10 @@ class Decoded(NamedTuple):
 
 
 class Decoder(Protocol):
-    """Payloads of one route to rows. `fields` are the route's, in the order of `Decoded.columns`. Never raises for a bad
-    payload: it says so in `bad`."""
+    """Payloads of one route to rows. `fields` are the route's, in the order of `Decoded.columns`.
+
+    Never raises for a bad payload: it says so in `bad`.
+    """
 
     fields: tuple[Field, ...]
     pure: bool
@@ -89,8 +91,10 @@ class Core(Protocol):
 
 
 class Row(NamedTuple):
-    """One row of a stream in the outbox. `position` grows by one a row; `key` is an alert's id and seq, else empty;
-    `count` is how many points the body holds (series)."""
+    """One row of a stream in the outbox.
+
+    `position` grows by one a row; `key` is an alert's id and seq, else empty; `count` is how many points the body holds.
+    """
 
     position: int
     at_ns: int
@@ -108,8 +112,11 @@ class Rejected(NamedTuple):
 
 
 class Sink(Protocol):
-    """Where a stream goes. `deliver` returns what was refused for good, raises TransientError to be called again with
-    the same rows, LoginRefused to be called again rarely; anything delivered twice must be harmless."""
+    """Where a stream goes.
+
+    `deliver` returns what was refused for good, raises TransientError to be called again with the same rows, LoginRefused
+    to be called again rarely; anything delivered twice must be harmless.
+    """
 
     @property
     def name(self) -> str: ...

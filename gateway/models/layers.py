@@ -11,12 +11,12 @@ import msgspec
 import numpy as np
 
 from gateway.errors import ModelError
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx
-    from numpy.typing import NDArray
 
     from gateway.models.tfjs import Graph, Node
 

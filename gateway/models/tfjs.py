@@ -13,11 +13,11 @@ import msgspec
 import numpy as np
 
 from gateway.errors import ModelError
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
 
 DTYPES = {"float32": "<f4", "int32": "<i4", "bool": "|b1", "uint8": "|u1", "uint16": "<u2", "float16": "<f2"}
 

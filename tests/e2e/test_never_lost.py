@@ -6,7 +6,6 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import paho.mqtt.client as mqtt
@@ -15,6 +14,7 @@ import pytest
 from tests.servers.gateway import Gateway, until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from tests.servers.influx import Influx
     from tests.servers.mosquitto import Mosquitto
 
@@ -39,6 +39,7 @@ class Publisher(threading.Thread):
         self._port, self._count, self._rate, self._devices = port, count, rate, devices
 
     def run(self) -> None:
+        """Publish, and wait until the broker has all of it."""
         client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="publisher", protocol=mqtt.MQTTv5)
         client.max_queued_messages_set(0)
         client.connect("127.0.0.1", self._port)

@@ -9,13 +9,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 START_S = 30.0
 
@@ -71,7 +73,7 @@ class Gateway:
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of its HTTP server."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:  # noqa: S310 - ours
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -98,7 +100,7 @@ class Gateway:
         return self.ask(open={})["open"]
 
     def kill(self) -> None:
-        """kill -9."""
+        """End it at once, as kill -9 does."""
         self._end(signal.SIGKILL)
 
     def stop(self, seconds: float = 15.0) -> int:
