@@ -31,10 +31,8 @@ CREATE TABLE chain (
     PRIMARY KEY (sink, topic, epoch, seq)
 ) WITHOUT ROWID;
 CREATE TABLE series (n INTEGER PRIMARY KEY, subject TEXT NOT NULL UNIQUE, last_s INTEGER, last REAL);
--- the last minutes in order of time, so that a transaction touches one page and not one a series (flash wears)
-CREATE TABLE recent (
-    t_s INTEGER NOT NULL, series INTEGER NOT NULL, value REAL NOT NULL, PRIMARY KEY (t_s, series)
-) WITHOUT ROWID;
+-- the last minutes as they came, so that a transaction touches one page and not one a series (flash wears)
+CREATE TABLE recent (n INTEGER PRIMARY KEY, from_s INTEGER NOT NULL, to_s INTEGER NOT NULL, body BLOB NOT NULL);
 -- what is older, packed by series
 CREATE TABLE chunk (series INTEGER NOT NULL, from_s INTEGER NOT NULL, to_s INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE INDEX chunk_series ON chunk (series, to_s);

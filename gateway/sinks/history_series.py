@@ -1,4 +1,4 @@
-"""The series in the history's file: at most one value a second each, the last minutes as rows, what is older packed."""
+"""The series in the history's file: at most one value a second each; the last minutes as they came, then by series."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NS = 10**9
-FOLD_S = 900  # recent rows become chunks this often: a chart reads at most this much of the others' rows
-FOLD_ROWS = 200_000  # or when there are so many
+FOLD_S = 900  # recent values become chunks this often: a chart reads at most this much of the other series' values
+FOLD_VALUES = 200_000  # or when there are so many
+_BITS = 24  # of a key that hold the series' number: 16 million of them
+_VALUE = np.dtype([("t_s", "<i8"), ("series", "<i4"), ("value", "<f8")])
 
 
 class Last(NamedTuple):
-    """A series' newest value."""
+    """A series' newest value, its time to the second."""
 
     subject: str
     event_ns: int
@@ -35,35 +37,38 @@ class SeriesTable:
         self._db = db
         self._numbers: dict[str, int] = {}
         self._subjects: dict[int, str] = {}
-        self._by_field: dict[tuple[bytes, bytes], int] = {}
+        self._by_field: dict[bytes, dict[bytes, int]] = {}
         self._last: dict[int, Last] = {}
-        self._recent = int(db.execute("SELECT count(*) FROM recent").fetchone()[0])
         for n, subject, last_s, last in db.execute("SELECT n, subject, last_s, last FROM series").fetchall():
             self._numbers[subject], self._subjects[n] = n, subject
             if last_s is not None:
                 self._last[n] = Last(subject, last_s * NS, last)
         self._next = max(self._subjects, default=0)
-        for n, t_s, value in db.execute("SELECT series, max(t_s), value FROM recent GROUP BY series").fetchall():
-            self._last[n] = Last(self._subjects[n], t_s * NS, value)
+        recent = self._recents()
+        self._follow(recent)
+        self._recent = len(recent)
 
     def store(self, bodies: Iterable[bytes]) -> None:
         """Store the numbers of line protocol, the last of each second; what came before is replaced by the same."""
-        values: dict[tuple[int, int], float] = {}
-        newest: dict[int, tuple[int, float]] = {}
+        values: dict[int, float] = {}
+        known = self._by_field
         for body in bodies:
-            for line in lineprotocol.points(body):
-                for field, value in line.numbers:
-                    n = self._by_field.get((line.head, field)) or self._number(line.head, field)
-                    values[line.at_ns // NS, n] = value
-                    if n not in newest or line.at_ns >= newest[n][0]:
-                        newest[n] = (line.at_ns, value)
-        self._db.executemany(
-            "INSERT OR REPLACE INTO recent VALUES (?, ?, ?)", ((t, n, value) for (t, n), value in values.items())
-        )
-        self._recent += len(values)
-        for n, (at_ns, value) in newest.items():
-            if n not in self._last or at_ns >= self._last[n].event_ns:
-                self._last[n] = Last(self._subjects[n], at_ns, value)
+            for head, numbers, at_ns in lineprotocol.points(body):
+                second = at_ns // NS << _BITS
+                fields = known.get(head) or known.setdefault(head, {})
+                for field, value in numbers:
+                    n = fields.get(field) or fields.setdefault(field, self._number(head, field))
+                    values[second | n] = value
+        if not values:
+            return
+        keys = np.fromiter(values, np.int64, len(values))
+        batch = np.empty(len(keys), _VALUE)
+        batch["t_s"], batch["series"] = keys >> _BITS, keys & (1 << _BITS) - 1
+        batch["value"] = np.fromiter(values.values(), np.float64, len(values))
+        span = (int(batch["t_s"].min()), int(batch["t_s"].max()))
+        self._db.execute("INSERT INTO recent (from_s, to_s, body) VALUES (?, ?, ?)", (*span, batch.tobytes()))
+        self._recent += len(batch)
+        self._follow(batch)
 
     def latest(self) -> list[Last]:
         """The newest value of each series, by subject."""
@@ -75,13 +80,13 @@ class SeriesTable:
         if n is None:
             return np.empty(0, np.int64), np.empty(0)
         chunks = self._db.execute(
-            "SELECT from_s, body FROM chunk WHERE series = ? AND to_s >= ? AND from_s < ?", (n, from_s, to_s)
+            "SELECT from_s, body FROM chunk WHERE series = ? AND to_s >= ? AND from_s < ? ORDER BY rowid",
+            (n, from_s, to_s),
         ).fetchall()
-        recent = self._db.execute(
-            "SELECT t_s, value FROM recent WHERE t_s >= ? AND t_s < ? AND series = ?", (from_s, to_s, n)
-        ).fetchall()
+        recent = self._recents(from_s, to_s)
+        recent = recent[recent["series"] == n]
         parts = [_unpack(start, body) for start, body in chunks]
-        parts.append((np.array([t for t, _ in recent], np.int64), np.array([v for _, v in recent], np.float64)))
+        parts.append((recent["t_s"].astype(np.int64), recent["value"].astype(np.float64)))
         t, values = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
         inside = (t >= from_s) & (t < to_s)
         t, values = t[inside][::-1], values[inside][::-1]
@@ -89,19 +94,18 @@ class SeriesTable:
         return t, values[first]
 
     def due(self) -> bool:
-        """Whether there are so many recent rows that they should be folded now."""
-        return self._recent >= FOLD_ROWS
+        """Whether there are so many recent values that they should be folded now."""
+        return self._recent >= FOLD_VALUES
 
     def fold(self) -> None:
-        """Pack the recent rows into one chunk a series. Call inside a transaction."""
-        rows = self._db.execute("SELECT series, t_s, value FROM recent").fetchall()
-        if not rows:
+        """Pack the recent values into one chunk a series. Call inside a transaction."""
+        recent = self._recents()
+        if not len(recent):
             return
-        series = np.array([row[0] for row in rows], np.int64)
-        t_s = np.array([row[1] for row in rows], np.int64)
-        values = np.array([row[2] for row in rows], np.float64)
-        order = np.lexsort((t_s, series))
-        series, t_s, values = series[order], t_s[order], values[order]
+        recent = recent[np.lexsort((np.arange(len(recent)), recent["t_s"], recent["series"]))]
+        same = (recent["series"][1:] == recent["series"][:-1]) & (recent["t_s"][1:] == recent["t_s"][:-1])
+        recent = recent[np.r_[~same, True]]  # of equal seconds the one that came last
+        series, t_s, values = recent["series"], recent["t_s"].astype(np.int64), recent["value"]
         starts = np.flatnonzero(np.r_[True, series[1:] != series[:-1]])
         for start, end in zip(starts, [*starts[1:], len(series)], strict=True):
             span = slice(int(start), int(end))
@@ -119,7 +123,7 @@ class SeriesTable:
     def prune(self, before_s: int) -> None:
         """Forget what is older than `before_s`, and series that had nothing since."""
         self._db.execute("DELETE FROM chunk WHERE to_s < ?", (before_s,))
-        self._db.execute("DELETE FROM recent WHERE t_s < ?", (before_s,))
+        self._db.execute("DELETE FROM recent WHERE to_s < ?", (before_s,))
         gone = {n for n, last in self._last.items() if last.event_ns < before_s * NS}
         if gone:
             self._db.executemany("DELETE FROM series WHERE n = ?", ((n,) for n in gone))
@@ -135,14 +139,28 @@ class SeriesTable:
         self._db.execute(f"DELETE FROM chunk WHERE rowid IN ({oldest})", (max(100, count // 20),))  # noqa: S608 - ours
         return count > 0
 
+    def _recents(self, from_s: int = -(2**62), to_s: int = 2**62) -> NDArray[np.void]:
+        """The recent values of batches that touch [from_s, to_s), in the order they came."""
+        found = self._db.execute(
+            "SELECT body FROM recent WHERE to_s >= ? AND from_s < ? ORDER BY n", (from_s, to_s)
+        ).fetchall()
+        return np.frombuffer(b"".join(body for (body,) in found), _VALUE)
+
+    def _follow(self, batch: NDArray[np.void]) -> None:
+        """Remember each series' newest value, to the second."""
+        batch = batch[np.lexsort((np.arange(len(batch)), batch["t_s"], batch["series"]))]
+        newest = batch[np.r_[batch["series"][1:] != batch["series"][:-1], np.ones(min(1, len(batch)), bool)]]
+        for t_s, n, value in newest.tolist():
+            if n not in self._last or t_s * NS >= self._last[n].event_ns:
+                self._last[n] = Last(self._subjects[n], t_s * NS, value)
+
     def _number(self, head: bytes, field: bytes) -> int:
         subject = lineprotocol.subject(head, field)
         if subject not in self._numbers:
             self._next += 1
             self._db.execute("INSERT INTO series (n, subject) VALUES (?, ?)", (self._next, subject))
             self._numbers[subject], self._subjects[self._next] = self._next, subject
-        n = self._by_field[head, field] = self._numbers[subject]
-        return n
+        return self._numbers[subject]
 
 
 def thin(
