@@ -93,7 +93,7 @@ class Core(Protocol):
 class Row(NamedTuple):
     """One row of a stream in the outbox.
 
-    `position` grows by one a row; `key` is an alert's id and seq, else empty; `count` is how many points the body holds.
+    `position` grows by one a row; `key` is an alert's id and seq, else empty; `count` is how many points it holds.
     """
 
     position: int
@@ -114,8 +114,8 @@ class Rejected(NamedTuple):
 class Sink(Protocol):
     """Where a stream goes.
 
-    `deliver` returns what was refused for good, raises TransientError to be called again with the same rows, LoginRefused
-    to be called again rarely; anything delivered twice must be harmless.
+    `deliver` returns what was refused for good, raises TransientError to be called again with the same rows,
+    LoginRefused to be called again rarely; anything delivered twice must be harmless.
     """
 
     @property
@@ -151,8 +151,10 @@ class Component(msgspec.Struct, frozen=True):
 
 
 class Picture(NamedTuple):
-    """A camera's last analysed picture: JPEG bytes, boxes as fractions of the picture float32[n, 4] (x1, y1, x2, y2),
-    zones as (name, polygon) in the same fractions."""
+    """A camera's last analysed picture.
+
+    JPEG bytes; boxes as fractions of the picture float32[n, 4] (x1, y1, x2, y2); zones as (name, polygon) in the same.
+    """
 
     jpeg: bytes
     event_ns: int
@@ -174,7 +176,7 @@ class Latest(msgspec.Struct, frozen=True):
 
 
 class View(Protocol):
-    """The running gateway, as the page, `/metrics` and the local socket see it. Alerts are the JSON objects of DESIGN."""
+    """The running gateway, as page, `/metrics` and local socket see it. Alerts are the JSON objects of DESIGN."""
 
     def now_ns(self) -> int: ...
     def components(self) -> list[Component]: ...

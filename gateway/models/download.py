@@ -18,7 +18,7 @@ TIMEOUT_S = 30.0
 CHUNK = 1 << 16
 
 
-class _Interrupted(Exception):  # noqa: N818 — not an error yet: the next attempt goes on
+class _Interrupted(Exception):
     """The connection ended early."""
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from gateway.errors import ModelError
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,6 +15,7 @@ from tests.servers.gateway import Gateway, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from tests.servers.influx import Influx
     from tests.servers.mosquitto import Mosquitto
 

@@ -9,15 +9,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conftest import free_port
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 START_S = 30.0
 
