@@ -30,7 +30,7 @@ from tests.conftest import free_port
 from tests.sinks.alerts import alert, rows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from tests.servers.mosquitto import Mosquitto
 
@@ -288,6 +288,30 @@ async def test_a_broker_that_hangs_is_left(
         await _deliver(gateway, rows([alert(2)]))
 
 
+async def test_connections_that_never_answer_are_closed_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself aiomqtt leaves the socket of an unanswered connection open: after four attempts we hold at most one."""
+    monkeypatch.setattr(mqtt_link, "ANSWER_S", 0.1)
+    monkeypatch.setattr(mqtt_link, "_LONGEST_S", 0.01)
+    monkeypatch.setattr(mqtt_link, "_FIRST_S", 0.01)
+    opened, closed, fifth = [], [], asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(writer)
+        if len(opened) == 5:
+            fifth.set()
+        await reader.read()
+        closed.append(writer)
+        writer.close()
+
+    async with _listening(handle) as url:
+        async with running(Broker(url=url), tmp_path):
+            await fifth.wait()
+            assert len(closed) >= 4
+        assert len(closed) >= 4
+
+
 async def test_nobody_listening_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason is in the error."""
     monkeypatch.setattr(mqtt_link, "ANSWER_S", 0.5)
@@ -501,6 +525,15 @@ async def _forbidding() -> AsyncIterator[str]:
                 await writer.drain()
         writer.close()
 
+    async with _listening(handle) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _listening(
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]],
+) -> AsyncIterator[str]:
+    """The URL of a server whose connections `handle` serves, until the last one has ended."""
     async with asyncio.TaskGroup() as tasks:
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
