@@ -59,7 +59,9 @@ def score(truth: COCO, model: str) -> tuple[float, float, int]:
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder, "results.json")
         images = str(DATA / "data/coco/images")
-        if code := zhiwang(["detect", images, "--model", model, "--format", "coco", "-o", str(results)]):
+        if code := zhiwang(
+            ["detect", images, "--model", model, "--format", "coco", "--score", "0.01", "-o", str(results)]
+        ):
             raise SystemExit(code)
         found = json.loads(results.read_text(encoding="utf-8"))
     with contextlib.redirect_stdout(io.StringIO()):

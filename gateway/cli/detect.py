@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--score",
         type=float,
         metavar="S",
-        help="least score (default: the manifest's; coco and mot: 0.1, all there is)",
+        help="least score (default: the manifest's; coco and mot: 0.1)",
     )
     parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="engines side by side (default 1)")
     parser.add_argument("--every", type=_positive, default=1, metavar="N", help="each Nth frame of a video (default 1)")
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         with _opened(args.output) as out, _progress(len(paths)) as progress:
             writer = FORMATS[args.format](out, manifest.labels, least)
-            results = look(read(_counted(paths, progress), args.every), manifest, args.threads)
+            results = look(read(_counted(paths, progress), args.every), manifest, args.threads, min(FLOOR, least))
             pictures, boxes, bad = _write(results, writer, progress, least)
     except OSError as error:  # pictures' own errors are counted by now: this is the output's
         print(f"zhiwang: {args.output or 'standard output'} cannot be written: {error.strerror}", file=sys.stderr)

@@ -47,15 +47,20 @@ def to_picture(xyxy: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
     return np.clip(xyxy / scale, np.float32(0), limit)
 
 
-def iou_matrix(xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of every pair: float32[n, n]; boxes without area overlap nothing."""
-    left, top, right, bottom = xyxy.T
-    width = np.minimum(right[:, None], right) - np.maximum(left[:, None], left)
-    height = np.minimum(bottom[:, None], bottom) - np.maximum(top[:, None], top)
-    shared = np.maximum(width, 0) * np.maximum(height, 0)
-    area = np.maximum(right - left, 0) * np.maximum(bottom - top, 0)
-    union = area[:, None] + area - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+def overlaps(xyxy: NDArray[np.float32], iou: float) -> NDArray[np.bool_]:
+    """Which pairs have an intersection over union above `iou`: bool[n, n]; boxes without area overlap nothing."""
+    left, top, right, bottom = np.ascontiguousarray(xyxy.T)
+    shared = np.minimum(right[:, None], right)
+    shared -= np.maximum(left[:, None], left)
+    height = np.minimum(bottom[:, None], bottom)
+    height -= np.maximum(top[:, None], top)
+    np.maximum(shared, 0, out=shared)
+    np.maximum(height, 0, out=height)
+    shared *= height
+    area = (right - left) * (bottom - top)
+    # shared / (a + b − shared) > iou, without the division
+    shared *= np.float32((1 + iou) / iou)
+    return shared > area[:, None] + area
 
 
 def nms(
@@ -68,11 +73,13 @@ def nms(
     so there is no loop over boxes.
     """
     order = np.argsort(-score, kind="stable")
-    ranked = label[order]
-    over = np.triu(iou_matrix(xyxy[order]) > iou, 1) & (ranked[:, None] == ranked)
-    kept = np.ones(len(order), np.bool_)
+    ranked, place = label[order], np.arange(len(order))
+    over = overlaps(xyxy[order], iou)
+    over &= ranked[:, None] == ranked
+    over &= place[:, None] < place
+    kept = ~over.any(axis=0)  # by nobody at all: these stay whatever follows
     while True:
         again = ~over[kept].any(axis=0)
-        if np.array_equal(again, kept):
+        if (again == kept).all():
             return order[kept][:most]
         kept = again

@@ -12,7 +12,7 @@ from gateway.errors import ModelError
 from gateway.vision.boxes import fit_into
 from gateway.vision.coco import COCO80, COCO90
 from gateway.vision.engine import OnnxEngine, open_session, signature_of
-from gateway.vision.heads import Found, find_boxes, recognise, written
+from gateway.vision.heads import FLOOR, Found, find_boxes, recognise, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,11 +27,15 @@ _SIDE_WHERE_FREE_PX = 300  # SSD exports with a free size were trained at it
 
 
 class Detector:
-    """A model ready to run in one thread. Raises ModelError when it does not load or is not what its manifest says."""
+    """A model ready to run in one thread; boxes under `floor` are not looked at.
 
-    def __init__(self, manifest: Manifest, slots: int = 1) -> None:
+    Raises ModelError when it does not load or is not what its manifest says.
+    """
+
+    def __init__(self, manifest: Manifest, slots: int = 1, floor: float = FLOOR) -> None:
         cv2.setNumThreads(1)  # the engine's own thread does it all: no pool beside it
         self.manifest = manifest
+        self._floor = floor
         self.engine: Engine = OnnxEngine(manifest, slots)
 
     def detect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Found]:
@@ -44,7 +48,7 @@ class Detector:
             for picture, slot in zip(pictures, self.engine.batch, strict=False)
         ]
         outputs = self.engine.infer(len(fits))
-        return find_boxes(outputs, len(fits), self.manifest, fits)
+        return find_boxes(outputs, len(fits), self.manifest, fits, self._floor)
 
 
 def manifest_of(path: Path) -> Manifest:

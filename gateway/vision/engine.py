@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+import cv2
 import msgspec
 import numpy as np
 import onnxruntime as ort
@@ -96,13 +97,14 @@ class OnnxEngine:
             where = manifest.path or "nothing was fetched"
             raise ModelError(f"{manifest.name}: no model file ({where}); fetch it: zhiwang models pull {manifest.name}")
         self._manifest = manifest
-        self._session = open_session(manifest.path)
-        self.signature = signature_of(self._session, manifest.name)
+        self.session = open_session(manifest.path)
+        self.signature = signature_of(self.session, manifest.name)
         _check(self.signature, manifest)
         self.batch: NDArray[np.uint8] = np.full(
             (slots, manifest.height_px, manifest.width_px, 3), manifest.pad, np.uint8
         )
         self._tensor = self.batch if self._takes_batch() else np.zeros((slots, *input_shape(manifest)), manifest.dtype)
+        self._planes = [np.zeros(self.batch.shape[1:3], np.uint8) for _ in range(3)]
         self._offset = np.array(manifest.mean, np.float32)
         self._divisor = np.array(manifest.std, np.float32)
 
@@ -125,7 +127,7 @@ class OnnxEngine:
         return self._tensor[:n]
 
     def _run(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
-        return cast("list[NDArray[np.generic]]", self._session.run(None, {self.signature.input_name: tensor}))
+        return cast("list[NDArray[np.generic]]", self.session.run(None, {self.signature.input_name: tensor}))
 
     def _takes_batch(self) -> bool:
         manifest = self._manifest
@@ -133,10 +135,11 @@ class OnnxEngine:
 
     def _normalise(self, slot: int) -> None:
         manifest, tensor = self._manifest, self._tensor[slot]
+        planes = cv2.split(self.batch[slot], self._planes)
         for channel in range(3):
             plane = tensor[channel] if manifest.layout == "nchw" else tensor[:, :, channel]
             source = channel if manifest.colour == "rgb" else 2 - channel
-            np.copyto(plane, self.batch[slot, :, :, source])
+            np.copyto(plane, planes[source])
             if manifest.dtype == "float32" and self._offset[channel] != 0:
                 plane -= self._offset[channel]
             if manifest.dtype == "float32" and self._divisor[channel] != 1:

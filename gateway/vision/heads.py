@@ -54,15 +54,15 @@ class Head(msgspec.Struct, frozen=True):
     expects: str
     fits: Callable[[Sequence[Shape], int, int], bool]
     labels: Callable[[Sequence[Shape]], int | None]
-    decode: Callable[[Outputs, int, Manifest], Candidates]
+    decode: Callable[[Outputs, int, Manifest, float], Candidates]
 
 
-def find_boxes(outputs: Outputs, n: int, manifest: Manifest, fits: Sequence[Fit]) -> list[Found]:
+def find_boxes(outputs: Outputs, n: int, manifest: Manifest, fits: Sequence[Fit], floor: float = FLOOR) -> list[Found]:
     """The boxes of the first `n` slots, in px of their pictures, after the floor and class-aware NMS.
 
     Raises ModelError when the family is unknown.
     """
-    candidates = head_of(manifest.family).decode(outputs, n, manifest)
+    candidates = head_of(manifest.family).decode(outputs, n, manifest, floor)
     return [_choose(candidates, slot, fits[slot]) for slot in range(n)]
 
 
@@ -100,13 +100,15 @@ def _ssd_labels(shapes: Sequence[Shape]) -> int | None:
     return shapes[order[1]][2] if order else None
 
 
-def _ssd_decode(outputs: Outputs, n: int, manifest: Manifest) -> Candidates:
+def _ssd_decode(outputs: Outputs, n: int, manifest: Manifest, floor: float) -> Candidates:
     boxes_at, scores_at = _ssd_order([output.shape for output in outputs]) or (0, 1)
     scores = np.asarray(outputs[scores_at], np.float32)[:n]
-    slot, anchor, label = np.nonzero(scores >= FLOOR)
+    at = np.flatnonzero(scores >= floor)  # half the time of nonzero over three dimensions
+    row, label = np.divmod(at, scores.shape[2])
+    slot, anchor = np.divmod(row, scores.shape[1])
     size = np.array([manifest.width_px, manifest.height_px] * 2, np.float32)
     xyxy = np.asarray(outputs[boxes_at], np.float32)[slot, anchor][:, [1, 0, 3, 2]] * size
-    return Candidates(slot, xyxy, scores[slot, anchor, label], label.astype(np.int16))
+    return Candidates(slot, xyxy, scores.reshape(-1)[at], label.astype(np.int16))
 
 
 # YOLOX without its decoding in the graph: one output [N, A, 5 + C] of raw dx, dy, log w, log h, objectness, classes
@@ -138,13 +140,13 @@ def yolox_grid(width_px: int, height_px: int) -> NDArray[np.float32]:
     return np.concatenate(rows).astype(np.float32)
 
 
-def _yolox_decode(outputs: Outputs, n: int, manifest: Manifest) -> Candidates:
+def _yolox_decode(outputs: Outputs, n: int, manifest: Manifest, floor: float) -> Candidates:
     raw = np.asarray(outputs[0], np.float32)[:n]
-    slot, anchor = np.nonzero(raw[:, :, 4] >= FLOOR)  # score = objectness × class, so this loses none
+    slot, anchor = np.nonzero(raw[:, :, 4] >= floor)  # score = objectness × class, so this loses none
     rows = raw[slot, anchor]
     label = np.argmax(rows[:, 5:], axis=1)
     score = rows[:, 4] * rows[np.arange(len(rows)), 5 + label]
-    good = score >= FLOOR
+    good = score >= floor
     slot, anchor, rows, label, score = slot[good], anchor[good], rows[good], label[good], score[good]
     cell = yolox_grid(manifest.width_px, manifest.height_px)[anchor]
     centre = (rows[:, :2] + cell[:, :2]) * cell[:, 2:]

@@ -12,6 +12,7 @@ import numpy as np
 
 from gateway.errors import CameraError
 from gateway.vision.detector import Detector
+from gateway.vision.heads import FLOOR
 from gateway.vision.stream import Corrupt, Silence, Stream, pts_ns
 
 if TYPE_CHECKING:
@@ -109,17 +110,19 @@ def _video(path: Path, every: int) -> Iterator[Item | Bad]:
         yield Bad(path, str(error).removeprefix(f"{path}: "))
 
 
-def look(items: Iterable[Item | Bad], manifest: Manifest, threads: int = 1) -> Iterator[Looked | Bad]:
-    """The boxes of each picture, in order, on so many threads with a session each.
+def look(
+    items: Iterable[Item | Bad], manifest: Manifest, threads: int = 1, floor: float = FLOOR
+) -> Iterator[Looked | Bad]:
+    """The boxes of each picture at or above the floor, in order, on so many threads with a session each.
 
     Raises ModelError when the model does not load or fails.
     """
     sessions = threading.local()
-    first: list[Detector] = [Detector(manifest)]  # loaded here, so that a bad model is told before any reading
+    first = [Detector(manifest, floor=floor)]  # here, so that a bad model is told before any reading
 
     def detect(item: Item) -> Looked:
         if not hasattr(sessions, "detector"):
-            sessions.detector = first.pop() if first else Detector(manifest)
+            sessions.detector = first.pop() if first else Detector(manifest, floor=floor)
         [found] = sessions.detector.detect([item.picture])
         height_px, width_px = item.picture.shape[:2]
         return Looked(item.path, item.frame, item.time_s, width_px, height_px, found)

@@ -36,18 +36,20 @@ def _save(path: Path, nodes: list, inputs: list, outputs: list, constants: dict[
     return path
 
 
-def red_yolox(path: Path, batch: int | None = None) -> Path:
+def red_yolox(path: Path, batch: int | None = None, classes: int = 2) -> Path:
     """YOLOX's raw output (float32 NCHW BGR): each 8 × 8 cell is a box whose objectness is red − blue, 1 at most.
 
-    Channel order, layout and normalisation mixed up, it finds nothing or the wrong thing.
+    Its class is always the first. With channel order, layout or scale mixed up it finds nothing or the wrong thing.
     """
-    constants: dict[str, NDArray] = {"shape": np.array([0, 7, -1], np.int64)}
+    constants: dict[str, NDArray] = {"shape": np.array([0, 5 + classes, -1], np.int64)}
     nodes = []
     for stride in (8, 16, 32):
-        weight = np.zeros((7, 3, stride, stride), np.float32)
+        weight = np.zeros((5 + classes, 3, stride, stride), np.float32)
         if stride == 8:
             weight[4, 2], weight[4, 0] = 1 / 255 / 64, -1 / 255 / 64  # BGR: red is 2
-        bias = np.array([0.5, 0.5, 0, 0, 0, 1, 0], np.float32)  # centre of the cell, one cell wide, class 0
+        bias = np.array(
+            [0.5, 0.5, 0, 0, 0, 1] + [0] * (classes - 1), np.float32
+        )  # centre of the cell, one cell wide, class 0
         constants |= {f"w{stride}": weight, f"b{stride}": bias}
         nodes += [
             helper.make_node("Conv", ["images", f"w{stride}", f"b{stride}"], [f"c{stride}"], strides=[stride, stride]),
@@ -57,7 +59,7 @@ def red_yolox(path: Path, batch: int | None = None) -> Path:
     nodes.append(helper.make_node("Concat", ["t8", "t16", "t32"], ["output"], axis=1))
     n = "N" if batch is None else batch
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, [n, 3, SIDE, SIDE])
-    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [n, 84, 7])
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [n, 84, 5 + classes])
     return _save(path, nodes, [images], [output], constants)
 
 
@@ -117,10 +119,11 @@ def manifest(path: Path | None, family: str = "yolox", **changed: object) -> Man
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with yolox.onnx, yolox1.onnx (batch of 1) and ssd.onnx."""
+    """A folder with yolox.onnx, yolox1.onnx (batch of 1), coco.onnx (80 classes) and ssd.onnx."""
     folder = tmp_path_factory.mktemp("models")
     red_yolox(folder / "yolox.onnx")
     red_yolox(folder / "yolox1.onnx", batch=1)
+    red_yolox(folder / "coco.onnx", classes=80)
     red_ssd(folder / "ssd.onnx")
     return folder
 
