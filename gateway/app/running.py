@@ -14,7 +14,7 @@ from gateway.ports import Component, Latest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gateway.config.model import Config
+    from gateway.config.model import Config, Text
     from gateway.core import Core
     from gateway.door import Door
     from gateway.events import AlertRow, Command, Input, Stepped
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from gateway.ports import Clock, Picture
     from gateway.sinks.history import History
 
-Stats = "Callable[[], Mapping[str, float]]"
+
+def words(text: Text | None) -> dict[str, str]:
+    """Words by language, those that there are."""
+    return {language: said for language, said in (("zh", text.zh), ("en", text.en)) if said} if text else {}
+
+
+def builtins(struct: msgspec.Struct | None) -> object:
+    """A struct as a map, without what is not set; None without one."""
+    given = msgspec.structs.asdict(struct) if struct else None
+    return given and {key: value for key, value in given.items() if value is not None}
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -46,6 +55,7 @@ class Running:
         self._started_ns = clock.monotonic_ns()
         self._said: dict[tuple[str, str], Component] = {}
         self._attached: set[str] = set()
+        self._titles = {f"camera/{name}": words(camera.title) for name, camera in config.cameras.items()}
         self._asked: dict[str, bytes] = {}
         self._alerts = 0
         self.parts: list[tuple[str, str, Callable[[], Mapping[str, float]]]] = []
@@ -67,7 +77,8 @@ class Running:
         since = was.since_ns if was and was.ok == health.ok else self._clock.now_ns()
         if health.ok and health.condition == "connected":
             self._attached.add(health.component)
-        self._said[key] = Component(health.component, health.ok, health.condition, health.detail, since)
+        title = self._titles.get(health.component, {})
+        self._said[key] = Component(health.component, health.ok, health.condition, health.detail, since, title)
 
     def _stepped(self, stepped: Sequence[Stepped]) -> None:
         for one in stepped:
@@ -97,6 +108,10 @@ class Running:
         return {
             "version": __version__,
             "gateway": self.config.gateway,
+            "status": "actual",
+            "community": builtins(self.config.community),
+            "place": builtins(self.config.place),
+            "timezone": self.config.timezone,
             "config_sha": self.config.sha,
             "uptime_s": round((self._clock.monotonic_ns() - self._started_ns) / 1e9),
             "durable": stats.durable,
@@ -141,11 +156,14 @@ class Running:
 
     def latest(self) -> list[Latest]:
         """Each series' last accepted value, with its rules' lines."""
-        return self._core.latest()
+        titles = {name: words(sensor.common.title) for name, sensor in self.config.sensors.items()}
+        named = [(one, titles.get(one.subject.partition("{")[0].rpartition(".")[0], {})) for one in self._core.latest()]
+        return [msgspec.structs.replace(one, title=title) if title else one for one, title in named]
 
     def picture(self, camera: str) -> Picture | None:
         """The camera's last analysed picture."""
-        return self.take_picture(camera)
+        taken = self.take_picture(camera)
+        return taken and taken._replace(zones=list(self.config.cameras[camera].zones.items()))
 
     async def open_alerts(self) -> list[dict[str, object]]:
         """All open alerts, as JSON objects."""
