@@ -41,8 +41,8 @@ def ours(error: sqlite3.Error | OSError, doing: str) -> OutboxError:
     text = f"{doing}: {error}"
     if isinstance(error, OSError):
         return DiskFull(text) if error.errno in {28, 122} else DiskBroken(text)  # ENOSPC, EDQUOT
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:  # the latter: no room for the index
         return DiskFull(f"{text}; free some room on the disk, then restart")
     return DiskBroken(f"{text}; see the kernel's log for this disk, and try `zhiwang outbox check`")
 
