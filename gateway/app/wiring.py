@@ -204,6 +204,8 @@ async def _sources(
             pattern = TopicPattern.parse(sensor.transport.topic)
             routes.setdefault(sensor.transport.mqtt, []).append((pattern.filter, sensor.transport.qos))
     for name, filters in routes.items():
+        known = await outbox.subscriptions(name)
+        await outbox.keep_subscriptions(name, known | {wanted for wanted, _ in filters})  # before the broker has them
         source = MqttSource(
             name,
             config.brokers[name],
@@ -211,7 +213,7 @@ async def _sources(
             client_id=config.gateway,
             clock=clock,
             base=config.base,
-            remembered=await outbox.subscriptions(name),
+            remembered=known,
             seal=running.door.seal,
             session_lost=partial(running.door.session_lost, name),
         )
