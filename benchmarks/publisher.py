@@ -1,0 +1,70 @@
+"""A fast QoS 1 publisher, so that measuring is not waiting for it: ready packets, a window, one socket.
+
+    python benchmarks/publisher.py PORT COUNT RATE TOPIC      RATE 0: as fast as the broker takes them
+
+Messages of 100 devices in turn on TOPIC/<device>/up; a device's stamps are 1 ms apart from now on, or true at a rate.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+import time
+
+DEVICES = 100
+WINDOW = 400  # unacknowledged at most: brokers take so many of MQTT 3.1.1 clients
+CONNECT = b"\x00\x04MQTT\x04\x02\x01\x2c\x00\x00"  # MQTT 3.1.1, clean session, keep-alive 300 s, no client id
+
+
+def packet(first: int, body: bytes) -> bytes:
+    """An MQTT control packet."""
+    left, size = len(body), bytearray()
+    while True:
+        left, seven = left >> 7, left & 0x7F
+        size.append(seven | (0x80 if left else 0))
+        if not left:
+            return bytes([first]) + bytes(size) + body
+
+
+def message(i: int, at_ms: int, topic: str) -> bytes:
+    """A PUBLISH with five fields."""
+    name = f"{topic}/{i % DEVICES:03}/up".encode()
+    body = (
+        f'{{"ts":{at_ms},"pm25":{20 + i % 977 / 10:.1f},"pm10":{35 + i % 1409 / 10:.1f},"rh":{40 + i % 350 / 10:.1f},'
+        f'"temp":{15 + i % 203 / 10:.1f},"noise":{45 + i % 307 / 10:.1f}}}'
+    ).encode()
+    return packet(0x32, struct.pack("!H", len(name)) + name + struct.pack("!H", i % 65_535 + 1) + body)
+
+
+def main() -> None:
+    """Publish, and end when all is acknowledged."""
+    port, count, rate, topic = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
+    base_ms, begin = time.time_ns() // 10**6, time.monotonic()
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.sendall(packet(0x10, CONNECT))
+        assert sock.recv(4)[:1] == b"\x20"
+        sent = acknowledged = 0
+        half = b""
+        while acknowledged < count:
+            due = count if not rate else min(count, int((time.monotonic() - begin) * rate) + 1)
+            upto = min(due, acknowledged + WINDOW)
+            if upto > sent:
+                ahead_ms = (lambda i: round(i / rate * 1000)) if rate else (lambda i: i // DEVICES)
+                sock.sendall(b"".join(message(i, base_ms + ahead_ms(i), topic) for i in range(sent, upto)))
+                sent = upto
+            if sent > acknowledged:
+                sock.settimeout(max(0.001, begin + sent / rate - time.monotonic()) if rate else 30)
+                try:
+                    half += sock.recv(65_536)
+                except TimeoutError:
+                    continue
+                acknowledged += len(half) // 4  # a PUBACK has four bytes
+                half = half[len(half) // 4 * 4 :]
+            else:
+                time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
+        sock.sendall(packet(0xE0, b""))
+
+
+if __name__ == "__main__":
+    main()

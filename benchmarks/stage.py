@@ -1,0 +1,132 @@
+"""What the benchmarks share: real servers, a gateway as a process, what the kernel counts of one, and a table."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # tests/servers starts the servers
+
+import pytest  # noqa: E402 - what tests/servers says where a server is not installed
+
+from tests.servers.gateway import Gateway, until  # noqa: E402 - as above
+from tests.servers.influx import Influx, Victoria  # noqa: E402 - as above
+from tests.servers.mosquitto import Mosquitto  # noqa: E402 - as above
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = ["Gateway", "Influx", "Mosquitto", "Row", "Victoria", "cpu_s", "folder", "main", "publish", "until"]
+
+TICKS = os.sysconf("SC_CLK_TCK")
+FIELDS = ("pm25", "pm10", "rh", "temp", "noise")
+DEVICES = 100
+
+
+class Row(NamedTuple):
+    """A line of the table. `wanted` in words, empty where nothing is; `met` None where there is nothing to meet."""
+
+    what: str
+    measured: str
+    wanted: str = ""
+    met: bool | None = None
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def memory_mb(pid: int, what: str = "VmRSS") -> float:
+    """Resident memory of a process; VmHWM: the most it ever had."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    line = next(line for line in status.splitlines() if line.startswith(f"{what}:"))
+    return int(line.split()[1]) / 1024
+
+
+def written_bytes(pid: int) -> int:
+    """What a process had the kernel write to disks so far."""
+    text = Path(f"/proc/{pid}/io").read_text(encoding="utf-8")
+    return int(next(line for line in text.splitlines() if line.startswith("write_bytes:")).split()[1])
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[Path]:
+    """A folder on the disk that the project stands on, where writes count, removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="zhiwang-bench-", dir=ROOT.parent, ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
+@contextlib.contextmanager
+def running(*servers: Mosquitto | Influx | Victoria) -> Iterator[None]:
+    """The servers, until the block ends."""
+    with contextlib.ExitStack() as stack:
+        for server in servers:
+            server.start()
+            stack.callback(server.stop)
+        yield
+
+
+@contextlib.contextmanager
+def gateway(at: Path, text: str) -> Iterator[Gateway]:
+    """A gateway that is ready, until the block ends."""
+    at.mkdir()
+    one = Gateway(at, text)
+    one.start()
+    try:
+        yield one
+    finally:
+        one.kill()
+
+
+def made(at: Path, kind: Callable[[Path], Mosquitto | Influx | Victoria]) -> Mosquitto | Influx | Victoria:
+    """A server with a folder of its own."""
+    at.mkdir()
+    return kind(at)
+
+
+def publish(port: int, count: int, *, rate: float = 0.0, topic: str = "air") -> subprocess.Popen[bytes]:
+    """Starts publishing `count` messages of 5 fields at QoS 1, `rate` a second (0: as fast as the broker takes them)."""
+    command = [sys.executable, str(ROOT / "benchmarks/publisher.py"), str(port), str(count), str(rate), topic]
+    return subprocess.Popen(command)
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def machine() -> str:
+    """The machine's class, in words."""
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return (
+        f"{os.cpu_count()} cores {_cpu()}, {memory_gb:.0f} GB, Linux {platform.release().split('-')[0]} "
+        f"{platform.machine()}, Python {platform.python_version()}, load {os.getloadavg()[0]:.1f}"
+    )
+
+
+def main(title: str, measure: Callable[[], Sequence[Row]]) -> None:
+    """Runs a benchmark and prints its table. Ends with 0 also where a figure was missed: the table says so."""
+    began = time.monotonic()
+    print(f"{title}\non {machine()}", flush=True)
+    try:
+        rows = measure()
+    except pytest.skip.Exception as missing:  # tests/servers' way of saying that a server is not installed
+        raise SystemExit(f"cannot be measured: {missing}") from None
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    for row in rows:
+        verdict = "" if row.met is None else "met" if row.met else "NOT met"
+        print(f"  {row.what:{widths[0]}}  {row.measured:>{widths[1]}}  {row.wanted:{widths[2]}}  {verdict}".rstrip())
+    print(f"  ({time.monotonic() - began:.0f} s)", flush=True)
