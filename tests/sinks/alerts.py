@@ -30,7 +30,7 @@ def alert(
 ) -> AlertRow:
     """One change; its body has the fields of DESIGN.md that sinks and subscribers look at."""
     rule = id_.rpartition("-")[0]
-    state = "active_unacknowledged" if open_ else "cleared_acknowledged"
+    state = "active_unacknowledged" if open_ else "normal"
     severity = max(severities, key=SEVERITIES.index)
     body = {
         "schema": 1, "id": id_, "code": "LG17-4K2M", "epoch": epoch, "seq": seq, "class": class_, "change": change,

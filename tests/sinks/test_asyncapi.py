@@ -1,0 +1,78 @@
+"""docs/asyncapi.yaml describes what is really sent: every payload of a whole conversation fits its channel."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from gateway.config.model import Broker
+from tests.conftest import ROOT
+from tests.sinks.alerts import alert, rows
+from tests.sinks.schemas import faults
+from tests.sinks.test_mqtt import BASE, _reply, _soon, centre, running
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.servers.mosquitto import Mosquitto
+
+DOCUMENT: dict[str, Any] = YAML(typ="safe").load((ROOT / "docs/asyncapi.yaml").read_text(encoding="utf-8"))
+
+
+def _problems(topic: str, payload: bytes) -> tuple[str, list[str]]:
+    """The channel of a topic, and what of the payload does not fit any of its messages."""
+    for name, channel in DOCUMENT["channels"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", channel["address"]), topic):
+            if name == "open" and not payload:
+                return name, []
+            value = json.loads(payload)
+            schemas = [DOCUMENT["components"]["schemas"][message] for message in channel["messages"]]
+            each = [faults(value, schema, DOCUMENT, ROOT / "docs") for schema in schemas]
+            return name, min(each, key=len)
+    pytest.fail(f"no channel describes {topic}")
+
+
+async def test_every_message_of_a_conversation_fits_the_document(own_mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """Alerts rise, close and are asked for; commands are obeyed and refused; it leaves: all channels, no fault."""
+    seen: dict[str, int] = {}
+    async with centre(own_mosquitto) as ops:
+        async with running(Broker(url=own_mosquitto.url), tmp_path) as gateway:
+            changes = [
+                alert(1, "flood-1"),
+                alert(2, "flood-1", ("moderate", "severe"), "raised_level"),
+                alert(3, "camera-1", ("minor",), class_="equipment"),
+                alert(4, "flood-1", ("moderate", "severe"), "closed", open_=False),
+            ]
+            gateway.durable = False
+            await gateway.alerts.deliver(rows(changes))
+            await ops.send("command/camera-1", {"id": "c", "verb": "acknowledge", "who": "chief"})
+            await gateway.replies.deliver([_reply(await _soon(gateway.commands))])
+            await ops.send("command/camera-1", {"id": "d", "verb": "acknowledge", "who": "stranger"})
+            async with centre(own_mosquitto, f"{BASE}/request/reply") as asking:
+                for request in ({"since_seq": 0, "id": "r"}, {"open": True}, {"open": True, "since_seq": 1}):
+                    await asking.send("request", request)
+                    await asking.next("/reply")
+        async for message in ops.client.messages:
+            topic, payload = str(message.topic), bytes(message.payload)
+            channel, problems = _problems(topic, payload)
+            assert problems == [], f"{topic}: {payload!r}"
+            seen[channel] = seen.get(channel, 0) + 1
+            if channel == "status" and json.loads(payload)["status"] == "offline":
+                break
+    assert set(seen) == set(DOCUMENT["channels"])
+    assert seen["requestReply"] == 3
+
+
+def test_what_does_not_fit_is_noticed() -> None:
+    """The check itself: a missing key, a wrong type, an unknown word."""
+    topic = f"{BASE}/alert/city/moderate/flood"
+    good = {**json.loads(alert(1).body), "prev": None, "status": "actual", "published": "2026-08-14T02:02:07+08:00"}
+    assert _problems(topic, json.dumps(good).encode()) == ("alert", [])
+    for key, value in (("prev", "x"), ("severity", "red"), ("published", "2026-08-14T02:02:07"), ("late_s", -1)):
+        assert _problems(topic, json.dumps({**good, key: value}).encode())[1]
+    del good["prev"]
+    assert _problems(topic, json.dumps(good).encode())[1] == ["$: prev is missing"]
