@@ -208,42 +208,44 @@ class Detail:
 
     async def _show_chart(self, now: Situation, shown: Alert | Blind | None) -> bool:
         alert = shown.alert if isinstance(shown, Blind) else shown
-        if alert is not None:
-            known = Latest(alert.subject, alert.unit or "", alert.changed_ns, math.nan, _line_of(alert), alert.title)
-            series = next((row for row in self._lookout.view.latest() if row.subject == alert.subject), known)
-        else:
-            series = None if shown else nearest(self._lookout.view.latest())
-        if series is None:
-            self._chart_box.set_visibility(False)
-            self._chart_key = ("", 0)
-            return False
-        key = (series.subject, now.now_ns // CHART_EVERY_NS)
+        key = (alert.id if alert else shown.key if isinstance(shown, Blind) else "", now.now_ns // CHART_EVERY_NS)
         if key == self._chart_key:
             return bool(self._chart_box.visible)
         self._chart_key = key
-        began_ns = alert.started_ns if alert else now.now_ns
-        from_ns = max(min(began_ns - BEFORE_NS // 2, now.now_ns - BEFORE_NS), now.now_ns - SPAN_MAX_NS)
-        times, values = await self._lookout.view.chart(series.subject, from_ns, now.now_ns, BUCKETS)
-        if not times and alert and alert.recent and alert.recent.values:
-            times, values = recent_values(alert)
-            from_ns = times[0]
-        has_points = any(math.isfinite(value) for value in values)
-        self._chart_box.set_visibility(has_points)
-        if has_points:
-            option = charts.option(
-                self._language,
-                times_ns=times,
-                values=values,
-                limits=series.limits,
-                span_ns=(from_ns, now.now_ns),
-                zone=now.zone,
-                unit=series.unit,
-                title="" if alert else pick(self._language, series.title, series.subject),
-            )
+        series = self._series_of(alert) if alert else None if shown else nearest(self._lookout.view.latest())
+        option = await self._option(now, series, alert) if series else None
+        if key != self._chart_key:  # another one was chosen meanwhile
+            return bool(self._chart_box.visible)
+        self._chart_box.set_visibility(option is not None)
+        if option is not None:
             self._chart.options.clear()
             self._chart.options.update(option)
             self._chart.update()
-        return has_points
+        return option is not None
+
+    def _series_of(self, alert: Alert) -> Latest:
+        known = Latest(alert.subject, alert.unit or "", alert.changed_ns, math.nan, _line_of(alert), alert.title)
+        return next((row for row in self._lookout.view.latest() if row.subject == alert.subject), known)
+
+    async def _option(self, now: Situation, series: Latest, alert: Alert | None) -> dict[str, Any] | None:
+        """The chart from before the alert began until now, or None where there is nothing to draw."""
+        began_ns = alert.started_ns if alert else now.now_ns
+        from_ns = max(min(began_ns - BEFORE_NS // 2, now.now_ns - BEFORE_NS), now.now_ns - SPAN_MAX_NS)
+        times, values = await self._lookout.view.chart(series.subject, from_ns, now.now_ns, BUCKETS)
+        if not times and alert:
+            times, values = recent_values(alert)
+        if not any(math.isfinite(value) for value in values):
+            return None
+        return charts.option(
+            self._language,
+            times_ns=times,
+            values=values,
+            limits=series.limits,
+            span_ns=(charts.begin(times, from_ns, now.now_ns), now.now_ns),
+            zone=now.zone,
+            unit=series.unit,
+            title="" if alert else pick(self._language, series.title, series.subject),
+        )
 
     async def acknowledge(self) -> None:
         """Take the chosen alert on, where nobody has."""

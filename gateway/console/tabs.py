@@ -124,8 +124,7 @@ class SeriesTab:
 
     async def _draw(self, now: Situation, row: Latest) -> None:
         times, values = await self._lookout.view.chart(row.subject, now.now_ns - SPAN_NS, now.now_ns, BUCKETS)
-        # a gateway that has just begun has minutes, not hours: the axis begins where its data does
-        from_ns = max(now.now_ns - SPAN_NS, min(times[0], now.now_ns - 300 * NS)) if times else now.now_ns - SPAN_NS
+        from_ns = charts.begin(times, now.now_ns - SPAN_NS, now.now_ns)
         chart = self._charts[row.subject][0]
         chart.options.clear()
         chart.options.update(
