@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gateway.events import Stream
     from gateway.outbox.records import Transaction
-    from gateway.ports import Clock, Rejected
+    from gateway.ports import Clock, Rejected, Row
 
 log = logging.getLogger(__name__)
 
@@ -90,11 +90,16 @@ class Ledger:
         connection: sqlite3.Connection,
         stream: Stream,
         sink: str,
-        retried: list[int],
+        rows: Sequence[Row],
         rejected: Sequence[Rejected],
     ) -> None:
-        """Store the cursors; letters that were offered again are gone, and what was refused becomes letters."""
-        self.forget(connection, retried)
+        """Move the cursor and store it; letters that were offered again are gone, what was refused becomes letters.
+
+        All in one transaction: a cursor that is stored before its letters would lose them in a crash.
+        """
+        if rows[-1].position > 0:
+            self.move(stream, sink, rows[-1].position)
+        self.forget(connection, [-row.position for row in rows if row.position < 0])
         self._keep(connection, dead.from_sink(connection, sink, stream, self._clock.now_ns(), rejected))
         writing.cursors(connection, self._take_moved())
 

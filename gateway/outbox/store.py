@@ -118,11 +118,10 @@ class Outbox:
 
         A cursor of series alone is stored with a later transaction, 10 s on at most; the rest is durable on return.
         """
-        retried = [-row.position for row in rows if row.position < 0]
-        if rows and rows[-1].position > 0:
+        if rows and (rejected or rows[0].position < 0 or stream != "series"):
+            await self._disk.ask(lambda connection: self._ledger.settle(connection, stream, sink, rows, rejected))
+        elif rows:
             self._ledger.move(stream, sink, rows[-1].position)
-        if rejected or retried or (rows and stream != "series"):
-            await self._disk.ask(lambda connection: self._ledger.settle(connection, stream, sink, retried, rejected))
 
     def last(self, stream: Stream) -> int:
         """The position of the stream's newest row; 0 before the first."""
