@@ -144,7 +144,10 @@ class Adrift:
     def heard(self, heard: Heard) -> list[Transition]:
         """Count stamps in a row that cannot be believed."""
         out: list[Transition] = []
-        for row in np.flatnonzero(heard.adrift | (self.table["row"][heard.thing] > 0)).tolist():
+        doubtful = heard.adrift | (self.table["row"][heard.thing] > 0)
+        if not doubtful.any():
+            return out
+        for row in np.flatnonzero(np.isin(heard.thing, heard.thing[doubtful])).tolist():
             slot, n, at = int(heard.thing[row]), int(heard.n[row]), int(heard.admitted_ns[row])
             record = self.table.rows[slot]
             level = -1
