@@ -99,6 +99,10 @@ class Condition:
             next_ns = min(next_ns, self.last + timing.gap_ns + 1)
         return next_ns
 
+    def gap_over(self, at_ns: int) -> bool:
+        """Whether a reading at that time comes after too long a gap."""
+        return self._timing.gap_ns is not None and self.last != NO_TIME and at_ns - self.last > self._timing.gap_ns
+
     def fire(self, due: int) -> tuple[str, int] | None:
         """Let happen what is due at that moment; the change it makes, if any: (kind, started)."""
         timing, before, started = self._timing, self.on, self.begin[0]
@@ -194,6 +198,8 @@ class Machine:
         for this, following, coded in zip(starts, [*starts[1:], end - first], codes, strict=True):
             while (due := condition.due()) < at[this]:
                 let(due, this, condition.value)
+            if condition.gap_over(at[this]) and (change := condition.lose()):
+                tell(*change, at[this], this, condition.value)
             was_unknown, condition.last = condition.unknown, at[following - 1]
             if coded == UNKNOWN:
                 if change := condition.lose():
@@ -201,11 +207,13 @@ class Machine:
             else:
                 condition.unknown = False
                 condition.take(coded, at[this])
+                while (due := condition.due()) <= at[this]:
+                    let(due, this, value[this])
+                if was_unknown and condition.on:
+                    tell("known", condition.begin[0], at[this], this, value[this])
                 while (due := condition.due()) <= at[following - 1]:
                     row = bisect_left(at, due, this, following)
                     let(due, row, value[row])
-                if was_unknown and condition.on:
-                    tell("known", condition.begin[0], at[this], this, value[this])
             condition.value = value[following - 1]
         self._put(slot, condition)
 
