@@ -94,7 +94,8 @@ class Ingest:
         self.things: list[Thing] = []
         self._things = state.book("things", Thing)
         self._ties = state.book("ties", _Ties)
-        self.series = state.table("series", {"wm": (np.int64, NO_TIME), "value": (np.float64, np.nan)})
+        columns = {"wm": (np.int64, NO_TIME), "value": (np.float64, np.nan), "tied": (np.int8, 0)}
+        self.series = state.table("series", columns)
         self._by_topic: dict[tuple[str, str], tuple[tuple[int, int, int], ...]] = {}
         self._by_tags: dict[tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]], int] = {}
         self._heads: list[str] = []
@@ -273,7 +274,16 @@ class Ingest:
             self.series["wm"][owners] = readings.event_ns[last]
             self.series["value"][owners] = readings.value[last]
             self.series.touch(owners.astype(np.intp))
+            for series in owners[self.series["tied"][owners] > 0].tolist():
+                self._untie(series)
         return readings
+
+    def _untie(self, series: int) -> None:
+        """Forget what was met at an older watermark."""
+        ties = self._ties.get(str(series))
+        if ties is not None and ties.event_ns != int(self.series["wm"][series]):
+            self._ties.drop(str(series))
+            self.series["tied"][series] = 0
 
     def _sift(self, readings: Readings, untimed: NDArray[np.bool_], doubtful: NDArray[np.bool_]) -> Readings:
         """One by one through the series in which a reading is not later than the one before it."""
@@ -293,17 +303,17 @@ class Ingest:
                     self.counts["late"] += 1
                 elif at > mark:
                     mark, seen = at, [value]
+                elif value not in seen:
+                    event[row] = mark
+                    seen.append(value)
                 elif untimed[row]:
                     event[row] = mark
-                elif value in seen:
+                else:
                     keep[row] = False
                     self.counts["duplicate"] += 1
-                else:
-                    seen.append(value)
             if len(seen) > 1:
                 self._ties.put(str(series), _Ties(mark, tuple(seen)))
-            elif ties is not None:
-                self._ties.drop(str(series))
+                self.series["tied"][series] = 1
         return readings._replace(event_ns=event).take(keep)
 
 
