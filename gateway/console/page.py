@@ -59,7 +59,7 @@ class Page:
             self._summary = Part(ui.element("div").classes("zw-sum"))
             with ui.element("main").classes("zw-main"):
                 with ui.element("section").classes("zw-left"):
-                    self._list = Part(ui.element("div"))
+                    self._list = Part(ui.element("div").classes("zw-list"))
                     self._blind = Part(ui.element("div").classes("zw-blind"))
                     self._recent = Part(ui.element("div").classes("zw-recent"))
                 self.detail = Detail(self.lookout, self.desk, self.language, self._back, self._after_command)

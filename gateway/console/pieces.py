@@ -294,6 +294,6 @@ def build_strip(language: Language, row: tuple[Chip, ...], today: int) -> None:
                 span(chip.name, "zw-chip-name")
                 ui.element("i").classes("zw-dot" if chip.ok else "zw-ring")
                 span(chip.detail, "zw-chip-detail")
-        if len(row) > len(shown):
-            span(f"+{len(row) - len(shown)}", "zw-more")
+    if len(row) > len(shown):  # the strip cannot hold all of them
+        span(say(language, "n_well", n=sum(chip.ok for chip in row), all=len(row)), "zw-well")
     span(say(language, "today", n=today), "zw-today")

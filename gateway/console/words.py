@@ -86,6 +86,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no_series": ("还没有收到读数", "No reading has come yet"),
     "search": ("按名字找", "Find by name"),
     "shown": ("显示 {n} / {all} 条", "{n} of {all} shown"),
+    "n_well": ("{n} / {all} 正常", "{n} of {all} well"),
     "well": ("正常", "well"),
     "status": ("网关", "Gateway"),
     "yes": ("是", "yes"),
