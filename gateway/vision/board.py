@@ -35,7 +35,7 @@ Counted = Literal["frames", "analysed", "skipped", "corrupt", "boxes", "retries"
 COUNTED: tuple[Counted, ...] = ("frames", "analysed", "skipped", "corrupt", "boxes", "retries")
 
 
-class Closed(Exception):  # noqa: N818 - not an error: the way a thread is told that it is over
+class Closed(Exception):
     """The board was closed: the thread ends."""
 
 

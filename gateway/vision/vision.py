@@ -64,7 +64,7 @@ class Vision:
         self._pictures: dict[str, Picture] = {}
 
     async def run(self, commit: Commit) -> None:
-        """Until cancelled.
+        """Until cancelled, or until the door or a thread fails: that error is raised as it was.
 
         All threads have ended then, but for one that waits inside libav to open a camera: it ends by that call's own
         time limit.
@@ -81,6 +81,8 @@ class Vision:
                 group.create_task(self._settle_time(board))
                 group.create_task(_raise(failed))
                 await self._hand_over(board, commit, group)
+        except ExceptionGroup as failures:
+            raise _first(failures) from None
         finally:
             board.close()
             await wait_ended(workers, _END_S)
@@ -157,6 +159,12 @@ class Vision:
         while True:
             await self._clock.sleep(1.0)
             board.passed()
+
+
+def _first(failures: ExceptionGroup[Exception]) -> Exception:
+    """The one that came first: whoever runs a source waits for errors by their own kinds."""
+    failure = failures.exceptions[0]
+    return _first(failure) if isinstance(failure, ExceptionGroup) else failure
 
 
 async def _raise(failed: asyncio.Future[None]) -> None:

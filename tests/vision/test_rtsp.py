@@ -7,6 +7,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 
 from gateway.clock import WallClock
@@ -107,6 +108,17 @@ async def test_a_camera_that_reboots_is_found_again(rtsp: Serve, video: Callable
         server.start()
         await door.until(lambda: len(door.detections("gate")) > before + 3)
     assert door.health("camera/gate", "connected") == [True, False, True]
+
+
+def test_the_senders_own_time_is_read_from_its_reports(rtsp: Serve, video: Callable[..., Path]) -> None:
+    """Given RTCP sender reports, then each frame has the sender's time for it, which here is about now."""
+    server = rtsp(video(frames=300))
+    clock = WallClock()
+    with Stream(server.url) as stream:
+        for got in stream.pictures():
+            if isinstance(got, av.VideoFrame) and (told_ns := stream.told_ns(got)) is not None:
+                break
+    assert abs(told_ns - clock.now_ns()) < 5 * NS
 
 
 def test_no_error_shows_a_login(rtsp: Serve, video: Callable[..., Path]) -> None:
