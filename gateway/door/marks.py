@@ -23,15 +23,13 @@ class Marks:
         self._fresh: dict[str, tuple[array[int], array[int]]] = {}
         self._lost: list[str] = []
 
-    def seen(self, message: Message) -> bool:
-        """Whether this is a redelivered message that was stepped before."""
-        if not (message.duplicate and message.packet_id):
-            return False
-        return self._marks.get(message.source, {}).get(message.packet_id) == _crc(message)
+    def seen(self, message: Message, crc: int) -> bool:
+        """Whether a redelivered message was stepped before; `crc` is its `crc_of`."""
+        return self._marks.get(message.source, {}).get(message.packet_id) == crc
 
-    def add(self, message: Message) -> None:
+    def add(self, message: Message, crc: int) -> None:
         """Mark a message that is about to be stepped."""
-        source, packet_id, crc = message.source, message.packet_id, _crc(message)
+        source, packet_id = message.source, message.packet_id
         marks = self._marks.get(source)
         if marks is None:
             marks = self._marks[source] = {}
@@ -62,7 +60,8 @@ class Marks:
         }
 
 
-def _crc(message: Message) -> int:
+def crc_of(message: Message) -> int:
+    """CRC-32 of topic and body, by which a message is known again."""
     return zlib.crc32(message.body, zlib.crc32(message.topic.encode()))
 
 

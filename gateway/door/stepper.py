@@ -102,17 +102,26 @@ class Stepper:
         if self._deltas:
             self._rebase()
 
+    def refuse(self, cut: Cut, reason: str) -> Outcome:
+        """Set a cut's one input aside without stepping it."""
+        log.error("input %d (%s) was set aside: %s", cut.n0, _topic(cut.inputs[0]), reason)
+        return Outcome(cut, Stepped(b"", 0, [], [], [_letter(cut, reason)], b""))
+
     def _set_aside(self, cut: Cut, error: Exception) -> Outcome:
         self.raised += 1
         one = cut.inputs[0]
         log.error("input %d (%s) made the core raise, and was set aside", cut.n0, _topic(one), exc_info=error)
         if isinstance(one, Configured | Restart):
             return Outcome(cut, NOTHING, error)  # nothing can go on without it: who committed it is told
-        reason = f"{type(error).__name__}: {error}"
-        body = one.body if isinstance(one, Message) else repr(one)[:10_000].encode()
-        where = one.source if isinstance(one, Message) else "door"
-        letter = DeadLetter(int(cut.admitted_ns[0]), where, _topic(one), reason, body)
+        letter = _letter(cut, f"{type(error).__name__}: {error}")
         return Outcome(cut, Stepped(b"", 0, [], [], [letter], b""), error)
+
+
+def _letter(cut: Cut, reason: str) -> DeadLetter:
+    one = cut.inputs[0]
+    body = one.body if isinstance(one, Message) else repr(one)[:10_000].encode()
+    where = one.source if isinstance(one, Message) else "door"
+    return DeadLetter(int(cut.admitted_ns[0]), where, _topic(one), reason, body)
 
 
 def _halves(cut: Cut) -> tuple[Cut, Cut]:

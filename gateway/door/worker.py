@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -11,9 +12,10 @@ import numpy as np
 from gateway.door.admission import Admission, Pending, Taken
 from gateway.door.clocks import Stamps
 from gateway.door.group import Group
-from gateway.door.marks import Marks
+from gateway.door.marks import Marks, crc_of
 from gateway.door.pace import Pace
 from gateway.door.stepper import Outcome, Stepper
+from gateway.door.suspects import ALONE, ASIDE, Suspects
 from gateway.errors import OutboxError
 from gateway.events import Configured, Cut, Message, Restart
 
@@ -91,6 +93,7 @@ class Worker:
         self._marks = Marks(resumed.marks)
         self._last = (resumed.next_n, resumed.admitted_ns, resumed.elapsed_ns)
         self._pace = Pace()
+        self._suspects = Suspects(outbox.path.parent if outbox.durable else None)
         self._open = Group()
         self._lingered = False
         self._closed = False
@@ -172,6 +175,7 @@ class Worker:
                 if self._writing is not None:
                     waiting = [*self._writing.waiters, *waiting]
             self._release(Receipts(waiting, [], self.broken))
+        self._suspects.close()
         self._ended()
 
     def _next(self) -> Work:
@@ -221,17 +225,9 @@ class Worker:
         self._outbox.write(transaction, lambda error: self._written(group, error))
 
     def _step(self, taken: Taken) -> None:
-        inputs = self._unknown(taken.inputs)
+        inputs, crcs = self._unknown(taken.inputs)
         if inputs:
-            cut = self._stamp(inputs)
-            for call in self.on_admitted:
-                call(cut)
-            began_ns = self._clock.monotonic_ns()
-            outcomes = self.stepper.step(cut)
-            took_ns = self._clock.monotonic_ns() - began_ns
-            self.stats.step_ns += took_ns
-            self._pace.learn(taken.weight, took_ns)
-            for outcome in outcomes:
+            for outcome in self._outcomes(inputs, crcs, taken.weight):
                 self._count(outcome)
                 if self._open.add(outcome):
                     self._open.since(taken.asked_ns, taken.serial)
@@ -246,25 +242,59 @@ class Worker:
             else:
                 self._release(Receipts(taken.finished, []))
 
-    def _unknown(self, inputs: list[Input]) -> list[Input]:
-        """Leave out redelivered messages that were stepped before, and mark the others."""
+    def _unknown(self, inputs: list[Input]) -> tuple[list[Input], array[int]]:
+        """Leave out redelivered messages that were stepped before, and mark the others; their CRCs, messages only."""
         if self._lost:
             with self._lock:
                 lost, self._lost = self._lost, []
             for source in lost:
                 self._marks.lose(source)
-        marks = self._marks
+        marks, crcs = self._marks, array("I")
         kept: list[Input] = []
         for one in inputs:
             if isinstance(one, Message):
                 self.stats.messages += 1
+                crc = crc_of(one)
                 if one.packet_id:
-                    if one.duplicate and marks.seen(one):
+                    if one.duplicate and marks.seen(one, crc):
                         self.stats.redelivered += 1
                         continue
-                    marks.add(one)
+                    marks.add(one, crc)
+                crcs.append(crc)
             kept.append(one)
-        return kept
+        return kept, crcs
+
+    def _outcomes(self, inputs: list[Input], crcs: array[int], weight: int) -> list[Outcome]:
+        """Step inputs in one cut; where the process died over one of their messages before, that one alone."""
+        suspects = self._suspects
+        if not (suspects.any() and any(suspects.deaths(crc) >= ALONE for crc in crcs)):
+            return self._cut(inputs, crcs, weight)
+        outcomes: list[Outcome] = []
+        for one in inputs:
+            crc = array("I", [crc_of(one)] if isinstance(one, Message) else [])
+            if crc and suspects.deaths(crc[0]) >= ASIDE:
+                suspects.clear(crc)
+                outcomes.append(
+                    self.stepper.refuse(self._stamp([one]), "the process died over it three times in a row")
+                )
+            else:
+                outcomes += self._cut([one], crc, weight)
+        return outcomes
+
+    def _cut(self, inputs: list[Input], crcs: array[int], weight: int) -> list[Outcome]:
+        cut = self._stamp(inputs)
+        for call in self.on_admitted:
+            call(cut)
+        began_ns = self._clock.monotonic_ns()
+        self._suspects.begin(crcs)
+        outcomes = self.stepper.step(cut)
+        self._suspects.end()
+        if self._suspects.any():
+            self._suspects.clear(crcs)
+        took_ns = self._clock.monotonic_ns() - began_ns
+        self.stats.step_ns += took_ns
+        self._pace.learn(weight, took_ns)
+        return outcomes
 
     def _stamp(self, inputs: list[Input]) -> Cut:
         admitted_ns, elapsed_ns, clock_step = self._stamps.take()

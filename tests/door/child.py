@@ -1,7 +1,8 @@
 """A process to be killed, traced or starved: `python -m tests.door.child MODE FOLDER`.
 
 commit: two sources commit for ever, each saying `go` before and `ok` after. few: one source, thirty messages; off: the
-same with fsync turned off. starve: commit until the disk fails, then go on in memory, as the gateway does.
+same with fsync turned off. starve: commit until the disk fails, then go on in memory, as the gateway does. poison: the
+core dies over one of three messages.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 
 from gateway.clock import WallClock
 from gateway.door import Door
 from gateway.errors import DiskBroken
-from gateway.events import Message
+from gateway.events import Cut, Message, Stepped
 from gateway.outbox import Outbox
 from tests.door.echo import EchoCore
 
@@ -87,10 +89,32 @@ async def starve(folder: Path) -> None:
     await outbox.close()
 
 
+class DyingCore(EchoCore):
+    """Dies over a body `kill`, as a library does that crashes."""
+
+    def step(self, cut: Cut) -> Stepped:
+        """Echo, or die."""
+        if any(isinstance(one, Message) and one.body == b"kill" for one in cut.inputs):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().step(cut)
+
+
+async def poison(folder: Path) -> None:
+    """See the module."""
+    outbox = Outbox.open(folder, WallClock())
+    await outbox.declare(SINKS)
+    door = Door(DyingCore(), outbox, WallClock(), linger_ns=0)
+    await door.start()
+    await door.commit([Message("here", "t", body) for body in (b"a", b"kill", b"b")])
+    say("ok")
+    await door.stop()
+    await outbox.close()
+
+
 if __name__ == "__main__":
     where = Path(sys.argv[2])
-    if sys.argv[1] == "starve":
-        asyncio.run(starve(where))
+    if sys.argv[1] in {"starve", "poison"}:
+        asyncio.run({"starve": starve, "poison": poison}[sys.argv[1]](where))
     elif sys.argv[1] == "commit":
         asyncio.run(commit(where))
     else:

@@ -109,3 +109,21 @@ async def test_a_full_disk_says_that_it_is_full(opened: Open) -> None:
             await at.outbox.changed("series", at.outbox.last("series"), at.outbox.asks)
         assert issubclass(DiskFull, Exception)
         assert not issubclass(DiskFull, DiskBroken)
+
+
+async def test_a_message_that_kills_the_process_is_set_aside_at_the_fourth_start(opened: Open, tmp_path: Path) -> None:
+    """Given a message over which the process dies, when its source sends it again and again, then the rest goes on."""
+    ends: list[int] = []
+    for _ in range(4):
+        child = _child("poison", tmp_path)
+        child.communicate()
+        ends.append(child.returncode)
+    assert ends == [-9, -9, -9, 0]
+    async with opened() as at:
+        [letter] = await at.outbox.letters()
+        assert (letter.letter.body, letter.source) == (b"kill", "here")
+        assert "died over it three times" in letter.letter.reason
+        bodies = {line for line in (await at.series()).splitlines() if b"body=" in line}
+        assert bodies == {b"t body=a", b"t body=b"}
+        await at.door.commit(messages("kill"))
+        assert at.core.count > 0, "the same content again is stepped: only a row of deaths is held against it"
