@@ -200,7 +200,7 @@ class Core:
         said += [(self._silent.place, self._silent, t) for t in self._silent.heard(taken.heard)]
         said += [(self._adrift.place, self._adrift, t) for t in self._adrift.heard(taken.heard)]
         if len(taken.readings.n):
-            self._recent.take(taken.readings)
+            self._recent.begin(taken.readings)
             tick = self._tally().ticks
             for rule in self._order:
                 changes = rule.readings(run, tick)
@@ -208,12 +208,13 @@ class Core:
                     run.said[rule.name] = changes  # pyright: ignore[reportIndexIssue] - the run's own dict
                     said += [(rule.place, rule, t) for t in changes]
         for n, sensor in self._refusals():
-            arrived = next(a for a in messages if a.n == n)
+            arrived = messages[n - messages[0].n]
             detail = f"sensor {sensor} has more series than sensors.{sensor}.series allows"
             moment = Moment(n, arrived.admitted_ns, arrived.elapsed_ns, 0)
             changes = self._health.health(Health(f"sensor/{sensor}", "series", ok=False, detail=detail), moment)
             said += [(self._health.place, self._health, t) for t in changes]
         self._alert(said, taken.lines, elapsed, out)
+        self._recent.finish()
 
     def _refusals(self) -> list[tuple[int, str]]:
         refused, self._ingest.refused = self._ingest.refused, []
@@ -238,6 +239,7 @@ class Core:
                 out.lines.append(lines[done][1])
                 done += 1
             _, rule, transition = said[i]
+            self._recent.at(n)
             self._alerts.take(rule, named[i][2], transition, elapsed[n])
             self._collect(out)
         out.lines += [line for _, line in lines[done:]]
@@ -269,9 +271,8 @@ class Core:
             seconds = (item.after_ns - item.before_ns) / 1e9
             health = Health("clock/wall", "step", ok=False, detail=f"moved by {seconds:+.1f} s")
             said = [(self._health.place, self._health, t) for t in self._health.health(health, moment)]
-            said += [
-                (0, self._health, t) for t in self._health.health(msgspec.structs.replace(health, ok=True), moment)
-            ]
+            over = msgspec.structs.replace(health, ok=True)
+            said += [(self._health.place, self._health, t) for t in self._health.health(over, moment)]
         elif isinstance(item, Command):
             self._command(item, moment, out)
         elif isinstance(item, Restart):

@@ -213,7 +213,7 @@ class Machine:
                     tell("known", condition.begin[0], at[this], this, value[this])
                 while (due := condition.due()) <= at[following - 1]:
                     row = bisect_left(at, due, this, following)
-                    let(due, row, value[row])
+                    let(due, row, value[row] if at[row] == due else value[row - 1])
             condition.value = value[following - 1]
         self._put(slot, condition)
 

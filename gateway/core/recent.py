@@ -1,4 +1,8 @@
-"""What an alert's text says of the last minutes: values by half minutes, and how complete the last hour was."""
+"""What an alert's text says of the last minutes: values by half minutes, and how complete the last hour was.
+
+A cut's readings are noted behind those of its alerts: an alert made by input n sees what came up to n, as it would in a
+cut of its own.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gateway.core.readings import ragged
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gateway.core.readings import Readings
     from gateway.core.state import State
 
@@ -24,70 +32,97 @@ class Past(NamedTuple):
 
 
 class Recent:
-    """A row for each series that a rule watches."""
+    """STEPS and MINUTES rows for each series that a rule watches: small ones, for each is in the delta that it changes."""
 
     def __init__(self, state: State) -> None:
-        self._slot_of: dict[int, int] = {}
-        self._lookup = np.full(64, -1, np.intp)
-        self._table = state.table(
-            "recent",
-            {
-                "step": (np.int64, -1, (STEPS,)),
-                "value": (np.float64, np.nan, (STEPS,)),
-                "minute": (np.int64, -1, (MINUTES,)),
-                "count": (np.int32, 0, (MINUTES,)),
-            },
-        )
+        self._watched = np.zeros(64, bool)
+        self._steps = state.table("recent/steps", {"at": (np.int64, -1), "value": (np.float64, np.nan)})
+        self._minutes = state.table("recent/minutes", {"at": (np.int32, -1), "count": (np.int32, 0)})
+        self._new: Readings | None = None
+        self._noted: NDArray[np.intp] = np.zeros(0, np.intp)
+        self._now = 0
 
     def watch(self, series: int) -> None:
         """Keep this series' recent past."""
-        if series in self._slot_of:
-            return
-        if series >= len(self._lookup):
-            grown = np.full(max(series + 1, 2 * len(self._lookup)), -1, np.intp)
-            grown[: len(self._lookup)] = self._lookup
-            self._lookup = grown
-        self._lookup[series] = self._slot_of[series] = series
-        self._table.grow(series + 1)
+        if series >= len(self._watched):
+            grown = np.zeros(max(series + 1, 2 * len(self._watched)), bool)
+            grown[: len(self._watched)] = self._watched
+            self._watched = grown
+        self._watched[series] = True
+        self._steps.grow((series + 1) * STEPS)
+        self._minutes.grow((series + 1) * MINUTES)
 
-    def take(self, readings: Readings) -> None:
-        """Note the last value of each half minute and the number of readings of each minute."""
+    def begin(self, readings: Readings) -> None:
+        """The readings of a run, to be noted as far as `past` needs them, and at the end by `finish`."""
         owners = readings.owners()
-        known = owners < len(self._lookup)
-        kept = known & (self._lookup[np.where(known, owners, 0)] >= 0)
-        if not kept.any():
+        known = owners < len(self._watched)
+        kept = known & self._watched[np.where(known, owners, 0)]
+        self._new = readings if kept.all() else readings.take(np.repeat(kept, readings.length))
+        self._noted = self._new.start.copy()  # where each series' readings not yet noted begin
+
+    def at(self, n: int) -> None:
+        """From here on `past` sees what came up to input n."""
+        self._now = n
+
+    def finish(self) -> None:
+        """Note the rest."""
+        new = self._new
+        if new is None:
             return
-        if not kept.all():
-            readings = readings.take(np.repeat(kept, readings.length))
-        series = readings.series.astype(np.intp)
-        step, minute = readings.event_ns // STEP_NS, readings.event_ns // MINUTE_NS
-        last = _last_of(series, step)
-        cell = step[last] % STEPS
-        self._table["step"][series[last], cell] = step[last]
-        self._table["value"][series[last], cell] = readings.value[last]
-        last = _last_of(series, minute)
-        cell = minute[last] % MINUTES
-        number = np.diff(last, prepend=-1)
-        same = self._table["minute"][series[last], cell] == minute[last]
-        self._table["count"][series[last], cell] = np.where(same, self._table["count"][series[last], cell], 0) + number
-        self._table["minute"][series[last], cell] = minute[last]
-        self._table.touch(readings.owners().astype(np.intp))
+        left = new.start + new.length - self._noted
+        self._note(new, ragged(self._noted, left))
+        self._new = None
 
     def past(self, series: int, at_ns: int) -> Past:
         """The minutes up to `at_ns`."""
-        if series not in self._slot_of:
+        if series >= len(self._watched) or not self._watched[series]:
             return Past([], 0)
-        row, step, minute = self._table.rows[series], at_ns // STEP_NS, at_ns // MINUTE_NS
+        self._catch_up(series)
+        step, minute = at_ns // STEP_NS, at_ns // MINUTE_NS
+        steps = self._steps.rows[series * STEPS : (series + 1) * STEPS]
         values: list[float | None] = []
         for wanted in range(step - STEPS + 1, step + 1):
-            here = int(row["step"][wanted % STEPS]) == wanted
-            values.append(float(row["value"][wanted % STEPS]) if here else None)
-        minutes = row["minute"]
-        return Past(values, int(row["count"][(minutes > minute - MINUTES) & (minutes <= minute)].sum()))
+            cell = steps[wanted % STEPS]
+            values.append(float(cell["value"]) if int(cell["at"]) == wanted else None)
+        minutes = self._minutes.rows[series * MINUTES : (series + 1) * MINUTES]
+        within = (minutes["at"] > minute - MINUTES) & (minutes["at"] <= minute)
+        return Past(values, int(minutes["count"][within].sum()))
+
+    def _catch_up(self, series: int) -> None:
+        """Note the readings of one series up to the present input."""
+        new = self._new
+        if new is None:
+            return
+        group = int(np.searchsorted(new.owners(), series))
+        if group == len(new.start) or int(new.series[new.start[group]]) != series:
+            return
+        begin, end = int(self._noted[group]), int(new.start[group] + new.length[group])
+        until = begin + int(np.searchsorted(new.n[begin:end], self._now, side="right"))
+        self._note(new, np.arange(begin, until))
+        self._noted[group] = until
+
+    def _note(self, readings: Readings, rows: NDArray[np.intp]) -> None:
+        """The last value of each half minute and the number of readings of each minute."""
+        if not len(rows):
+            return
+        series = readings.series[rows].astype(np.intp)
+        event, value = readings.event_ns[rows], readings.value[rows]
+        last, step, place = _cells(series, event // STEP_NS, STEPS)
+        self._steps["at"][place] = step
+        self._steps["value"][place] = value[last]
+        self._steps.touch(place)
+        last, minute, place = _cells(series, event // MINUTE_NS, MINUTES)
+        same = self._minutes["at"][place] == minute
+        self._minutes["count"][place] = np.where(same, self._minutes["count"][place], 0) + np.diff(last, prepend=-1)
+        self._minutes["at"][place] = minute
+        self._minutes.touch(place)
 
 
-def _last_of(series: np.ndarray, slot: np.ndarray) -> np.ndarray:
-    """The last row of each stretch with one series and one slot."""
+def _cells(
+    series: NDArray[np.intp], when: NDArray[np.int64], cells: int
+) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.intp]]:
+    """(last row, its time, its table row) of each stretch with one series and one time."""
     edge = np.ones(len(series), bool)
-    edge[:-1] = (series[1:] != series[:-1]) | (slot[1:] != slot[:-1])
-    return np.flatnonzero(edge)
+    edge[:-1] = (series[1:] != series[:-1]) | (when[1:] != when[:-1])
+    last = np.flatnonzero(edge)
+    return last, when[last], series[last] * cells + (when[last] % cells).astype(np.intp)
