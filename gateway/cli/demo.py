@@ -8,7 +8,7 @@ import importlib.util
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -50,7 +50,12 @@ def run(args: argparse.Namespace) -> int:
         return 2
     _extras(page=not args.headless)
     port = None if args.headless else _port(args.port)
-    summary = asyncio.run(_run(_material(), port, args.seconds))
+    try:
+        summary = asyncio.run(_run(_material(), port, args.seconds))
+    except ExceptionGroup as group:  # the gateway's tasks failed together: the first that says what to do
+        if (known := _first_known(group)) is None:
+            raise
+        raise known from group
     if args.json:
         print(msgspec.json.encode(summary).decode())
     else:
@@ -60,6 +65,14 @@ def run(args: argparse.Namespace) -> int:
         print(f"zhiwang demo: found no {', no '.join(nothing)}; expected some of each", file=sys.stderr)
         return 1
     return 0
+
+
+def _first_known(group: ExceptionGroup[Exception]) -> GatewayError | None:
+    for one in group.exceptions:
+        found = _first_known(cast("ExceptionGroup[Exception]", one)) if isinstance(one, ExceptionGroup) else one
+        if isinstance(found, GatewayError):
+            return found
+    return None
 
 
 def without(summary: Summary) -> list[str]:
