@@ -192,8 +192,8 @@ class Board:
                 seat.counts["boxes"] += len(found.score)
                 self._handed += 1
                 size = (captured.frame.width, captured.frame.height)
+                self._send(seat.coverage.look(captured.event_ns))  # first: rules count in time looked at up to here
                 self._send([Detections(captured.camera, captured.number, captured.event_ns, *size, *found)])
-                self._send(seat.coverage.look(captured.event_ns))
             self._changed.notify_all()
 
     # ── event loop ──

@@ -130,15 +130,15 @@ def test_a_patient_camera_waits_until_its_frame_was_taken(board: Board) -> None:
     assert numbers == list(range(50))
 
 
-def test_detections_come_before_the_time_they_cover(board: Board) -> None:
-    """Given two looks, then the batch is Detections, Looked up to it, in order."""
+def test_the_time_up_to_a_look_is_told_before_what_it_found(board: Board) -> None:
+    """Given two looks, then the time between them comes before the second's Detections: rules count in looked time."""
     for i in range(2):
         board.offer(frame("a", i, i * 0.2))
         board.done(board.take(), NOTHING)
     batch, handed = board.collect()
     assert handed == 2
-    assert [type(got) for got in batch] == [Detections, Detections, Looked]
-    assert batch[2] == Looked("a", START, START + NS // 5, "analysed")
+    assert [type(got) for got in batch] == [Detections, Looked, Detections]
+    assert batch[1] == Looked("a", START, START + NS // 5, "analysed")
 
 
 def test_health_is_told_on_changes_only(board: Board) -> None:
