@@ -10,7 +10,7 @@ from gateway.config.kinds import Kind
 from gateway.config.model import Struct
 from gateway.config.scalars import NS, Change, Duration, SeriesRef
 from gateway.core.machine import Timing, Transition
-from gateway.core.readings import before, grouped
+from gateway.core.readings import before
 from gateway.core.rules.making import Making, by_severity, gap_ns
 from gateway.core.rules.series import Bands, Judged, SeriesRule
 from gateway.core.rules.threshold import ordered
@@ -46,12 +46,14 @@ class Rate(Struct, frozen=True):
 
 
 class _Slopes:
-    """The judge of a rate: each reading against the last one at least `min_dt` before it, its anchor."""
+    """The judge of a rate: each reading against the last one at least `min_dt` before it, its anchor; a reading closer to
+    its anchor says nothing new, and the slope stays what it was.
+    """
 
     def __init__(self, bands: Bands, min_dt_ns: int, state: State, name: str, owner: str) -> None:
         self._bands = bands
         self._min_dt_ns = max(1, min_dt_ns)
-        columns = {"t": (np.int64, NO_TIME), "v": (np.float64, np.nan)}
+        columns = {"t": (np.int64, NO_TIME), "v": (np.float64, np.nan), "slope": (np.float64, np.nan)}
         self._anchor = state.table(f"rule/{name}/anchor", columns, owner)
 
     def meet(self, slot: int) -> None:
@@ -66,18 +68,27 @@ class _Slopes:
         if close.any():
             self._walk(readings, slot, close, t0, v0, anchored)
         known = anchored & (t0 != NO_TIME)
-        last = np.maximum.reduceat(np.where(anchored, np.arange(len(t0)), -1), readings.start)
+        dt = np.where(known, readings.event_ns - np.where(known, t0, 0), NS).astype(np.float64) / NS
+        with np.errstate(over="ignore"):  # from −10³⁰⁸ to 10³⁰⁸ is beyond every line, as it should be
+            slope = np.where(known, (readings.value - v0) / dt, np.nan)
+        rows = np.arange(len(t0))
+        if close.any():
+            said = np.maximum.accumulate(np.where(anchored, rows, -1))
+            carried = said < np.repeat(readings.start, readings.length)
+            held = np.repeat(self._anchor["slope"][slot], readings.length)
+            slope = np.where(carried, held, slope[said])
+        self._put(readings, slot, anchored, slope)
+        return Judged(readings._replace(value=slope), slot, self._bands.code(slope))
+
+    def _put(
+        self, readings: Readings, slot: NDArray[np.intp], anchored: NDArray[np.bool_], slope: NDArray[np.float64]
+    ) -> None:
+        last = np.maximum.reduceat(np.where(anchored, np.arange(len(slope)), -1), readings.start)
         moved = last >= 0
         self._anchor["t"][slot[moved]] = readings.event_ns[last[moved]]
         self._anchor["v"][slot[moved]] = readings.value[last[moved]]
+        self._anchor["slope"][slot[moved]] = slope[last[moved]]
         self._anchor.touch(slot[moved])
-        dt = (readings.event_ns - np.where(known, t0, 0))[known].astype(np.float64) / NS
-        slope = (readings.value[known] - v0[known]) / dt
-        left = grouped(
-            readings.series[known], readings.n[known], readings.event_ns[known], slope, readings.admitted_ns[known]
-        )
-        whose = slot[np.searchsorted(readings.owners(), left.owners())]
-        return Judged(left, whose, self._bands.code(slope))
 
     def _walk(
         self,
