@@ -69,7 +69,9 @@ class Stream:
         except (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError) as error:
             raise LoginRefused(f"{self.shown}: refused the login ({error.strerror})") from None
         except av.error.FFmpegError as error:
-            raise CameraError(f"{self.shown}: cannot be opened ({_reason(error)})") from None  # the cause has the login
+            hint = "is the camera on, and is this its address?" if self._live else "a video file is expected"
+            # Not chained: the cause's text has the login.
+            raise CameraError(f"{self.shown}: cannot be opened ({_reason(error)}); {hint}") from None
         videos = self._container.streams.video
         if not videos:
             self._container.close()

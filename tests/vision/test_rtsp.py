@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
@@ -15,11 +17,11 @@ from gateway.config.model import Camera, Login, Secret
 from gateway.config.scalars import Duration
 from gateway.errors import CameraError, LoginRefused
 from gateway.vision.stream import Stream, shown, with_login
-from tests.vision.running import running
+from gateway.vision.vision import Vision
+from tests.vision.running import Door, eventually, our_threads, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from gateway.config.manifest import Manifest
     from tests.servers.rtsp import Serve
@@ -108,6 +110,26 @@ async def test_a_camera_that_reboots_is_found_again(rtsp: Serve, video: Callable
         server.start()
         await door.until(lambda: len(door.detections("gate")) > before + 3)
     assert door.health("camera/gate", "connected") == [True, False, True]
+
+
+async def test_a_camera_that_answers_nothing_does_not_hold_up_the_end(yolox: Manifest) -> None:
+    """A camera that answers nothing does not hold up the end.
+
+    Given one that accepts a connection and is silent, when we are cancelled while libav waits for it, then run() ends
+    within 3 s, and the thread by itself when libav's own time is up.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/camera"
+        vision = Vision({"gate": Camera(detect=url)}, {"gate": yolox}, Path(), WallClock(), 1)
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(vision.run(Door().commit))
+        connection, _ = await asyncio.to_thread(silent.accept)
+        with connection:
+            began_s = loop.time()
+            task.cancel()
+            await asyncio.wait([task])
+            assert loop.time() - began_s < 3
+            await eventually(lambda: not our_threads())
 
 
 def test_the_senders_own_time_is_read_from_its_reports(rtsp: Serve, video: Callable[..., Path]) -> None:
