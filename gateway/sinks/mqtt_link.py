@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -52,12 +53,20 @@ class Incoming(NamedTuple):
 class _Client(aiomqtt.Client):
     """aiomqtt's client, which also says what a broker answered to a publication, and leaves no socket behind."""
 
-    refused: str | None = None
+    window = asyncio.Semaphore(1)
+    refusals = 0
+    refused = ""
 
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
         if reason_code.is_failure:  # aiomqtt does not look
+            self.refusals += 1
             self.refused = str(reason_code)
         super()._on_publish(client, userdata, mid, reason_code, properties)
+
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
+        window = int(getattr(properties, "ReceiveMaximum", IN_FLIGHT))  # paho does not look: a broker would hang up
+        self.window = asyncio.Semaphore(min(window, IN_FLIGHT))
+        super()._on_connect(client, userdata, flags, reason_code, properties)
 
     async def __aenter__(self) -> Self:
         try:
@@ -135,12 +144,11 @@ class Link:
         client, lost = self._client, self._lost
         if client is None:
             raise self._why
-        client.refused = None
+        before = client.refusals
         try:
             async with asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(_raise_when(lost, self._broker.url))
-                for start in range(0, len(messages), IN_FLIGHT):
-                    sent = [tasks.create_task(self._send(client, m)) for m in messages[start : start + IN_FLIGHT]]
+                if sent := [tasks.create_task(self._send(client, message)) for message in messages]:
                     await asyncio.wait(sent)
                 watch.cancel()
         except* (GatewayError, aiomqtt.MqttError) as group:
@@ -150,7 +158,7 @@ class Link:
         if failure is not None:
             lost.set()  # what is in flight is unknown: a new connection starts clean
             raise failure
-        if client.refused is not None:
+        if client.refusals != before:  # perhaps of another's that was under way: once too often is harmless
             raise LoginRefused(
                 f"{self._broker.url} refuses what {self._client_id} publishes: {client.refused}. Let its user write "
                 f"{messages[0].topic.rpartition('/')[0]}/… in the broker's access control"
@@ -235,6 +243,7 @@ class Link:
             max_queued_incoming_messages=1000,
             max_inflight_messages=IN_FLIGHT,
             tls_context=context,
+            socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),  # an alert does not wait for Nagle
         )
 
     async def _read(self, client: _Client) -> None:
@@ -255,7 +264,8 @@ class Link:
         if message.correlation:
             properties = Properties(PacketTypes.PUBLISH)
             properties.CorrelationData = message.correlation
-        await client.publish(message.topic, message.payload, qos=1, retain=message.retain, properties=properties)
+        async with client.window:  # first come, first served: the order stays
+            await client.publish(message.topic, message.payload, qos=1, retain=message.retain, properties=properties)
 
     def _ours(self, error: BaseException) -> GatewayError:
         """The error that says what to do."""

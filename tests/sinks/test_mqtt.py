@@ -272,6 +272,22 @@ async def test_a_broker_that_goes_and_comes_back_gets_everything(own_mosquitto: 
     assert seen == {n: n - 1 for n in range(11, 41)}
 
 
+async def test_a_broker_with_a_small_window_is_not_overrun(tmp_path: Path) -> None:
+    """Many brokers take 20 unanswered messages, this one 3, and hang up at the next (MQTT 5: Receive Maximum)."""
+    waiting: list[bytes] = []
+    most = 0
+
+    def published(_: bytes, answer: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal most
+        waiting.append(answer)
+        most = max(most, len(waiting))
+        asyncio.get_running_loop().call_later(0.01, lambda: writer.write(waiting.pop(0) + b"\x00"))
+
+    async with _scripted_broker(published, window=3) as url, running(Broker(url=url), tmp_path) as gateway:
+        assert list(await gateway.alerts.deliver(rows(alert(n, f"flood-{n}") for n in range(1, 21)))) == []
+    assert most == 3
+
+
 async def test_a_broker_that_hangs_is_left(
     own_mosquitto: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,7 +357,11 @@ async def test_a_topic_that_the_broker_lets_us_not_write_is_said_and_nothing_cou
     tmp_path: Path,
 ) -> None:
     """Aiomqtt takes any PUBACK for success; one that says `not authorized` is not. (mosquitto 2.0.11 just hangs up.)"""
-    async with _forbidding() as url, running(Broker(url=url), tmp_path) as gateway:
+
+    def published(topic: bytes, answer: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer + (b"\x87" if b"/alert/" in topic else b"\x00"))
+
+    async with _scripted_broker(published) as url, running(Broker(url=url), tmp_path) as gateway:
         with pytest.raises(LoginRefused, match=r"(?i)not authorized.*access control"):
             await gateway.alerts.deliver(rows([alert(1)]))
 
@@ -497,8 +517,13 @@ async def test_alerts_go_out_though_the_history_cannot_be_used(
 
 
 @asynccontextmanager
-async def _forbidding() -> AsyncIterator[str]:
-    """The URL of an MQTT 5 broker that lets nobody subscribe, or publish below `alert/`, and says so."""
+async def _scripted_broker(
+    published: Callable[[bytes, bytes, asyncio.StreamWriter], None], window: int = 65_535
+) -> AsyncIterator[str]:
+    """The URL of an MQTT 5 broker that lets nobody subscribe.
+
+    published: called with each message's topic, its PUBACK up to the reason code, and where to write it.
+    """
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -513,13 +538,12 @@ async def _forbidding() -> AsyncIterator[str]:
                         break
                 body = await reader.readexactly(length)
                 if kind == 1:
-                    writer.write(b"\x20\x03\x00\x00\x00")
+                    writer.write(b"\x20\x06\x00\x00\x03\x21" + window.to_bytes(2))
                 elif kind == 8:
                     writer.write(b"\x90\x04" + body[:2] + b"\x00\x87")  # one code, however many were asked for
                 elif kind == 3:
                     size = int.from_bytes(body[:2])
-                    code = b"\x87" if b"/alert/" in body[2 : 2 + size] else b"\x00"
-                    writer.write(b"\x40\x03" + body[2 + size : 4 + size] + code)
+                    published(body[2 : 2 + size], b"\x40\x03" + body[2 + size : 4 + size], writer)
                 elif kind == 14:
                     break
                 await writer.drain()
