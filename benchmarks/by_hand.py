@@ -1,7 +1,7 @@
 """The script that a user would write by hand for `benchmarks/ingest.py` to stand beside: paho and influxdb-client.
 
-    python benchmarks/by_hand.py MQTT_PORT INFLUX_URL       a callback, Points, batching mode with its default options
-    python benchmarks/by_hand.py MQTT_PORT nothing          paho alone: a callback that does nothing
+python benchmarks/by_hand.py MQTT_PORT INFLUX_URL       a callback, Points, batching mode with its default options
+python benchmarks/by_hand.py MQTT_PORT nothing          paho alone: a callback that does nothing
 """
 
 from __future__ import annotations

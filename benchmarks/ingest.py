@@ -2,7 +2,7 @@
 
     python benchmarks/ingest.py [MESSAGES [ROUNDS]]
 
-Each round publishes once to all subscribers while they are stopped (SIGSTOP), so that the broker holds a queue for each;
+Each round publishes once to all subscribers while they are stopped (SIGSTOP), so that the broker queues for each;
 then one after another goes on alone until every value can be read back from its server. The order rotates; user and
 system time of the process alone, from /proc; medians over the rounds.
 """
@@ -142,7 +142,9 @@ def _measure(at: Path, stack: ExitStack) -> list[Row]:
     ours_v1 = stack.enter_context(gateway(at / "g1", CONFIG.format(name="older", broker=broker.url, sink=v1)))
     subjects = [
         Subject("gateway → VictoriaMetrics", ours_v2.pid, _victoria(victoria, "ours"), []),
-        Subject("by hand → VictoriaMetrics", _by_hand(stack, broker.port, victoria.url), _victoria(victoria, "by_hand"), []),
+        Subject(
+            "by hand → VictoriaMetrics", _by_hand(stack, broker.port, victoria.url), _victoria(victoria, "by_hand"), []
+        ),
         Subject("gateway → influxd 1.6", ours_v1.pid, _influx(influx, "older"), []),
         Subject("paho alone, storing nothing", _by_hand(stack, broker.port, "nothing"), None, []),
     ]

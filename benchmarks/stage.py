@@ -95,7 +95,7 @@ def made(at: Path, kind: Callable[[Path], Mosquitto | Influx | Victoria]) -> Mos
 
 
 def publish(port: int, count: int, *, rate: float = 0.0, topic: str = "air") -> subprocess.Popen[bytes]:
-    """Starts publishing `count` messages of 5 fields at QoS 1, `rate` a second (0: as fast as the broker takes them)."""
+    """Publish `count` messages of 5 fields at QoS 1, `rate` a second (0: as fast as the broker takes them)."""
     command = [sys.executable, str(ROOT / "benchmarks/publisher.py"), str(port), str(count), str(rate), topic]
     return subprocess.Popen(command)
 

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.events import Health, Message
 
@@ -51,21 +51,21 @@ class Intake:
         self.total_size = 0
         self.pauses = 0
 
-    def put(self, message: Message, ack: int | None) -> None:
-        """One message, from the network thread."""
-        size = len(message.body) + len(message.topic) + _OVERHEAD
+    def put(self, messages: Sequence[Message], acks: Sequence[int]) -> None:
+        """Messages in order, from the network thread."""
+        payload = sum([len(message.body) for message in messages])
+        size = payload + sum([len(message.topic) for message in messages]) + _OVERHEAD * len(messages)
         with self._lock:
             batch = self._next
             first = not batch.inputs
-            batch.inputs.append(message)
-            if ack is not None:
-                batch.acks.append(ack)
-            batch.messages += 1
+            batch.inputs += messages
+            batch.acks += acks
+            batch.messages += len(messages)
             batch.size += size
             self.size += size
-            self.messages += 1
-        self.total += 1
-        self.total_size += len(message.body)
+            self.messages += len(messages)
+        self.total += len(messages)
+        self.total_size += payload
         if first:
             self._arrived()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -12,7 +13,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gateway.sources.mqtt_publish import Taken, take
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from paho.mqtt.reasoncodes import ReasonCode
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 5.0  # a stop waits no longer than that
 _CHUNK = 65_536
+_PUBACK = 0x4002  # its type, and two bytes that follow
 _LOGIN = {134, 135, 138, 140}  # bad user or password, not authorised, banned, bad authentication method
 
 
@@ -48,6 +53,19 @@ class BufferedSocket:
         part = self._read[self._at : self._at + buffer_size]
         self._at += len(part)
         return part
+
+    def ahead(self) -> tuple[bytes, int]:
+        """What was read from the socket, and up to where it is used; reads anew where all is, if there is something."""
+        if self._at == len(self._read):
+            try:
+                self._read, self._at = self._sock.recv(_CHUNK), 0
+            except OSError:  # nothing there, or the connection is lost: `recv` meets it again and says which
+                self._read, self._at = b"", 0
+        return self._read, self._at
+
+    def use(self, upto: int) -> None:
+        """What is ahead is used up to there."""
+        self._at = upto
 
     def pending(self) -> int:
         """Bytes that can be read without waiting for the socket."""
@@ -107,6 +125,25 @@ class Client(paho.Client):
             sock = self.tls.wrap_socket(sock, server_hostname=self.host)
         self.stream = BufferedSocket(sock)
         return self.stream
+
+    def take_publishes(self, source: str) -> Taken | None:
+        """The PUBLISH packets that have arrived in a row, as far as they are simple; None where paho is to read."""
+        stream = self.stream
+        if stream is None or self._in_packet["command"]:  # it has begun to read a packet
+            return None
+        taken = take(*stream.ahead(), source, modern=self._protocol == paho.MQTTv5)
+        if not taken.messages:
+            return None
+        stream.use(taken.end)
+        self._last_bytes_received = paho.time_func()
+        return taken
+
+    def acknowledge(self, packet_ids: Sequence[int]) -> None:
+        """Send a PUBACK for each, in order (MQTT 5 §3.4: without reason and properties, as MQTT 3.1.1's)."""
+        if self.stream is not None and packet_ids:
+            words = [word for packet_id in packet_ids for word in (_PUBACK, packet_id)]
+            self.stream.send(struct.pack(f"!{len(words)}H", *words))
+            self._last_msg_out = paho.time_func()
 
     def ping_while_paused(self) -> None:
         """Keep the broker from dropping us, though its answer is not read: the wait for it is called off.

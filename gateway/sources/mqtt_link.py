@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 _FIRST_S, _LONGEST_S = 1.0, 30.0  # of the wait between attempts; the upper bound doubles from the one to the other
 _LOGIN_S = (60.0, 300.0)  # between attempts with a refused login: accounts get locked
 _STEADY_NS = 10 * NS  # a connection that held so long starts the waiting anew
-_PACKETS = 500  # read in one go, so that acknowledgements and a stop get their turn
+_READS = 16  # of at most 64 kB in one go, so that acknowledgements and a stop get their turn
 _FILTERS = 8  # of one SUBSCRIBE: some brokers take no more
 
 
@@ -183,7 +183,7 @@ class Link:
             event = ready.get(stream.fileno(), 0)
             broken = paused and event & (select.POLLERR | select.POLLHUP)
             if broken or (not paused and (event & ~select.POLLOUT or stream.pending())):
-                self._read(client, 1 if broken else _PACKETS)
+                self._read(client, 1 if broken else _READS)
             if client.socket() is not None and event & select.POLLOUT:
                 client.loop_write()
                 self._flush(client)
@@ -194,8 +194,13 @@ class Link:
                 client.ping_while_paused()
 
     def _read(self, client: Client, most: int) -> None:
+        """What has arrived: messages in one go where they can be had so, all else by paho, a packet at a time."""
         for _ in range(most):
-            if client.loop_read() != MQTT_ERR_SUCCESS or client.socket() is None:
+            taken = client.take_publishes(self._name)
+            if taken is not None:
+                generation = self._generation << 16
+                self._intake.put(taken.messages, [generation | packet_id for packet_id in taken.packet_ids])
+            elif client.loop_read() != MQTT_ERR_SUCCESS or client.socket() is None:
                 return
             if client.stream is None or not client.stream.pending() or self._intake.full():
                 return
@@ -206,11 +211,10 @@ class Link:
             return
         client.stream.cork()
         while self._acks:
-            for ack in self._acks.popleft():
-                if ack >> 16 == self._generation:
-                    client.ack(ack & 0xFFFF, 1)
-                else:
-                    self.counts["stale_acks"] += 1
+            acks = self._acks.popleft()
+            ours = [ack & 0xFFFF for ack in acks if ack >> 16 == self._generation]
+            client.acknowledge(ours)
+            self.counts["stale_acks"] += len(acks) - len(ours)
         self._flush(client)
 
     def _flush(self, client: Client) -> None:
@@ -301,7 +305,7 @@ class Link:
             properties=tuple(users),
             packet_id=came.mid if wants_ack else 0,
         )
-        self._intake.put(message, self._generation << 16 | came.mid if wants_ack else None)
+        self._intake.put([message], [self._generation << 16 | came.mid] if wants_ack else [])
 
     def _say(self, condition: str, *, ok: bool, detail: str = "") -> None:
         if self._said.get(condition) != (ok, detail):

@@ -65,7 +65,7 @@ async def running(
     session_lost: Callable[[], None] | None = None,
     subscribed: bool = True,
 ) -> AsyncIterator[MqttSource]:
-    """A source at work until the block ends; it begins once the source is subscribed."""
+    """A source at work until the block ends; it begins once the source is subscribed and has told the door."""
     source = MqttSource(
         "here",
         broker,
@@ -81,7 +81,9 @@ async def running(
     try:
         if subscribed:
             wanted = {f for f, _ in filters}
-            await until(lambda: task.done() or (source.stats()["connected"] and source.subscribed == wanted))
+            await until(
+                lambda: task.done() or (source.stats()["connected"] and source.subscribed == wanted and door.said)
+            )
         yield source
     finally:
         task.cancel()
