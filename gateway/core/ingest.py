@@ -36,6 +36,10 @@ class Thing(msgspec.Struct, frozen=True, array_like=True):
     fields: tuple[str, ...]
     tags: tuple[tuple[str, str], ...]
 
+    def series_of(self, field: str) -> int:
+        """The series of one of its fields."""
+        return self.base + self.fields.index(field)
+
     def subject(self, field: str = "") -> str:
         """As alerts name it: `air.pm25{device=0017,site=a}`."""
         name = f"{self.route}.{field}" if field else self.route

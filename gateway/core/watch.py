@@ -8,13 +8,16 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from gateway.core.readings import grouped
+from gateway.ports import NO_TIME
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from gateway.config.model import RuleCommon
-    from gateway.config.scalars import Comparison, Hours
+    from gateway.config.scalars import Comparison, Hours, SeriesRef
     from gateway.core.ingest import Thing
     from gateway.core.machine import Transition
     from gateway.core.plan import Route
@@ -50,7 +53,7 @@ class Watch:
             return None
         if any(tags.get(key) != wanted for key, wanted in self._where):
             return None
-        series, slot = thing.base + thing.fields.index(self.value), len(self.things)
+        series, slot = thing.series_of(self.value), len(self.things)
         if series >= len(self._slot_of):
             grown = np.full(max(series + 1, 2 * len(self._slot_of)), -1, np.intp)
             grown[: len(self._slot_of)] = self._slot_of
@@ -103,7 +106,7 @@ class Gates:
         self._rules = rules
         self._gaps = gaps
         self._hours = _LocalHours(common.active, ZoneInfo(zone)) if common.active else None
-        self.needs = [g.rule for g in (common.unless, common.only_while) if g and g.rule]
+        self._found: dict[tuple[str, int], tuple[int, list[int]]] = {}  # derived: joined series by thing
 
     def __bool__(self) -> bool:
         return bool(self._common.unless or self._common.only_while or self._hours)
@@ -128,49 +131,44 @@ class Gates:
         return out
 
     def open_at(self, at_ns: int, thing: Thing | None, n: int, run: Run) -> bool:
-        """Whether the hours and the rules named let a single look count."""
-        passes = self._hours is None or bool(self._hours.within(np.array([at_ns], np.int64))[0])
-        for gate, wanted in ((self._common.unless, False), (self._common.only_while, True)):
-            if gate is not None and gate.rule:
-                passes = passes and bool(self._rule(gate.rule, thing, np.array([n]), run)[0]) == wanted
-            elif gate is not None and gate.comparison is not None:
-                other = _joined(run.things, gate.comparison.series.sensor, thing)
-                value = (
-                    np.nan if other is None else run.series["value"][_series_of(other, gate.comparison.series.value)]
-                )
-                if np.isnan(value):
-                    passes = passes and self._common.unknown == "pass"
-                else:
-                    passes = passes and bool(OPERATORS[gate.comparison.op](value, gate.comparison.limit)) == wanted
-        return passes
+        """Whether a single look, made by input `n`, counts."""
+        one = np.zeros(1, np.int64)
+        look = grouped(one.astype(np.int32), one + n, one + at_ns, one.astype(np.float64), one)
+        return not self.suppressed(look, [thing], run)[0]
 
     def _series(
         self, comparison: Comparison, thing: Thing | None, picked: Readings, rows: slice, run: Run
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """(holds, known) at each row: by the last reading of the joined series admitted with or before it."""
+        """(holds, known) at each row: by the last reading of the joined series admitted with or before it.
+
+        Of several with the same tags, the one whose reading is the newest: so a replaced device is followed.
+        """
         n, at = picked.n[rows], picked.event_ns[rows]
-        other = _joined(run.things, comparison.series.sensor, thing)
-        if other is None:
-            return np.zeros(len(n), bool), np.zeros(len(n), bool)
-        series = _series_of(other, comparison.series.value)
-        owners = run.readings.owners()
-        group = int(np.searchsorted(owners, series))
-        if group < len(owners) and owners[group] == series:
-            first = int(run.readings.start[group])
-            last = first + int(run.readings.length[group])
-            place = np.searchsorted(run.readings.n[first:last], n, side="right")
-            value = np.concatenate([run.readings.opening[group : group + 1], run.readings.value[first:last]])[place]
-            when = np.concatenate([run.readings.opening_ns[group : group + 1], run.readings.event_ns[first:last]])[
-                place
-            ]
-        else:
-            value = np.full(len(n), run.series["value"][series])
-            when = np.full(len(n), run.series["wm"][series])
-        known = ~np.isnan(value)
+        value, when = np.full(len(n), np.nan), np.full(len(n), NO_TIME)
+        for series in self._joined(comparison.series, thing, run.things):
+            other, moment = _history(series, n, run)
+            newer = moment > when
+            value, when = np.where(newer, other, value), np.where(newer, moment, when)
+        known = when != NO_TIME
         gap = self._gaps.get(comparison.series.sensor)
         if gap is not None:
-            known &= at - np.maximum(when, 0) <= gap
+            known &= at - np.where(known, when, 0) <= gap
         return OPERATORS[comparison.op](value, comparison.limit), known
+
+    def _joined(self, wanted: SeriesRef, thing: Thing | None, things: Sequence[Thing]) -> list[int]:
+        """The series of all things met so far that have the same tags; in the same sensor, the thing's own."""
+        if thing is not None and thing.route == wanted.sensor:
+            return [thing.series_of(wanted.value)] if wanted.value in thing.fields else []
+        key = (str(wanted), -1 if thing is None else thing.index)
+        met, found = self._found.get(key, (0, []))
+        if met < len(things):
+            found += [
+                other.series_of(wanted.value)
+                for other in things[met:]
+                if other.route == wanted.sensor and wanted.value in other.fields and _same_tags(other, thing)
+            ]
+            self._found[key] = (len(things), found)
+        return found
 
     def _rule(self, name: str, thing: Thing | None, n: NDArray[np.int64], run: Run) -> NDArray[np.bool_]:
         """Whether an alert of that rule was active for a subject with the same tags, at each of the inputs n."""
@@ -186,21 +184,24 @@ class Gates:
         return out
 
 
-def _series_of(thing: Thing, value: str) -> int:
-    return thing.base + thing.fields.index(value)
+def _history(series: int, n: NDArray[np.int64], run: Run) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(last value, its time) of a series at each of the inputs n; NaN and NO_TIME before its first reading."""
+    owners = run.readings.owners()
+    group = int(np.searchsorted(owners, series))
+    if group == len(owners) or owners[group] != series:
+        return np.full(len(n), run.series["value"][series]), np.full(len(n), run.series["wm"][series])
+    first = int(run.readings.start[group])
+    rows = slice(first, first + int(run.readings.length[group]))
+    place = np.searchsorted(run.readings.n[rows], n, side="right")
+    value = np.concatenate([run.readings.opening[group : group + 1], run.readings.value[rows]])
+    when = np.concatenate([run.readings.opening_ns[group : group + 1], run.readings.event_ns[rows]])
+    return value[place], when[place]
 
 
 def _same_tags(a: Thing | None, b: Thing | None) -> bool:
     """Whether the tags that both have are equal."""
     mine, other = dict(a.tags) if a else {}, dict(b.tags) if b else {}
     return all(other[key] == value for key, value in mine.items() if key in other)
-
-
-def _joined(things: Sequence[Thing], sensor: str, thing: Thing | None) -> Thing | None:
-    """The newest thing of a sensor with the same tags."""
-    if thing is not None and thing.route == sensor:
-        return thing
-    return next((other for other in reversed(things) if other.route == sensor and _same_tags(other, thing)), None)
 
 
 class _LocalHours:
