@@ -69,9 +69,12 @@ class _Client(aiomqtt.Client):
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
     async def __aenter__(self) -> Self:
+        self.pending_calls_threshold = IN_FLIGHT  # aiomqtt warns from 10 on, at every call
         try:
             return await super().__aenter__()
         except BaseException:
+            if self._connected.cancelled():  # its callback for the end would trip over it
+                self._connected = asyncio.Future()
             self._client.disconnect()  # no CONNACK came: aiomqtt would leave socket and reader open
             await asyncio.sleep(0)
             raise
