@@ -36,6 +36,19 @@ STEADY_NS = 2 * NS  # the number is the largest reached in at least half the loo
 LOOKS = 128  # looks kept for that: 2 s at 60 a second
 
 
+CLOCK = {
+    "looked": (np.int64, 0),  # the rule's own time: what the camera has covered
+    "to": (np.int64, NO_TIME),  # capture time up to which that is told
+    "since": (np.int64, NO_TIME),  # capture time at which the condition began
+    "seen": (np.int64, NO_TIME),  # the last look
+    "looks": (np.int64, 0),
+    "waiting": (np.int64, NO_TIME),  # the look whose place on the rule's own time is not told yet,
+    "number": (np.int32, 0),  # what it counted, and whether a gate was shut
+    "shut": (np.int8, 0),
+}
+"""A camera hands over what it saw before it tells which time that look completes: so a look waits for the telling."""
+
+
 class Count(Struct, frozen=True):
     """At least so many of these labels in a zone, for a while. `in`: `camera.zone`, or a camera for all its picture."""
 
@@ -112,11 +125,7 @@ class CountRule:
         table = declare(state, f"rule/{self.name}", owner)
         self._machine = Machine(table, Timing(len(levels), int(config.common.for_), 0, None))
         self._looks = state.table(f"rule/{self.name}/looks", {"t": (np.int64, NO_TIME), "k": (np.int32, 0)}, owner)
-        self._clock = state.table(
-            f"rule/{self.name}/clock",
-            {"looked": (np.int64, 0), "to": (np.int64, NO_TIME), "since": (np.int64, NO_TIME), "looks": (np.int64, 0)},
-            owner,
-        )
+        self._clock = state.table(f"rule/{self.name}/clock", CLOCK, owner)
         for part, rows in ((table, 1), (self._looks, LOOKS), (self._clock, 1)):
             part.grow(rows)
 
@@ -144,43 +153,62 @@ class CountRule:
         return []
 
     def looked(self, looked: Looked, moment: Moment) -> list[Transition]:
-        """The camera covered some time: move the rule's own clock; where nothing moved, what was seen still holds."""
-        if looked.camera != self._camera or looked.why not in {"analysed", "still"}:
-            return []
-        clock = self._clock.rows[0]
+        """The camera covered some time: move the rule's own clock, and judge the look that waits for its place on it.
+
+        Where nothing was seen anew, what was seen last still holds; blind and overloaded time moves nothing.
+        """
+        clock, out = self._clock.rows[0], list[Transition]()
         begin = max(looked.from_ns, int(clock["to"]))
-        clock["looked"] += max(0, looked.to_ns - begin)
-        clock["to"] = max(int(clock["to"]), looked.to_ns)
+        if looked.camera != self._camera or looked.to_ns <= begin:
+            return out
+        sees, waiting = looked.why in {"analysed", "still"}, int(clock["waiting"])
         self._clock.touch_one(0)
-        out: list[Transition] = []
-        if looked.why == "still":
-            self._machine.advance(0, moment.n, int(clock["looked"]), moment.admitted_ns, out)
-        return self._in_event_time(out, looked.to_ns)
+        if waiting != NO_TIME and waiting <= looked.to_ns:
+            before = max(0, waiting - begin) if sees else 0
+            clock["looked"] += before
+            begin += before
+            out += self._judge(moment)
+        clock["to"] = looked.to_ns
+        if sees:
+            clock["looked"] += looked.to_ns - begin
+            moved: list[Transition] = []
+            self._machine.advance(0, moment.n, int(clock["looked"]), moment.admitted_ns, moved)
+            out += self._in_event_time(moved, looked.to_ns)
+        return out
 
     def detections(self, seen: Detections, moment: Moment, run: Run) -> list[Transition]:
-        """Count what is in the zone, steady the number, and step the machine at looked time."""
-        if seen.camera != self._camera:
-            return []
-        number = self._steady(seen.event_ns, self._number(seen))
-        code = self._bands.code(np.array([number], np.float64))
-        if self._gates and not self._gates.open_at(seen.event_ns, None, moment.n, run):
-            code = np.zeros(1, np.int16)
+        """Count what is in the zone, steady the number, and judge it once the covered time up to it is told."""
         clock = self._clock.rows[0]
-        one = np.zeros(1, np.int64)
-        readings = grouped(
-            one.astype(np.int32),
-            one + moment.n,
-            one + int(clock["looked"]),
-            np.array([number], np.float64),
-            one + moment.admitted_ns,
-        )
-        if self.table["begin"][0, 0] == NO_TIME:
-            clock["since"] = seen.event_ns
-        out = self._machine.step(np.zeros(1, np.intp), readings, code, moment.tick)
+        if seen.camera != self._camera or seen.event_ns <= int(clock["seen"]):
+            return []  # the same look twice, or one that comes too late
+        out = self._judge(moment)
+        clock["seen"] = clock["waiting"] = seen.event_ns
+        clock["number"] = self._steady(seen.event_ns, self._number(seen))
+        clock["shut"] = bool(self._gates) and not self._gates.open_at(seen.event_ns, None, moment.n, run)
         self._clock.touch_one(0)
-        return self._in_event_time(out, seen.event_ns)
+        if seen.event_ns <= int(clock["to"]):
+            out += self._judge(moment)
+        return out
+
+    def _judge(self, moment: Moment) -> list[Transition]:
+        """Step the machine with the look that waits, at the time looked so far."""
+        clock = self._clock.rows[0]
+        at_ns = int(clock["waiting"])
+        if at_ns == NO_TIME:
+            return []
+        clock["waiting"] = NO_TIME
+        if self.table["begin"][0, 0] == NO_TIME:
+            clock["since"] = at_ns
+        number = np.array([clock["number"]], np.float64)
+        code = np.zeros(1, np.int16) if clock["shut"] else self._bands.code(number)
+        one = np.zeros(1, np.int64)
+        looked, n = one + int(clock["looked"]), one + moment.n
+        readings = grouped(one.astype(np.int32), n, looked, number, one + moment.admitted_ns)
+        out = self._machine.step(np.zeros(1, np.intp), readings, code, moment.tick)
+        return self._in_event_time(out, at_ns)
 
     def _in_event_time(self, transitions: list[Transition], event_ns: int) -> list[Transition]:
+        """As long before that moment as on the rule's own clock."""
         clock = self._clock.rows[0]
         behind = event_ns - int(clock["looked"])
         return [t._replace(at_ns=t.at_ns + behind, started_ns=int(clock["since"])) for t in transitions]
@@ -201,9 +229,7 @@ class CountRule:
         looks["t"][row], looks["k"][row] = at_ns, number
         looks.touch_one(row)
         clock["looks"] += 1
-        recent = np.sort(looks["k"][(looks["t"] > at_ns - STEADY_NS) & (looks["t"] <= at_ns)][:LOOKS], kind="stable")[
-            ::-1
-        ]
+        recent = np.sort(looks["k"][looks["t"] > at_ns - STEADY_NS], kind="stable")[::-1]
         return int(recent[(len(recent) + 1) // 2 - 1])
 
 
