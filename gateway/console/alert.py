@@ -102,6 +102,12 @@ class Alert(msgspec.Struct, frozen=True, rename={"class_": "class"}):
         return self.change == "closed" or self.state == "normal"
 
     @property
+    def device(self) -> str:
+        """What tells its subject from others of the same title: the tags' values, `0017 a`; empty where it has none."""
+        _, found, tags = self.subject.partition("{")
+        return " ".join(tag.partition("=")[2] for tag in tags.rstrip("}").split(",")) if found else ""
+
+    @property
     def started_ns(self) -> int:
         """When it began, UTC nanoseconds; 0 where it does not say."""
         return parse_ns(self.started)

@@ -44,8 +44,8 @@ def scale(low: float, high: float, parts: int) -> tuple[float, float, float]:
 
 
 def begin(times_ns: Sequence[int], from_ns: int, now_ns: int) -> int:
-    """Where the time axis begins: a gateway that has just started has minutes, not hours, to show (five at least)."""
-    return max(from_ns, min(times_ns[0], now_ns - 300 * NS)) if times_ns else from_ns
+    """Where the time axis begins: a gateway that has just started has minutes, not hours, to show (one at least)."""
+    return max(from_ns, min(times_ns[0], now_ns - 60 * NS)) if times_ns else from_ns
 
 
 def limit_lines(language: Language, limits: Mapping[str, float]) -> list[dict[str, Any]]:

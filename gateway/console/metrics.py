@@ -47,5 +47,11 @@ HELP: dict[str, str] = {
     "zhiwang_source_stale_acknowledgements_total": "Acknowledgements of an older connection, dropped, by source.",
     "zhiwang_source_unacknowledged": "Messages in the door, by source.",
     "zhiwang_source_unacknowledged_bytes": "Bytes of them, by source.",
+    "zhiwang_vision_frames": "Frames decoded, over all cameras, since the start.",
+    "zhiwang_vision_analysed": "Frames that the detector has seen.",
+    "zhiwang_vision_skipped": "Frames that a fresher one replaced.",
+    "zhiwang_vision_corrupt": "Frames that could not be decoded.",
+    "zhiwang_vision_boxes": "Boxes found.",
+    "zhiwang_vision_retries": "Times a camera was opened again.",
     "zhiwang_source_connected": "1 while connected, by source.",
 }

@@ -141,11 +141,11 @@ def _blind(components: list[Component], equipment: list[Alert]) -> list[Blind]:
                 Blind(
                     key=alert.id,
                     kind=kind if name else "sensor",
-                    name=name or alert.subject,
+                    name=name or f"{alert.subject.partition('{')[0]} {alert.device}".strip(),
                     condition=condition_of(alert),
                     detail="",
                     since_ns=alert.started_ns,
-                    title=alert.title,
+                    title={},
                     alert=alert,
                 )
             )

@@ -168,10 +168,10 @@ class HealthTab:
             for c in now.components
         )
         self._components.show(rows, lambda: self._build_components(rows))
-        status = tuple((key, self._plain(value)) for key, value in sorted(self._lookout.view.status().items()))
+        status = tuple((key, self._plain(key, value)) for key, value in sorted(self._lookout.view.status().items()))
         self._status.show(status, lambda: self._build_status(status))
 
-    def _plain(self, value: object) -> str:
+    def _plain(self, key: str, value: object) -> str:
         if isinstance(value, bool):
             return say(self._language, "yes" if value else "no")
         if isinstance(value, dict) and {"ok", "of"} <= value.keys():
@@ -179,10 +179,12 @@ class HealthTab:
         if isinstance(value, dict):
             parts = [str(part) for part in value.values() if isinstance(part, str | int | float)]
             return pick(self._language, value) or " ".join(parts)
-        return words.number(value)
+        if isinstance(value, int | float) and key.endswith(("_bytes", "_s")):
+            return words.size(value) if key.endswith("_bytes") else words.lag(self._language, value)
+        return value[:12] if key.endswith("_sha") and isinstance(value, str) else words.number(value)
 
     def _build_components(self, rows: tuple[tuple[bool, str, str, str, str, str], ...]) -> None:
-        with ui.element("table").classes("zw-table"):
+        with ui.element("table").classes("zw-table parts"):
             for ok, *cells in rows:
                 with ui.element("tr").classes("" if ok else "bad"):
                     with ui.element("td"):

@@ -53,10 +53,14 @@ def state_words(language: Language, alert: Alert) -> str:
     return " · ".join(parts)
 
 
+def _what(language: Language, alert: Alert) -> str:
+    return " ".join(part for part in (pick(language, alert.title, alert.rule), alert.device) if part)
+
+
 def line(language: Language, alert: Alert) -> str:
     """A change in one line: time, colour, code, what, where, state."""
     arrow = {"raised_level": "↑", "lowered_level": "↓", "raised": "+", "closed": "×"}.get(alert.change, " ")
-    what = f"{pick(language, alert.title, alert.rule)} {words.quantity(alert.value, alert.unit or '')}".strip()
+    what = f"{_what(language, alert)} {words.quantity(alert.value, alert.unit or '')}".strip()
     where = " ".join(part for part in (alert.gateway, pick(language, alert.place)) if part)
     text = f"{alert.changed[11:19]} {say(language, alert.colour)} {arrow} {alert.code} {what}"
     rest = " · ".join(part for part in (where, state_words(language, alert)) if part)
@@ -80,7 +84,7 @@ def table(language: Language, board: Board, now_ns: int, chosen: str, told: str)
         rows.add_row(
             Text(f" {say(language, alert.colour)}{arrow} ", style=STYLE[alert.colour]),
             alert.code,
-            pick(language, alert.title, alert.rule),
+            _what(language, alert),
             words.quantity(alert.value, alert.unit or ""),
             " ".join(part for part in (alert.gateway, pick(language, alert.place)) if part),
             words.length(language, now_ns - alert.started_ns),

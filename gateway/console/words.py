@@ -193,6 +193,8 @@ def ago(language: Language, elapsed_ns: int) -> str:
 
 def lag(language: Language, seconds: float) -> str:
     """A delay: tenths of a second under ten, else its largest unit."""
+    if seconds < 0.05:
+        return f"< 0.1 {'秒' if language == 'zh' else 's'}"
     if seconds < 10:
         return f"{seconds:.1f} {'秒' if language == 'zh' else 's'}"
     return length(language, round(seconds * NS))
@@ -209,6 +211,14 @@ def number(value: object) -> str:
         text = f"{value:.{decimals}f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
     return str(value)
+
+
+def size(count: float) -> str:
+    """A number of bytes: `82.6 GB`."""
+    for name, of in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= of:
+            return f"{count / of:.1f} {name}"
+    return f"{count:.0f} B"
 
 
 def unit(name: str) -> str:

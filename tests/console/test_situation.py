@@ -31,7 +31,7 @@ async def test_a_silent_thing_is_blind_by_its_alert_alone() -> None:
     silent = {"id": "silent-1", "rule": "silent", "subject": "air{device=0017,site=a}"}
     view.alerts = {"silent-1": memory.frozen() | silent}
     (blind,) = (await Lookout(view).look()).blind
-    assert (blind.key, blind.kind, blind.name) == ("silent-1", "sensor", "air{device=0017,site=a}")
+    assert (blind.key, blind.kind, blind.name) == ("silent-1", "sensor", "air 0017 a")
 
 
 async def test_what_is_worst_and_nobody_s_comes_first_and_shelved_ones_apart() -> None:
