@@ -63,6 +63,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     detail: str
     camera: str
     series: int | None
+    position: tuple[float, float] | None
     seq: int
 
 
@@ -125,7 +126,7 @@ class Alerts:
                 self._clear(key, _set(record, value=value, changed_ns=t.at_ns), t.admitted_ns)
             return
         same = _set(record, severity=severity, value=value, limit=limit, changed_ns=t.at_ns, unknown=False, active=True)
-        same = _set(same, detail=subject.detail)
+        same = _set(same, detail=subject.detail, position=subject.position)
         if not record.active:
             self._rise(key, _set(same, acknowledged=False), "returned", t.admitted_ns)
         elif ORDER.index(severity) > ORDER.index(record.severity):
@@ -179,6 +180,7 @@ class Alerts:
             detail=subject.detail,
             camera=subject.camera,
             series=subject.series,
+            position=subject.position,
             seq=0,
         )
         self._change(key, record, "raised", t.admitted_ns)

@@ -1,4 +1,4 @@
-"""An alert's outward JSON: what DESIGN.md promises a subscriber, less what sinks add (`status`, `prev`, `published`)."""
+"""An alert's outward JSON: what DESIGN promises a subscriber, less what sinks add (`status`, `prev`, `published`)."""
 
 from __future__ import annotations
 
@@ -116,10 +116,11 @@ class Bodies:
         return Text(zh=zh or None, en=en or None)
 
     def _place(self, record: Record) -> dict[str, object] | None:
-        place = self._where(record)
+        """Where it is: a thing that moves was where its readings said, anything else stands where it was put."""
+        place = self._where(record) or (Place() if record.position else None)
         if place is None:
             return None
-        point = wgs84(place)
+        point = record.position or wgs84(place)
         here = [round(point[0], 6), round(point[1], 6)] if point else None
         return {"zh": place.zh, "en": place.en, "wgs84": here, "uncertainty_m": place.uncertainty_m}
 

@@ -22,9 +22,9 @@ from gateway.core.body import Bodies
 from gateway.core.coverage import Coverage
 from gateway.core.ingest import Arrived, Ingest
 from gateway.core.machine import Transition
-from gateway.core.readings import Readings, grouped
+from gateway.core.readings import Readings, as_of, grouped
 from gateway.core.recent import Recent
-from gateway.core.rule import Moment, Rule, Speaker
+from gateway.core.rule import Moment, Rule, Speaker, Subject
 from gateway.core.rules.health import HealthRule
 from gateway.core.rules.making import Making
 from gateway.core.rules.silent import Adrift, Silent
@@ -62,6 +62,7 @@ Said = tuple[int, Speaker, Transition]
 REPLIES = 1000  # replies kept, so that a repeated command gets its first one
 REPLY_EXPIRES_NS = 60 * 10**9
 NONE = np.zeros(0, np.int64)
+NO_READINGS = grouped(NONE.astype(np.int32), NONE, NONE, NONE.astype(np.float64), NONE)
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True):
@@ -147,7 +148,7 @@ class Core:
         self._met = len(self._ingest.things)
 
     def latest(self) -> list[Latest]:
-        """Each series' last accepted value, with the lines of the rules that watch it. For the page: may be a step old."""
+        """Each series' last accepted value, with the lines of its rules. For the page: it may be a step old."""
         lines: dict[int, dict[str, float]] = {}
         for rule in self._rules:
             for slot in range(len(rule.things)) if rule.kind in {"above", "below", "outside"} else ():
@@ -213,7 +214,7 @@ class Core:
             moment = Moment(n, arrived.admitted_ns, arrived.elapsed_ns, 0)
             changes = self._health.health(Health(f"sensor/{sensor}", "series", ok=False, detail=detail), moment)
             said += [(self._health.place, self._health, t) for t in changes]
-        self._alert(said, taken.lines, elapsed, out)
+        self._alert(said, taken.lines, elapsed, out, taken.readings)
         self._recent.finish()
 
     def _refusals(self) -> list[tuple[int, str]]:
@@ -226,8 +227,9 @@ class Core:
         lines: list[tuple[int, str]],
         elapsed: Mapping[int, int],
         out: _Out,
+        readings: Readings = NO_READINGS,
     ) -> None:
-        """Apply transitions in the order (n, rule, subject, time); alerts' points follow the points of their message."""
+        """Apply transitions in the order (n, rule, subject, time); alerts' points follow those of their message."""
         if not said:
             out.lines += [line for _, line in lines]
             return
@@ -240,9 +242,19 @@ class Core:
                 done += 1
             _, rule, transition = said[i]
             self._recent.at(n)
-            self._alerts.take(rule, named[i][2], transition, elapsed[n])
+            self._alerts.take(rule, self._placed(named[i][2], n, readings), transition, elapsed[n])
             self._collect(out)
         out.lines += [line for _, line in lines[done:]]
+
+    def _placed(self, subject: Subject, n: int, readings: Readings) -> Subject:
+        """The subject where it was by input `n`, if it is a thing whose readings have `lon` and `lat`."""
+        thing = subject.thing
+        if thing is None or not {"lon", "lat"} <= set(thing.fields):
+            return subject
+        lon, lat = (
+            as_of(thing.base + thing.fields.index(axis), n, readings, self._ingest.series) for axis in ("lon", "lat")
+        )
+        return subject if np.isnan(lon) or np.isnan(lat) else subject._replace(position=(lon, lat))
 
     def _collect(self, out: _Out) -> None:
         out.alerts += self._alerts.out
@@ -300,7 +312,7 @@ class Core:
         return self._counted.get("") or Counted(0, 0)
 
     def _run(self, readings: Readings | None) -> Run:
-        taken = grouped(NONE.astype(np.int32), NONE, NONE, NONE.astype(float), NONE) if readings is None else readings
+        taken = NO_READINGS if readings is None else readings
         was = {rule.name: rule.table["on"][: rule.table.n].copy() for rule in self._gated}
         return Run(taken, self._ingest.series, self._ingest.things, was, {})
 

@@ -18,7 +18,8 @@ LARGEST = 2.0**42
 def prefix_sums(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Exact running sums in two integer lanes (whole, fraction), each int64[n + 1], beginning with 0.
 
-    Differences of them are exact, whatever came before: so a window's mean does not depend on how readings were grouped.
+    Differences of them are exact, whatever came before: so a window's mean does not depend on how
+    readings were grouped.
     """
     clipped = np.clip(values, -LARGEST, LARGEST)
     whole = np.floor(clipped)

@@ -56,8 +56,9 @@ class Arrived(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """Signs of life: thing intp[r], n and admitted_ns int64[r], in order of admission. `adrift`: rows whose clock is not
-    to be believed.
+    """Signs of life, in order of admission: thing intp[r]; n, admitted_ns and elapsed_ns int64[r].
+
+    `adrift` bool[r]: rows whose clock is not to be believed.
     """
 
     thing: NDArray[np.intp]
@@ -337,7 +338,7 @@ def _ordinal(n: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _hash(columns: Sequence[NDArray[np.float64] | list[str | None]], within: int) -> NDArray[np.int64]:
-    """A number in [0, within) from each row's values, so that a repeat lands on the same key and two readings on two."""
+    """A number in [0, within) from each row's values: a repeat lands on the same key, and two readings on two."""
     state = np.zeros(len(columns[0]), np.uint64)
     for place, column in enumerate(columns):
         if isinstance(column, list):

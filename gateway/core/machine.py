@@ -44,7 +44,7 @@ class Transition(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """hold_ns: how long a level must hold; clear_ns: how long it must be clear; gap_ns: silence that makes it unknown."""
+    """hold_ns: how long a level must hold; clear_ns: be clear; gap_ns: the silence that makes it unknown."""
 
     levels: int
     hold_ns: int

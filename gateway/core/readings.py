@@ -11,6 +11,8 @@ from gateway.ports import NO_TIME
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gateway.core.state import Table
+
 
 class Readings(NamedTuple):
     """Readings in the order of their series, and of admission within one.
@@ -75,3 +77,14 @@ def before(column: NDArray[T], readings: Readings, first: NDArray[T]) -> NDArray
     out[1:] = column[:-1]
     out[readings.start] = first
     return out
+
+
+def as_of(series: int, n: int, readings: Readings, last: Table) -> float:
+    """A series' last accepted value when input `n` was taken. `last`: the values after all of `readings`."""
+    owners = readings.owners()
+    group = int(np.searchsorted(owners, series))
+    if group == len(owners) or owners[group] != series:
+        return float(last["value"][series])
+    first, length = int(readings.start[group]), int(readings.length[group])
+    known = int(np.searchsorted(readings.n[first : first + length], n, side="right"))
+    return float(readings.value[first + known - 1] if known else readings.opening[group])

@@ -32,7 +32,7 @@ class Past(NamedTuple):
 
 
 class Recent:
-    """STEPS and MINUTES rows for each series that a rule watches: small ones, for each is in the delta that it changes."""
+    """STEPS and MINUTES rows for each series that a rule watches: small ones, for those it touches are in a delta."""
 
     def __init__(self, state: State) -> None:
         self._watched = np.zeros(64, bool)

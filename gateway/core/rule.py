@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 
 class Subject(NamedTuple):
-    """What an alert is about. `text` as in SEMANTICS.md §4; `series` where it has readings of its own; `unit` of its
-    value; `severity` where the subject decides it, not the level.
+    """What an alert is about, `text` as in SEMANTICS.md §4.
+
+    `series` where it has readings of its own; `unit` of its value; `severity` where the subject decides it, not the
+    level; `position` (lon, lat) of a thing that moves.
     """
 
     text: str
@@ -27,6 +29,7 @@ class Subject(NamedTuple):
     camera: str = ""
     severity: str = ""
     detail: str = ""
+    position: tuple[float, float] | None = None
 
 
 class Moment(NamedTuple):

@@ -168,7 +168,7 @@ class State:
         return msgspec.msgpack.encode([(name, mark, part.whole()) for name, (mark, part) in self._parts.items()])
 
     def restore(self, blob: bytes) -> None:
-        """Apply a snapshot or a delta. Parts that are gone or were declared otherwise are left empty (see `changed`)."""
+        """Apply a snapshot or delta; parts that are gone or were declared otherwise are left empty (see `changed`)."""
         try:
             stored = msgspec.msgpack.decode(blob) if blob else []
         except msgspec.DecodeError as error:

@@ -115,7 +115,7 @@ def text(facts: Facts) -> dict[str, str]:
 
 def _zh(facts: Facts, named: str) -> str:
     value = "" if facts.value is None else f" {amount(facts.value)}{_unit(facts.unit)}"
-    head = f"【{COLOUR_ZH[facts.colour]} {CHANGE_ZH[facts.change]}】{named}{value}"
+    head = f"【{COLOUR_ZH[facts.colour]} {CHANGE_ZH[facts.change]}】{named}{_which(facts)}{value}"
     if facts.place.zh or facts.place.en:
         head += f" · {facts.place.zh or facts.place.en}"
     when = clock_time(facts.changed_ns, facts.zone)
@@ -140,7 +140,7 @@ def _what_zh(facts: Facts) -> str:
 
 def _en(facts: Facts, named: str) -> str:
     value = "" if facts.value is None else f" {amount(facts.value)}{_unit(facts.unit)}"
-    head = f"[{facts.colour.upper()} {facts.change.replace('_', ' ')}] {named}{value}"
+    head = f"[{facts.colour.upper()} {facts.change.replace('_', ' ')}] {named}{_which(facts)}{value}"
     if facts.place.en or facts.place.zh:
         head += f" · {facts.place.en or facts.place.zh}"
     when = clock_time(facts.changed_ns, facts.zone)
@@ -161,6 +161,14 @@ def _what_en(facts: Facts) -> str:
         return ""
     hold = f" for {Duration(facts.hold_ns)}" if facts.hold_ns else ""
     return f"{VERBS[facts.kind][1]} the {facts.colour} line of {amount(facts.limit)}{_unit(facts.unit)}{hold}"
+
+
+def _which(facts: Facts) -> str:
+    """Which of a rule's subjects, by its tags' values: two alerts of one title must not read the same."""
+    if facts.title is None or facts.kind not in VERBS:
+        return ""
+    tags = facts.name.partition("{")[2].rstrip("}")
+    return "".join(f" {tag.partition('=')[2]}" for tag in tags.split(",") if tag)
 
 
 def _unit(unit: str) -> str:

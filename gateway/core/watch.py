@@ -78,9 +78,14 @@ class Gated(Protocol):
     """Another rule, as a gate sees it."""
 
     @property
-    def things(self) -> Sequence[Thing | None]: ...
+    def things(self) -> Sequence[Thing | None]:
+        """The thing of each slot."""
+        ...
+
     @property
-    def table(self) -> Table: ...
+    def table(self) -> Table:
+        """The machine's rows."""
+        ...
 
 
 class Run(NamedTuple):

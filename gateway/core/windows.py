@@ -23,8 +23,10 @@ MOST = 65_536
 
 
 class Windows:
-    """A ring of readings for each subject. A window is (t − length, t]; it is unknown (NaN) while it holds fewer readings
-    than `coverage` of what `every_ns` promises.
+    """A ring of readings for each subject.
+
+    A window is (t − length, t]; it is unknown (NaN) while it holds fewer readings than `coverage` of what `every_ns`
+    promises.
     """
 
     def __init__(self, state: State, name: str, owner: str, over: Over, every_ns: int | None, coverage: float) -> None:

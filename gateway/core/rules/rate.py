@@ -46,8 +46,9 @@ class Rate(Struct, frozen=True):
 
 
 class _Slopes:
-    """The judge of a rate: each reading against the last one at least `min_dt` before it, its anchor; a reading closer to
-    its anchor says nothing new, and the slope stays what it was.
+    """The judge of a rate: each reading against the last one at least `min_dt` before it, its anchor.
+
+    A reading closer to its anchor says nothing new, and the slope stays what it was.
     """
 
     def __init__(self, bands: Bands, min_dt_ns: int, state: State, name: str, owner: str) -> None:

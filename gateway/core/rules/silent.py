@@ -1,7 +1,7 @@
 """`silent` and `adrift`: things that stopped sending, and things whose clock is not to be believed.
 
-Both are about a thing, not a value, and belong to no configured rule: `every:` at the sensor is what silence is measured
-by, in elapsed time while the source was up (SEMANTICS.md §4).
+Both are about a thing, not a value, and belong to no configured rule: `every:` at the sensor is what silence is
+measured by, in elapsed time while the source was up (SEMANTICS.md §4).
 """
 
 from __future__ import annotations
