@@ -139,7 +139,7 @@ class Screen:
         self._live.__enter__()
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.__exit__(None, None, None)
 
     def draw(self, now_ns: int) -> None:
