@@ -36,6 +36,7 @@ class Peer:
         self._subscribed = threading.Event()
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv5)
         self.client.max_queued_messages_set(0)
+        self.client.max_inflight_messages_set(2000)
         self.client.reconnect_delay_set(1, 1)
         self.client.on_connect = self._connected
         self.client.on_subscribe = lambda *_: self._subscribed.set()
