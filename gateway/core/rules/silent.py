@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.events import Health
 
 MISSED = 3  # readings in a row that may be missing, and the grace after start and reconnect, in multiples of `every`
-ADRIFT = 3  # readings in a row: one stray stamp is a counter's business
+ADRIFT_NS = 60 * 10**9  # impossible stamps alone for so long: one stray stamp, told twice or not, is a counter's business
 
 
 class Up(msgspec.Struct, frozen=True, array_like=True):
@@ -126,7 +126,7 @@ class Adrift:
     colours, limits = ("blue",), (0.0,)
 
     def __init__(self, state: State) -> None:
-        columns = {"row": (np.int16, 0), "on": (np.int8, 0), "since": (np.int64, NO_TIME)}
+        columns = {"on": (np.int8, 0), "since": (np.int64, NO_TIME), "elapsed": (np.int64, NO_TIME)}
         self.table = state.table("adrift/things", columns)
         self.things: list[Thing] = []
 
@@ -142,25 +142,23 @@ class Adrift:
         return Subject(f"{thing.route}{{{tags}}}", thing=thing, severity="minor", detail="clock_adrift")
 
     def heard(self, heard: Heard) -> list[Transition]:
-        """Count stamps in a row that cannot be believed."""
+        """Note since when no stamp could be believed."""
         out: list[Transition] = []
-        doubtful = heard.adrift | (self.table["row"][heard.thing] > 0)
+        doubtful = heard.adrift | (self.table["since"][heard.thing] != NO_TIME)
         if not doubtful.any():
             return out
         for row in np.flatnonzero(np.isin(heard.thing, heard.thing[doubtful])).tolist():
-            slot, n, at = int(heard.thing[row]), int(heard.n[row]), int(heard.admitted_ns[row])
+            slot, at = int(heard.thing[row]), int(heard.admitted_ns[row])
             record = self.table.rows[slot]
-            level = -1
+            was, since = int(record["on"]), int(record["since"])
             if not heard.adrift[row]:
-                level = 0 if record["on"] else -1
-                record["row"], record["on"] = 0, 0
-            else:
-                if not record["row"]:
-                    record["since"] = at
-                record["row"] = min(int(record["row"]) + 1, ADRIFT)
-                if record["row"] == ADRIFT and not record["on"]:
-                    level, record["on"] = 1, 1
+                record["on"], record["since"], record["elapsed"] = 0, NO_TIME, NO_TIME
+            elif since == NO_TIME:
+                since = record["since"] = at
+                record["elapsed"] = heard.elapsed_ns[row]
+            elif heard.elapsed_ns[row] - record["elapsed"] >= ADRIFT_NS:
+                record["on"] = 1
             self.table.touch_one(slot)
-            if level >= 0:
-                out.append(Transition(n, slot, "level", level, at, int(record["since"]), np.nan, at))
+            if record["on"] != was:
+                out.append(Transition(int(heard.n[row]), slot, "level", int(record["on"]), at, since, np.nan, at))
         return out

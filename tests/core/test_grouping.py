@@ -1,0 +1,100 @@
+"""Cutting does not matter, nor telling twice, nor dying anywhere (SEMANTICS.md §2, §6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.events import Message
+from tests.core.build import RULES, core_of, cuts_of, run, together
+from tests.core.cases import CASES, COUNTS
+from tests.core.streams import jiggle, looks, searching, streams
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gateway.config.kinds import Kind
+    from tests.core.build import Came, Stamped
+    from tests.core.streams import Step
+
+TEXTS = {**{name: case.text for name, case in CASES.items()}, **COUNTS}
+
+
+def inputs(name: str) -> st.SearchStrategy[list[Step]]:
+    """The inputs that a case's devices or camera make."""
+    return streams(CASES[name]) if name in CASES else looks()
+
+
+def compared(came: Came) -> tuple[object, ...]:
+    """What must be equal however inputs were cut."""
+    return came.series, came.alerts, came.requests, came.dead
+
+
+def kill_and_go_on(
+    text: str, steps: Sequence[Stamped], at: int, sizes: Sequence[int], rules: Mapping[str, Kind] = RULES
+) -> tuple[Came, bytes]:
+    """Step up to `at`, take snapshot and deltas somewhere on the way, go on in a new core from these alone."""
+    core, done, snapshot, deltas = core_of(text, rules), 0, None, list[bytes]()
+    endless = (size for _ in iter(int, 1) for size in sizes)
+    first = []
+    for place, cut in enumerate(cuts_of(steps[:at], endless)):
+        if place == 3:  # a snapshot now and then, deltas after it
+            snapshot, deltas = core.snapshot(), []
+        first.append(core.step(cut))
+        deltas.append(first[-1].delta)
+        done += len(cut.inputs)
+    again = core_of(text, rules)
+    again.restore(snapshot, deltas)
+    rest = [again.step(cut) for cut in cuts_of(steps[at:], endless, at + 1)]
+    return together([*first, *rest]), again.snapshot()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@searching(25)
+@given(data=st.data())
+def test_any_cut_gives_the_same_bytes_and_the_same_state(name: str, data: st.DataObject) -> None:
+    steps, sizes = [step.stamped for step in data.draw(inputs(name))], data.draw(jiggle())
+    one_by_one, whole, cut = (core_of(TEXTS[name]) for _ in range(3))
+
+    single = run(one_by_one, steps, [1])
+
+    assert compared(run(whole, steps)) == compared(single)
+    assert whole.snapshot() == one_by_one.snapshot()
+    assert compared(run(cut, steps, sizes)) == compared(single)
+    assert cut.snapshot() == one_by_one.snapshot()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@searching(25)
+@given(data=st.data())
+def test_a_core_killed_anywhere_goes_on_with_the_same_bytes(name: str, data: st.DataObject) -> None:
+    steps, sizes = [step.stamped for step in data.draw(inputs(name))], data.draw(jiggle())
+    at = data.draw(st.integers(0, len(steps)))
+    never = core_of(TEXTS[name])
+    uninterrupted = run(never, steps, sizes)
+
+    came, state = kill_and_go_on(TEXTS[name], steps, at, sizes)
+
+    assert compared(came) == compared(uninterrupted)
+    assert state == never.snapshot()
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if "stuck" not in name])
+@searching(25)
+@given(data=st.data())
+def test_everything_told_twice_changes_no_alert(name: str, data: st.DataObject) -> None:
+    """Alerts differ in nothing but their texts' times of admission; what says no time of its own cannot be told twice."""
+    steps = [step.stamped for step in data.draw(inputs(name)) if getattr(step.words, "claimed_ns", 0) is not None]
+    doubled = [
+        double for step in steps for double in ((step, step) if isinstance(step.item, Message) or name in COUNTS else (step,))
+    ]
+
+    once, again = run(core_of(TEXTS[name]), steps), run(core_of(TEXTS[name]), doubled)
+
+    def brief(came: Came) -> list[tuple[object, ...]]:
+        return [(row.id, row.rule, row.subject, row.change, row.changed_ns, row.state) for row in came.alerts]
+
+    assert brief(again) == brief(once)
