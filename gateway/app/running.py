@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from gateway import __version__
+from gateway.config.scalars import NS
 from gateway.events import Health
 from gateway.ports import Component, Latest
 
@@ -32,6 +34,22 @@ def builtins(struct: msgspec.Struct | None) -> object:
     """A struct as a map, without what is not set; None without one."""
     given = msgspec.structs.asdict(struct) if struct else None
     return given and {key: value for key, value in given.items() if value is not None}
+
+
+class Rate:
+    """How fast a counter grows, over the last seconds."""
+
+    def __init__(self, clock: Clock, count: Callable[[], float]) -> None:
+        self._clock, self._count = clock, count
+        self._seen: deque[tuple[int, float]] = deque(maxlen=8)
+
+    def text(self) -> str:
+        """`5.0/s`; empty until it can be said. Looks at the counter at most once a second."""
+        now_ns = self._clock.monotonic_ns()
+        if not self._seen or now_ns - self._seen[-1][0] >= NS:
+            self._seen.append((now_ns, self._count()))
+        (from_ns, first), (to_ns, last) = self._seen[0], self._seen[-1]
+        return f"{(last - first) * NS / (to_ns - from_ns):.1f}/s" if to_ns > from_ns else ""
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -59,6 +77,7 @@ class Running:
         self._asked: dict[str, bytes] = {}
         self._alerts = 0
         self.parts: list[tuple[str, str, Callable[[], Mapping[str, float]]]] = []
+        self.rates: dict[str, Rate] = {}
         self.take_picture: Callable[[str], Picture | None] = lambda _: None
         door.on_stepped(self._stepped)
 
@@ -100,7 +119,13 @@ class Running:
             known = worst.get(said.name)
             if known is None or (known.ok and not said.ok):
                 worst[said.name] = said
-        return sorted(worst.values(), key=lambda component: (component.ok, component.name))
+        told = [self._detailed(component) for component in worst.values()]
+        return sorted(told, key=lambda component: (component.ok, component.name))
+
+    def _detailed(self, component: Component) -> Component:
+        """A component that is well says how much it does."""
+        rate = self.rates.get(component.name)
+        return msgspec.structs.replace(component, detail=rate.text()) if rate and component.ok else component
 
     def status(self) -> dict[str, object]:
         """Enough for a row in a table of 300 gateways."""
@@ -134,9 +159,9 @@ class Running:
         return all(said.ok for said in self._said.values() if said.name == name)
 
     def _seeing(self, kind: str) -> dict[str, int]:
-        mine = [component for component in self.components() if component.name.startswith(f"{kind}/")]
         of = {"source": self.config.brokers, "camera": self.config.cameras, "sink": self.config.sinks}[kind]
-        return {"ok": sum(component.ok for component in mine), "of": len(of)}
+        mine = {f"{kind}/{name}" for name in of}
+        return {"ok": sum(one.ok for one in self.components() if one.name in mine), "of": len(of)}
 
     def _lags(self) -> list[tuple[str, float]]:
         return [(name, stats().get("lag_s", 0.0)) for kind, name, stats in self.parts if kind == "sink"]

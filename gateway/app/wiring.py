@@ -21,7 +21,7 @@ import msgspec
 
 from gateway.app.logs import Troubles, log
 from gateway.app.plan import find_models, make_plan
-from gateway.app.running import Running, Summary
+from gateway.app.running import Rate, Running, Summary
 from gateway.clock import WallClock
 from gateway.config.topics import TopicPattern
 from gateway.core import Core
@@ -218,6 +218,7 @@ async def _sources(
             session_lost=partial(running.door.session_lost, name),
         )
         running.parts.append(("source", name, source.stats))
+        running.rates[f"source/{name}"] = Rate(clock, lambda source=source: source.stats()["messages_total"])
         sources.append(source)
     if manifests:
         sources.append(_vision(config, clock, running, manifests, options))
@@ -239,12 +240,20 @@ def _vision(
         paced=options.paced,
     )
     running.take_picture = vision.picture
-    running.parts.append(("vision", "", vision.stats))
+    for name in manifests:
+        counts = partial(_camera_counts, vision.camera_stats, name)
+        running.parts.append(("camera", name, counts))
+        running.rates[f"camera/{name}"] = Rate(clock, lambda counts=counts: counts().get("analysed_total", 0.0))
     return vision
 
 
 async def _forever(body: Callable[[], Awaitable[None]]) -> None:
     await body()
+
+
+def _camera_counts(stats: Callable[[], Mapping[str, Mapping[str, float]]], camera: str) -> dict[str, float]:
+    """One camera's counters by their names in /metrics."""
+    return {f"{what}_total": count for what, count in stats().get(camera, {}).items()}
 
 
 async def _keep(source: Source, running: Running, clock: Clock) -> None:

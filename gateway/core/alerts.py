@@ -36,6 +36,13 @@ class Shelf(msgspec.Struct, frozen=True, array_like=True):
     until_elapsed_ns: int
 
 
+class Acknowledgement(msgspec.Struct, frozen=True, array_like=True):
+    """Who has seen an alert, and when."""
+
+    by: str
+    at_ns: int
+
+
 class Record(msgspec.Struct, frozen=True, array_like=True):
     """An open alert. `severity` is the present or last one; `active` whether the condition holds."""
 
@@ -50,6 +57,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     active: bool
     unknown: bool
     acknowledged: bool
+    acknowledgement: Acknowledgement | None
     shelf: Shelf | None
     severity: str
     severity_max: str
@@ -128,13 +136,13 @@ class Alerts:
         same = _set(record, severity=severity, value=value, limit=limit, changed_ns=t.at_ns, unknown=False, active=True)
         same = _set(same, detail=subject.detail, position=subject.position)
         if not record.active:
-            self._rise(key, _set(same, acknowledged=False), "returned", t.admitted_ns)
+            self._rise(key, _set(same, acknowledged=False, acknowledgement=None), "returned", t.admitted_ns)
         elif ORDER.index(severity) > ORDER.index(record.severity):
             if record.shelf:  # a shelf never hides a higher level
                 record = _set(record, shelf=None, changed_ns=t.at_ns)
                 self._change(key, record, "unshelved", t.admitted_ns)
                 same = _set(same, shelf=None)
-            self._rise(key, _set(same, acknowledged=False), "raised_level", t.admitted_ns)
+            self._rise(key, _set(same, acknowledged=False, acknowledgement=None), "raised_level", t.admitted_ns)
         elif severity != record.severity:
             self._change(key, same, "lowered_level", t.admitted_ns)
 
@@ -167,6 +175,7 @@ class Alerts:
             active=True,
             unknown=False,
             acknowledged=False,
+            acknowledgement=None,
             shelf=None,
             severity=severity,
             severity_max=severity,
@@ -210,9 +219,9 @@ class Alerts:
         """An open alert by its id or its short code."""
         return next((item for item in self._open.items() if alert_id in {item[1].id, item[1].code}), None)
 
-    def acknowledge(self, key: str, record: Record, at_ns: int) -> None:
+    def acknowledge(self, key: str, record: Record, by: str, at_ns: int) -> None:
         """Somebody has seen it; a cleared one closes."""
-        done = _set(record, acknowledged=True, changed_ns=at_ns)
+        done = _set(record, acknowledged=True, acknowledgement=Acknowledgement(by, at_ns), changed_ns=at_ns)
         self._change(key, done, "acknowledged", at_ns, everywhere=not record.active)
 
     def shelve(self, key: str, record: Record, shelf: Shelf, at_ns: int) -> None:

@@ -48,7 +48,7 @@ class Bodies:
             zone=plan.timezone,
         )
         do = common.do if common else None
-        shelf = record.shelf
+        shelf, seen = record.shelf, record.acknowledgement
         body = {
             "schema": 1,
             "id": record.id,
@@ -64,6 +64,7 @@ class Bodies:
             "rule": record.rule,
             "subject": record.subject,
             "unknown": record.unknown,
+            "acknowledged": {"by": seen.by, "at": texts.stamp(seen.at_ns, plan.timezone)} if seen else None,
             "shelved": {"by": shelf.by, "why": shelf.why, "until": texts.stamp(shelf.until_ns, plan.timezone)}
             if shelf
             else None,

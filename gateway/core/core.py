@@ -342,7 +342,7 @@ class Core:
         if command.verb == "acknowledge":
             if record.acknowledged:
                 return {**reply, "result": "ok", "seq": record.seq, "reason": "it was acknowledged already"}
-            self._alerts.acknowledge(key, record, moment.admitted_ns)
+            self._alerts.acknowledge(key, record, command.who, moment.admitted_ns)
         elif command.verb == "shelve":
             most = int(self._plan.commands.shelve_at_most)
             wanted = most if command.until_ns is None else command.until_ns - moment.admitted_ns

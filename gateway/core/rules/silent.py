@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from gateway.events import Health
 
 MISSED = 3  # readings in a row that may be missing, and the grace after start and reconnect, in multiples of `every`
-ADRIFT_NS = 60 * 10**9  # impossible stamps alone for so long: one stray stamp, told twice or not, is a counter's business
+ADRIFT_NS = (
+    60 * 10**9
+)  # impossible stamps alone for so long: one stray stamp, told twice or not, is a counter's business
 
 
 class Up(msgspec.Struct, frozen=True, array_like=True):
