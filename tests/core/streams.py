@@ -94,14 +94,15 @@ class Dice:
 
 def streams(case: Case, longest: int = 60) -> st.SearchStrategy[list[Step]]:
     """Steps of a case, beginning as every gateway does."""
-    return st.binary(min_size=longest, max_size=6 * longest).map(lambda faces: _stream(case, Dice(faces)))
+    return st.binary(min_size=longest, max_size=6 * longest).map(lambda faces: stream_from(case, faces))
 
 
 KINDS = ("nothing", "tick", *("reading",) * 8, "again", "tick", "tick", "health")
 
 
-def _stream(case: Case, dice: Dice) -> list[Step]:
-    steps: list[Step] = []
+def stream_from(case: Case, faces: bytes) -> list[Step]:
+    """The stream that these bytes choose."""
+    steps, dice = list[Step](), Dice(faces)
     now = T0
 
     def add(words: Sent | Input) -> None:
@@ -156,11 +157,12 @@ LOOKS = ("nothing", *("look",) * 8, "twice", "tick", "still", "blind", "overload
 
 def looks(camera: str = "crossing", longest: int = 60) -> st.SearchStrategy[list[Step]]:
     """A camera's looks and what time it covered; sometimes blind, sometimes telling a thing twice."""
-    return st.binary(min_size=longest, max_size=8 * longest).map(lambda faces: _looks(camera, Dice(faces)))
+    return st.binary(min_size=longest, max_size=8 * longest).map(lambda faces: looks_from(camera, faces))
 
 
-def _looks(camera: str, dice: Dice) -> list[Step]:
-    steps: list[Step] = []
+def looks_from(camera: str, faces: bytes) -> list[Step]:
+    """The looks that these bytes choose."""
+    steps, dice = list[Step](), Dice(faces)
     now, settled, frame = T0 + S, T0 + S, 0
 
     def add(words: Input, at_ns: int) -> None:
