@@ -67,11 +67,15 @@ CASES = {
     "outside": water(
         "  odd: {threshold: water.level, outside: {yellow: [2.7, 3.0], red: [2.6, 3.3]}, clear_by: 0.01}\n"
     ),
-    "late ticks": water(f"  flood: {{threshold: water.level, {LEVELS}, for: 10 s}}\n", EVERY + "    allowed_lateness: 20 s\n"),
+    "late ticks": water(
+        f"  flood: {{threshold: water.level, {LEVELS}, for: 10 s}}\n", EVERY + "    allowed_lateness: 20 s\n"
+    ),
     "mean": water(f"  flood: {{threshold: water.level, {LEVELS}, over: mean 1 min}}\n"),
     "max": water(f"  flood: {{threshold: water.level, {LEVELS}, over: max 40 s, coverage: 0.75, for: 10 s}}\n"),
     "p95": water(f"  flood: {{threshold: water.level, {LEVELS}, over: p95 2 min, clear_for: 5 s}}\n", ""),
-    "rises": water("  rising: {rate: water.level, levels: {yellow: 0.5 m/min, orange: 2 m/min}, clear_by: 0.1 m/min}\n"),
+    "rises": water(
+        "  rising: {rate: water.level, levels: {yellow: 0.5 m/min, orange: 2 m/min}, clear_by: 0.1 m/min}\n"
+    ),
     "falls, far apart": water(
         "  falling: {rate: water.level, below: {yellow: -0.5 m/min, red: -1 m/min}, min_dt: 15 s, for: 10 s}\n"
     ),
@@ -117,8 +121,10 @@ cameras:
 rules:
 """
 COUNTS = {
-    "one for a while": CAMERA + "  bank: {count: person, in: crossing.zebra, levels: {yellow: 1, orange: 3}, for: 5 s}\n",
-    "at once, in all the picture": CAMERA + "  any: {count: [person, car], in: crossing, levels: {blue: 2}, score: 0.5}\n",
+    "one for a while": CAMERA
+    + "  bank: {count: person, in: crossing.zebra, levels: {yellow: 1, orange: 3}, for: 5 s}\n",
+    "at once, in all the picture": CAMERA
+    + "  any: {count: [person, car], in: crossing, levels: {blue: 2}, score: 0.5}\n",
     "after another": CAMERA
     + "  few: {count: person, in: crossing.zebra, levels: {yellow: 1}, for: 2 s, unless: many}\n"
     "  many: {count: person, in: crossing, levels: {yellow: 3}}\n",

@@ -9,7 +9,10 @@ import hashlib
 import random
 
 import msgspec
-from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__  # numpy's own report; show_runtime prints it
+from numpy._core._multiarray_umath import (
+    __cpu_dispatch__,
+    __cpu_features__,
+)  # numpy's own report; show_runtime prints it
 
 from tests.core.build import Stamped, core_of, run
 from tests.core.cases import CASES, COUNTS

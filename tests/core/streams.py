@@ -30,7 +30,7 @@ YEAR_2100, YEAR_1970 = 4_102_444_800 * S, 5 * S
 
 
 def searching(examples: int) -> settings:
-    """How long hypothesis looks. The same examples each time; ZHIWANG_SEARCH=20 looks twenty times as long, elsewhere."""
+    """How long hypothesis looks: the same examples each time; with ZHIWANG_SEARCH=20 others, twenty times as many."""
     more = int(os.environ.get("ZHIWANG_SEARCH", "0"))
     return settings(
         max_examples=examples * max(1, more),
@@ -151,7 +151,13 @@ def jiggle() -> st.SearchStrategy[list[int]]:
 
 # ── cameras ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-PLACES = ((0.5, 0.8), (0.3, 0.6), (0.9, 0.9), (0.5, 0.3), (0.1, 0.1))  # of feet, as fractions; the zone is y ≥ 0.5, x ≤ 0.7
+PLACES = (
+    (0.5, 0.8),
+    (0.3, 0.6),
+    (0.9, 0.9),
+    (0.5, 0.3),
+    (0.1, 0.1),
+)  # of feet, as fractions; the zone is y ≥ 0.5, x ≤ 0.7
 LOOKS = ("nothing", *("look",) * 8, "twice", "tick", "still", "blind", "overloaded", "early")
 
 
@@ -182,7 +188,9 @@ def looks_from(camera: str, faces: bytes) -> list[Step]:
             add(steps[-1].stamped.item, now)
         elif what in ("look", "early"):
             frame += 1
-            taken = now - S if what == "early" else now  # what an engine was slow to see comes after later time was told
+            taken = (
+                now - S if what == "early" else now
+            )  # what an engine was slow to see comes after later time was told
             found = [_box(dice) for _ in range(dice.pick((0, 1, 1, 2, 3, 4)))]
             pair = [detections_of(camera, frame, taken, found), Looked(camera, settled, taken, "analysed")]
             for item in reversed(pair) if what == "early" and dice.pick((True, False)) else pair:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.config.kinds import Kind
+from gateway.core.rules.threshold import THRESHOLD, Threshold
 from gateway.events import Message
 from tests.core.build import RULES, core_of, cuts_of, run, together
 from tests.core.cases import CASES, COUNTS
+from tests.core.digest import seeded
 from tests.core.streams import jiggle, looks, searching, streams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gateway.config.kinds import Kind
+    from numpy.typing import NDArray
+
+    from gateway.core.machine import Transition
+    from gateway.core.readings import Readings
+    from gateway.core.rules.making import Making
+    from gateway.core.rules.series import Judge, Judged, SeriesRule
     from tests.core.build import Came, Stamped
     from tests.core.streams import Step
 
@@ -86,10 +95,12 @@ def test_a_core_killed_anywhere_goes_on_with_the_same_bytes(name: str, data: st.
 @searching(25)
 @given(data=st.data())
 def test_everything_told_twice_changes_no_alert(name: str, data: st.DataObject) -> None:
-    """Alerts differ in nothing but their texts' times of admission; what says no time of its own cannot be told twice."""
+    """What states no time of its own is left out: told twice, it is two readings."""
     steps = [step.stamped for step in data.draw(inputs(name)) if getattr(step.words, "claimed_ns", 0) is not None]
     doubled = [
-        double for step in steps for double in ((step, step) if isinstance(step.item, Message) or name in COUNTS else (step,))
+        double
+        for step in steps
+        for double in ((step, step) if isinstance(step.item, Message) or name in COUNTS else (step,))
     ]
 
     once, again = run(core_of(TEXTS[name]), steps), run(core_of(TEXTS[name]), doubled)
@@ -98,3 +109,48 @@ def test_everything_told_twice_changes_no_alert(name: str, data: st.DataObject) 
         return [(row.id, row.rule, row.subject, row.change, row.changed_ns, row.state) for row in came.alerts]
 
     assert brief(again) == brief(once)
+
+
+class Forgetful:
+    """A judge with one attribute that it did not declare: the largest value it has met, which it goes by."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._largest = 0.0
+
+    def meet(self, slot: int) -> None:
+        """As the other."""
+        self._judge.meet(slot)
+
+    def judge(self, readings: Readings, slot: NDArray[np.intp]) -> Judged:
+        """By the largest value."""
+        self._largest = max(self._largest, float(readings.value.max()))
+        return self._judge.judge(readings._replace(value=np.full(len(readings.n), self._largest)), slot)
+
+    def settle(self, transitions: list[Transition]) -> list[Transition]:
+        """As the other."""
+        return self._judge.settle(transitions)
+
+
+def forgetful(making: Making) -> SeriesRule:
+    """A threshold with that judge."""
+    rule = THRESHOLD.build(making)
+    rule._judge = Forgetful(rule._judge)
+    return rule
+
+
+def test_a_rule_with_an_undeclared_attribute_is_found_by_killing() -> None:
+    """The test of the test above: what is not in declared state does not survive, and the bytes differ."""
+    name, rules = "plain levels", {"threshold": Kind("threshold", Threshold, forgetful)}
+    found = 0
+    for seed in range(20):
+        steps = seeded(name, seed)
+        at = len(steps) // 2
+        uninterrupted = run(core_of(TEXTS[name], rules), steps, [1])
+        came, _ = kill_and_go_on(TEXTS[name], steps, at, [1], rules)
+        found += compared(came) != compared(uninterrupted)
+        assert compared(kill_and_go_on(TEXTS[name], steps, at, [1])[0]) == compared(
+            run(core_of(TEXTS[name]), steps, [1])
+        )
+
+    assert found

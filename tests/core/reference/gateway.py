@@ -237,9 +237,7 @@ class GatewayReference:
         reference = self.series_rules[rule.name, key]
         for change in reference.condition.changes:
             severity = SEVERITY[reference.colours[change.level - 1]] if change.level else ""
-            said.append(
-                (self._place(rule), rule.name, key.subject(), change, severity, reference.limit(change.level))
-            )
+            said.append((self._place(rule), rule.name, key.subject(), change, severity, reference.limit(change.level)))
         reference.condition.changes.clear()
 
     def _camera(self, rule: Rule) -> str:
@@ -250,9 +248,7 @@ class GatewayReference:
         camera = self._camera(rule)
         where = rule.kind.in_  # type: ignore[attr-defined]  a Count
         zone = None if where == camera else self.config.cameras[camera].zones[where.rpartition(".")[2]]
-        return CountReference(
-            rule, zone, self.labels, 0.4, lambda at_ns: self._suppressed(rule, None, {}, at_ns)
-        )
+        return CountReference(rule, zone, self.labels, 0.4, lambda at_ns: self._suppressed(rule, None, {}, at_ns))
 
     def _collect_count(self, rule: Rule, said: list[Said]) -> None:
         reference = self.counts[rule.name]

@@ -254,9 +254,7 @@ class CountReference:
     def _tell(self, now_ns: int) -> None:
         """In event time: as long before now as on the rule's clock."""
         for change in self.condition.changes:
-            self.changes.append(
-                change._replace(at_ns=now_ns - (self.covered - change.at_ns), started_ns=self.since)
-            )
+            self.changes.append(change._replace(at_ns=now_ns - (self.covered - change.at_ns), started_ns=self.since))
         self.condition.changes.clear()
 
     def _number(self, seen: Detections) -> int:
