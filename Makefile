@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS ?=
+# Every script of benchmarks/ that measures; the others are what it starts or shares.
+BENCH ?= $(filter-out by_hand publisher stage,$(basename $(notdir $(wildcard benchmarks/*.py))))
 BASE_WHEELS := manylinux_2_28_x86_64 manylinux_2_28_aarch64
 
 .DELETE_ON_ERROR:
@@ -28,8 +30,8 @@ lint: .venv/dev.ready  ## ruff, pyright, import-linter, vulture
 soak: .venv/dev.ready .venv/servers.ready  ## the long form of the tests
 	$(BIN)/pytest -m soak --timeout 0 $(ARGS)
 
-bench: .venv/dev.ready .venv/servers.ready  ## the figures of the README
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: .venv/dev.ready .venv/servers.ready  ## the figures of the README, one after another: make bench BENCH=ingest
+	@set -e; for one in $(BENCH); do echo "── benchmarks/$$one.py"; $(BIN)/python benchmarks/$$one.py $(ARGS); done
 
 lock: .venv/dev.ready  ## makes requirements/*.txt anew from pyproject.toml
 	$(PIP) install uv
