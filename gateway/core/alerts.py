@@ -34,6 +34,7 @@ class Shelf(msgspec.Struct, frozen=True, array_like=True):
     why: str
     until_ns: int
     until_elapsed_ns: int
+    severity: str
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, array_like=True):
@@ -129,22 +130,26 @@ class Alerts:
             if t.level:
                 self._raise(key, rule, subject, t, severity, value, limit, elapsed_ns)
             return
-        if not t.level:
-            if record.active:
-                self._clear(key, _set(record, value=value, changed_ns=t.at_ns), t.admitted_ns)
+        if t.level:
+            same = _set(record, severity=severity, value=value, limit=limit, changed_ns=t.at_ns, unknown=False)
+            self._level(key, record, _set(same, active=True, detail=subject.detail, position=subject.position), t)
+        elif record.active:
+            self._clear(key, _set(record, value=value, changed_ns=t.at_ns), t.admitted_ns)
+
+    def _level(self, key: str, was: Record, now: Record, t: Transition) -> None:
+        """An open alert is at another level, or active again."""
+        higher = ORDER.index(now.severity) - ORDER.index(was.severity)
+        if was.active and not higher:
             return
-        same = _set(record, severity=severity, value=value, limit=limit, changed_ns=t.at_ns, unknown=False, active=True)
-        same = _set(same, detail=subject.detail, position=subject.position)
-        if not record.active:
-            self._rise(key, _set(same, acknowledged=False, acknowledgement=None), "returned", t.admitted_ns)
-        elif ORDER.index(severity) > ORDER.index(record.severity):
-            if record.shelf:  # a shelf never hides a higher level
-                record = _set(record, shelf=None, changed_ns=t.at_ns)
-                self._change(key, record, "unshelved", t.admitted_ns)
-                same = _set(same, shelf=None)
-            self._rise(key, _set(same, acknowledged=False, acknowledgement=None), "raised_level", t.admitted_ns)
-        elif severity != record.severity:
-            self._change(key, same, "lowered_level", t.admitted_ns)
+        if was.shelf and ORDER.index(now.severity) > ORDER.index(was.shelf.severity):  # it never hides a higher level
+            was, now = _set(was, shelf=None, changed_ns=t.at_ns), _set(now, shelf=None)
+            self._change(key, was, "unshelved", t.admitted_ns)
+        if not was.active:
+            self._rise(key, _set(now, acknowledged=False, acknowledgement=None), "returned", t.admitted_ns)
+        elif higher > 0:
+            self._rise(key, _set(now, acknowledged=False, acknowledgement=None), "raised_level", t.admitted_ns)
+        else:
+            self._change(key, now, "lowered_level", t.admitted_ns)
 
     def _raise(
         self,

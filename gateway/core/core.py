@@ -349,7 +349,8 @@ class Core:
             if wanted <= 0:
                 return {**reply, "result": "refused", "reason": "the time until which to shelve is over"}
             length = min(wanted, most)
-            shelf = Shelf(command.who, command.note, moment.admitted_ns + length, moment.elapsed_ns + length)
+            until, until_elapsed = moment.admitted_ns + length, moment.elapsed_ns + length
+            shelf = Shelf(command.who, command.note, until, until_elapsed, record.severity)
             self._alerts.shelve(key, record, shelf, moment.admitted_ns)
         else:
             if not record.shelf:
