@@ -29,10 +29,10 @@ from stage import (
     cpu_s,
     folder,
     gateway,
-    made,
     main,
     publish,
     running,
+    server,
     until,
 )
 
@@ -115,26 +115,23 @@ def _rounds(broker: Mosquitto, subjects: list[Subject]) -> None:
                 subject.costs.append(took * 100_000 / count)
 
 
-def _victoria(server: Victoria, measurement: str) -> Callable[[], int]:
+def _victoria(store: Victoria, measurement: str) -> Callable[[], int]:
     match = f'{{__name__=~"{measurement}_.*"}}'
-    return lambda: sum(len(series["values"]) for series in server.export(match))  # type: ignore[arg-type] - lists
+    return lambda: sum(len(series["values"]) for series in store.export(match))  # type: ignore[arg-type] - lists
 
 
-def _influx(server: Influx, measurement: str) -> Callable[[], int]:
+def _influx(store: Influx, measurement: str) -> Callable[[], int]:
     counts = ", ".join(f"count({field}) AS {field}" for field in FIELDS)
 
     def stored() -> int:
-        rows = server.query(f'SELECT {counts} FROM "{measurement}"', "bench")  # noqa: S608 - our own names
+        rows = store.query(f'SELECT {counts} FROM "{measurement}"', "bench")  # noqa: S608 - our own names
         return sum(int(rows[0][field]) for field in FIELDS) if rows else 0  # type: ignore[call-overload] - numbers
 
     return stored
 
 
 def _measure(at: Path, stack: ExitStack) -> list[Row]:
-    broker, influx, victoria = made(at / "b", Mosquitto), made(at / "i", Influx), made(at / "v", Victoria)
-    assert isinstance(broker, Mosquitto)
-    assert isinstance(influx, Influx)
-    assert isinstance(victoria, Victoria)
+    broker, influx, victoria = server(Mosquitto, at / "b"), server(Influx, at / "i"), server(Victoria, at / "v")
     stack.enter_context(running(broker, influx, victoria))
     influx.database("bench")
     v1, v2 = f'{{v1: "{influx.url}", db: bench}}', f'{{v2: "{victoria.url}", bucket: bench}}'

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # tests/servers starts the servers
@@ -24,8 +24,27 @@ from tests.servers.mosquitto import Mosquitto  # noqa: E402 - as above
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Gateway", "Influx", "Mosquitto", "Row", "Victoria", "cpu_s", "folder", "main", "publish", "until"]
+__all__ = [
+    "DEVICES",
+    "FIELDS",
+    "Gateway",
+    "Influx",
+    "Mosquitto",
+    "Row",
+    "Victoria",
+    "cpu_s",
+    "folder",
+    "gateway",
+    "main",
+    "memory_mb",
+    "publish",
+    "running",
+    "server",
+    "until",
+    "written_bytes",
+]
 
+S = TypeVar("S", Mosquitto, Influx, Victoria)
 TICKS = os.sysconf("SC_CLK_TCK")
 FIELDS = ("pm25", "pm10", "rh", "temp", "noise")
 DEVICES = 100
@@ -78,9 +97,10 @@ def running(*servers: Mosquitto | Influx | Victoria) -> Iterator[None]:
 
 @contextlib.contextmanager
 def gateway(at: Path, text: str) -> Iterator[Gateway]:
-    """A gateway that is ready, until the block ends."""
+    """A gateway that is ready, until the block ends. `{port}` in its text becomes the port of its page."""
     at.mkdir()
     one = Gateway(at, text)
+    one.write(text.replace("{port}", str(one.port)))
     one.start()
     try:
         yield one
@@ -88,7 +108,7 @@ def gateway(at: Path, text: str) -> Iterator[Gateway]:
         one.kill()
 
 
-def made(at: Path, kind: Callable[[Path], Mosquitto | Influx | Victoria]) -> Mosquitto | Influx | Victoria:
+def server(kind: Callable[[Path], S], at: Path) -> S:
     """A server with a folder of its own."""
     at.mkdir()
     return kind(at)
