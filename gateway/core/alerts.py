@@ -245,6 +245,17 @@ class Alerts:
             elif not record.active and elapsed_ns - record.opened_elapsed_ns >= DAY_NS:
                 self.close(key, record, admitted_ns, record.detail)
 
+    def lose(self, key: str, record: Record, at_ns: int) -> None:
+        """Nothing is known of its condition any more: it stays as it is."""
+        self._change(key, _set(record, unknown=True, changed_ns=at_ns), "unknown", at_ns)
+
+    def end(self, rule: str, subject: str, at_ns: int, why: str) -> None:
+        """Close the alert of a rule and subject, where one is open."""
+        key = f"{rule}|{subject}"
+        record = self._open.get(key)
+        if record is not None:
+            self.close(key, record, at_ns, why)
+
     def close(self, key: str, record: Record, at_ns: int, why: str) -> None:
         """End an alert whatever its state, saying why."""
         ended = _set(record, active=False, unknown=False, acknowledged=True, changed_ns=at_ns, detail=why)

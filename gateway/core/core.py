@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from gateway.core.alerts import Alerts, Shelf
+from gateway.core.alerts import Alerts
 from gateway.core.body import Bodies
 from gateway.core.coverage import Coverage
+from gateway.core.guard import Guard
 from gateway.core.ingest import Arrived, Ingest
 from gateway.core.machine import Transition
+from gateway.core.people import People
 from gateway.core.readings import Readings, as_of, grouped
 from gateway.core.recent import Recent
 from gateway.core.rule import Moment, Rule, Speaker, Subject
@@ -59,24 +61,14 @@ if TYPE_CHECKING:
 
 Said = tuple[int, Speaker, Transition]
 """A rule's place, the rule, and what it says."""
-REPLIES = 1000  # replies kept, so that a repeated command gets its first one
-REPLY_EXPIRES_NS = 60 * 10**9
 NONE = np.zeros(0, np.int64)
 NO_READINGS = grouped(NONE.astype(np.int32), NONE, NONE, NONE.astype(np.float64), NONE)
 
 
-class Told(msgspec.Struct, frozen=True, array_like=True):
-    """The first reply to a command, and its place among all."""
-
-    place: int
-    body: bytes
-
-
 class Counted(msgspec.Struct, frozen=True, array_like=True):
-    """What the core counts for itself: ticks and replies so far."""
+    """What the core counts for itself: ticks so far."""
 
     ticks: int
-    replies: int
 
 
 class Core:
@@ -93,11 +85,12 @@ class Core:
         plan, state = self._plan, State()
         self._state = state
         self._counted = state.book("counted", Counted)
-        self._replies = state.book("replies", Told)
         self._recent = Recent(state)
         self._alerts = Alerts(plan.gateway, state, Bodies(plan, self._recent).write)
+        self._people = People(state, self._alerts, int(plan.commands.shelve_at_most))
         self._ingest = Ingest(plan.routes, state, self.counts)
         self._health = HealthRule(state)
+        self._guard = Guard(state, self._health, self._alerts)
         self._silent, self._adrift = Silent(plan.routes, state), Adrift(state)
         self._coverage = Coverage(tuple(camera.name for camera in plan.cameras), state)
         rules: dict[str, Rule] = {}
@@ -111,7 +104,6 @@ class Core:
             self._rules += stuck_rules(route, plan, len(plan.rules) + place, state)
         self._gated = [rules[name] for name in _needed(plan) if name in rules]
         self._order = _by_need(self._rules, plan)
-        self._quarantined: set[str] = set()
         self._met = 0
         self._ready = False
 
@@ -176,6 +168,7 @@ class Core:
             self._begin()
         out = _Out()
         run: list[Arrived] = []
+        self._guard.alone = len(cut.inputs) == 1
         admitted, elapsed = cut.admitted_ns.tolist(), cut.elapsed_ns.tolist()
         for place, item in enumerate(cut.inputs):
             n = cut.n0 + place
@@ -204,18 +197,27 @@ class Core:
             self._recent.begin(taken.readings)
             tick = self._tally().ticks
             for rule in self._order:
-                changes = rule.readings(run, tick)
+                changes = self._guard.ask(rule, rule.readings, run, tick)
                 if changes:
                     run.said[rule.name] = changes  # pyright: ignore[reportIndexIssue] - the run's own dict
                     said += [(rule.place, rule, t) for t in changes]
+        first = messages[0]
+        out.dead += self._guard.letters(first)
+        said += self._own(self._guard.settle(Moment(first.n, first.admitted_ns, first.elapsed_ns, 0)))
         for n, sensor in self._refusals():
-            arrived = messages[n - messages[0].n]
+            arrived = messages[n - first.n]
             detail = f"sensor {sensor} has more series than sensors.{sensor}.series allows"
             moment = Moment(n, arrived.admitted_ns, arrived.elapsed_ns, 0)
-            changes = self._health.health(Health(f"sensor/{sensor}", "series", ok=False, detail=detail), moment)
-            said += [(self._health.place, self._health, t) for t in changes]
+            said += self._own(
+                self._health.health(Health(f"sensor/{sensor}", "series", ok=False, detail=detail), moment)
+            )
+        self._collect(out)
         self._alert(said, taken.lines, elapsed, out, taken.readings)
         self._recent.finish()
+
+    def _own(self, changes: list[Transition]) -> list[Said]:
+        """What the health rule says."""
+        return [(self._health.place, self._health, t) for t in changes]
 
     def _refusals(self) -> list[tuple[int, str]]:
         refused, self._ingest.refused = self._ingest.refused, []
@@ -268,32 +270,32 @@ class Core:
         elif isinstance(item, Detections):
             run = self._run(None)
             for rule in self._order:
-                changes = rule.detections(item, moment, run)
+                changes = self._guard.ask(rule, rule.detections, item, moment, run)
                 run.said[rule.name] = changes  # pyright: ignore[reportIndexIssue] - the run's own dict
                 said += [(rule.place, rule, t) for t in changes]
             self.counts["detections"] += len(item.score)
             self.counts["frames"] += 1
         elif isinstance(item, Looked):
             self._coverage.looked(item)
-            said = [(rule.place, rule, t) for rule in self._rules for t in rule.looked(item, moment)]
+            said = [(r.place, r, t) for r in self._rules for t in self._guard.ask(r, r.looked, item, moment)]
         elif isinstance(item, Health):
             self._silent.health(item, moment)
-            said = [(self._health.place, self._health, t) for t in self._health.health(item, moment)]
+            said = self._own(self._health.health(item, moment))
         elif isinstance(item, ClockStep):
             seconds = (item.after_ns - item.before_ns) / 1e9
             health = Health("clock/wall", "step", ok=False, detail=f"moved by {seconds:+.1f} s")
-            said = [(self._health.place, self._health, t) for t in self._health.health(health, moment)]
-            over = msgspec.structs.replace(health, ok=True)
-            said += [(self._health.place, self._health, t) for t in self._health.health(over, moment)]
+            said = self._own(self._health.health(health, moment))
+            said += self._own(self._health.health(msgspec.structs.replace(health, ok=True), moment))
         elif isinstance(item, Command):
-            self._command(item, moment, out)
+            out.requests.append(self._people.take(item, moment))
         elif isinstance(item, Restart):
             self._alerts.restart(item.epoch, item.next_seq)
             self._silent.restart()
         elif isinstance(item, Configured):
-            self._configured(moment)
+            said = self._configured(moment)
         elif not isinstance(item, Evidence):  # evidence comes with "The detection core"
             raise TypeError(f"the core was given {type(item).__name__}, which is no input")
+        said += self._own(self._guard.settle(moment))
         self._alert(said, [], {moment.n: moment.elapsed_ns}, out)
         self._collect(out)
 
@@ -301,67 +303,36 @@ class Core:
         tally = self._tally()
         said: list[Said] = [(self._silent.place, self._silent, t) for t in self._silent.tick(moment)]
         for rule in self._rules:
-            said += [(rule.place, rule, t) for t in rule.tick(moment)]
+            said += [(rule.place, rule, t) for t in self._guard.ask(rule, rule.tick, moment)]
         self._alerts.tick(moment.admitted_ns, moment.elapsed_ns)
         self._collect(out)
         out.lines += self._coverage.tick(moment)
-        self._counted.put("", Counted(tally.ticks + 1, tally.replies))
+        self._counted.put("", Counted(tally.ticks + 1))
         return said
 
     def _tally(self) -> Counted:
-        return self._counted.get("") or Counted(0, 0)
+        return self._counted.get("") or Counted(0)
 
     def _run(self, readings: Readings | None) -> Run:
         taken = NO_READINGS if readings is None else readings
         was = {rule.name: rule.table["on"][: rule.table.n].copy() for rule in self._gated}
         return Run(taken, self._ingest.series, self._ingest.things, was, {})
 
-    # ── people and configuration ─────────────────────────────────────────────────────────────────────────────────────
+    # ── configuration ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _command(self, command: Command, moment: Moment, out: _Out) -> None:
-        told = self._replies.get(command.id)
-        if told is None:
-            tally = self._tally()
-            told = Told(tally.replies, msgspec.json.encode(self._obey(command, moment)))
-            self._replies.put(command.id, told)
-            self._counted.put("", Counted(tally.ticks, tally.replies + 1))
-            for key, old in self._replies.items() if len(self._replies) > REPLIES else ():
-                if old.place <= tally.replies - REPLIES:
-                    self._replies.drop(key)
-        expires = moment.admitted_ns + REPLY_EXPIRES_NS
-        out.requests.append(RequestRow(command.id, "reply", command.reply_to, expires, told.body))
-
-    def _obey(self, command: Command, moment: Moment) -> dict[str, object]:
-        reply: dict[str, object] = {"id": command.id, "target": command.target, "verb": command.verb}
-        found = self._alerts.find(command.target)
-        if found is None:
-            return {**reply, "result": "unknown", "reason": "no open alert has this id or code"}
-        key, record = found
-        if command.if_seq is not None and command.if_seq < record.seq:
-            return {**reply, "result": "conflict", "seq": record.seq, "reason": "the alert has changed since"}
-        if command.verb == "acknowledge":
-            if record.acknowledged:
-                return {**reply, "result": "ok", "seq": record.seq, "reason": "it was acknowledged already"}
-            self._alerts.acknowledge(key, record, command.who, moment.admitted_ns)
-        elif command.verb == "shelve":
-            most = int(self._plan.commands.shelve_at_most)
-            wanted = most if command.until_ns is None else command.until_ns - moment.admitted_ns
-            if wanted <= 0:
-                return {**reply, "result": "refused", "reason": "the time until which to shelve is over"}
-            length = min(wanted, most)
-            until, until_elapsed = moment.admitted_ns + length, moment.elapsed_ns + length
-            shelf = Shelf(command.who, command.note, until, until_elapsed, record.severity)
-            self._alerts.shelve(key, record, shelf, moment.admitted_ns)
-        else:
-            if not record.shelf:
-                return {**reply, "result": "ok", "seq": record.seq, "reason": "it is not shelved"}
-            self._alerts.unshelve(key, record, moment.admitted_ns)
-        return {**reply, "result": "ok", "seq": self._alerts.out[-1].seq, "by": command.who}
-
-    def _configured(self, moment: Moment) -> None:
-        """A new configuration holds: know its fixed things; close the alerts of rules that are gone or were changed."""
+    def _configured(self, moment: Moment) -> list[Said]:
+        """A new configuration holds: know its fixed things; close the alerts of what is gone or was changed."""
         self._ingest.intern_fixed()
         self._meet()
+        said = self._own(self._guard.lift(moment))
+        for sensor in self._ingest.roomy():
+            said += self._own(self._health.health(Health(f"sensor/{sensor}", "series", ok=True), moment))
+        parts = {f"camera/{camera.name}" for camera in self._plan.cameras}
+        parts |= {f"sensor/{route.name}" for route in self._plan.routes}
+        gone = [("silent", text) for text in self._silent.abandon()]
+        gone += [("health", text) for text in [*self._adrift.abandon(self._plan.routes), *self._health.abandon(parts)]]
+        for rule, text in gone:
+            self._alerts.end(rule, text, moment.admitted_ns, "it is no longer configured")
         owners = {rule.name: rule.owner for rule in self._rules}
         for key, record in self._alerts.records():
             if record.class_ == "equipment" and record.rule in {"health", "silent"}:
@@ -374,6 +345,7 @@ class Core:
                 self._alerts.close(key, record, moment.admitted_ns, "its rule was removed")
             elif owner != record.owner:
                 self._alerts.close(key, record, moment.admitted_ns, "its rule was changed")
+        return said
 
 
 class _Out:

@@ -124,6 +124,14 @@ class Ingest:
             if not {"+", "#"} & set(route.pattern.filter.split("/")):
                 self._intern(place, {})
 
+    def roomy(self) -> list[str]:
+        """The sensors that may make another thing's series."""
+        return [
+            route.name
+            for route in self.routes
+            if self._made[route.name] + len(route.decoder.fields) <= route.sensor.series
+        ]
+
     def _intern(self, place: int, tags: dict[str, str]) -> Thing | None:
         route = self.routes[place]
         fields = tuple(field.name for field in route.decoder.fields)

@@ -59,6 +59,11 @@ class Table:
         """Say that this row changed."""
         self._touched.append(np.array([index], np.intp))
 
+    def clear(self) -> None:
+        """Every row is as new."""
+        self.rows[: self.n] = self._fresh
+        self._touched.append(np.arange(self.n))
+
     def delta(self) -> list[Any] | None:
         """The touched rows since the last call."""
         if not self._touched and self.n == self._told:
@@ -113,6 +118,11 @@ class Book(Generic[T]):
         """Remove a record."""
         if self._records.pop(key, None) is not None:
             self._touched[key] = None
+
+    def clear(self) -> None:
+        """Remove every record."""
+        for key in list(self._records):
+            self.drop(key)
 
     def delta(self) -> list[Any] | None:
         """The touched records since the last call; None stands for a removed one."""
@@ -179,6 +189,13 @@ class State:
                 self._changed.add(name)
             else:
                 declared[1].apply(change)
+
+    def clear(self, part: Table | Book[Any]) -> None:
+        """Make a part as new, and those declared under its name with a slash."""
+        name = next(name for name, (_, declared) in self._parts.items() if declared is part)
+        for other, (_, declared) in self._parts.items():
+            if other == name or other.startswith(f"{name}/"):
+                declared.clear()
 
     def changed(self, name: str) -> bool:
         """Whether stored state of this name was met that does not fit what is declared now."""

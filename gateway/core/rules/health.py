@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gateway.events import Health
 
 SEVERE = frozenset({"disk", "clock", "recorder"})
+CONFIGURED = frozenset({"camera", "sensor"})  # of these the core knows which there are
 MODERATE = frozenset({"source", "camera", "sink", "rule", "engine"})
 
 
@@ -71,3 +72,12 @@ class HealthRule:
         self._book.put(key, Condition(slot, health.component, health.condition, health.ok, detail, since))
         level = 0 if health.ok else 1
         return [Transition(moment.n, slot, "level", level, moment.admitted_ns, since, np.nan, moment.admitted_ns)]
+
+    def abandon(self, parts: set[str]) -> list[str]:
+        """Forget what cameras and sensors said that are no longer among the configured parts; their subjects."""
+        gone: list[str] = []
+        for key, said in self._book.items():
+            if not said.ok and said.component.partition("/")[0] in CONFIGURED and said.component not in parts:
+                self._book.put(key, msgspec.structs.replace(said, ok=True))
+                gone.append(self.subject(said.slot).text)
+        return gone

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gateway.core.state import State
     from gateway.events import Health
 
+DEAF = 2**61  # since when a source can hear that cannot: no deadline that begins then is ever over
 MISSED = 3  # readings in a row that may be missing, and the grace after start and reconnect, in multiples of `every`
 ADRIFT_NS = (
     60 * 10**9
@@ -48,24 +49,33 @@ class Silent:
     def __init__(self, routes: Sequence[Route], state: State) -> None:
         self._routes = {route.name: route for route in routes}
         self._sources = state.book("silent/sources", Up)
-        self.table = state.table(
-            "silent/things",
-            {
-                "elapsed": (np.int64, NO_TIME),
-                "admitted": (np.int64, NO_TIME),
-                "on": (np.int8, 0),
-            },
-        )
+        columns = {"elapsed": (np.int64, NO_TIME), "admitted": (np.int64, NO_TIME), "on": (np.int8, 0)}
+        self.table = state.table("silent/things", columns)
         self.things: list[Thing] = []
-        self._every = np.zeros(0, np.int64)
+        self._source_names: list[str] = []
+        self._every = np.zeros(64, np.int64)  # of each thing; 0: it promises nothing
+        self._source = np.zeros(64, np.intp)  # of each thing, among the names
 
     def meet(self, thing: Thing) -> None:
         """Listen for a new thing; one without `every` is never silent."""
-        route = self._routes.get(thing.route)
-        every = int(route.sensor.every) if route and route.sensor.every else 0
+        route, slot = self._routes.get(thing.route), len(self.things)
         self.things.append(thing)
-        self._every = np.append(self._every, every)
-        self.table.grow(len(self.things))
+        self.table.grow(slot + 1)
+        if slot == len(self._every):
+            self._every, self._source = (np.append(old, np.zeros_like(old)) for old in (self._every, self._source))
+        if route is not None and route.sensor.every:
+            if route.source not in self._source_names:
+                self._source_names.append(route.source)
+            self._every[slot] = int(route.sensor.every)
+            self._source[slot] = self._source_names.index(route.source)
+
+    def abandon(self) -> list[str]:
+        """Forget the silence of things of which nothing is promised any more; their subjects."""
+        count = len(self.things)
+        gone = np.flatnonzero((self.table["on"][:count] > 0) & (self._every[:count] == 0))
+        self.table["on"][gone] = 0
+        self.table.touch(gone)
+        return [self.subject(slot).text for slot in gone.tolist()]
 
     def subject(self, slot: int) -> Subject:
         """The thing of a slot."""
@@ -103,19 +113,18 @@ class Silent:
         count, out = len(self.things), list[Transition]()
         if not count:
             return out
-        since = np.full(count, 2**62, np.int64)
-        for name, up in self._sources.items():
-            if up.up:
-                mine = [i for i, t in enumerate(self.things) if (r := self._routes.get(t.route)) and r.source == name]
-                since[mine] = up.elapsed_ns
-        deadline = np.maximum(since, self.table["elapsed"][:count]) + MISSED * self._every
-        over = (self._every > 0) & (deadline < moment.elapsed_ns) & (self.table["on"][:count] == 0)
+        states = [self._sources.get(name) for name in self._source_names]
+        since_of = [up.elapsed_ns if up is not None and up.up else DEAF for up in states]
+        every, source = self._every[:count], self._source[:count]
+        since = np.array(since_of or [DEAF], np.int64)[source]
+        deadline = np.maximum(since, self.table["elapsed"][:count]) + MISSED * every
+        over = (every > 0) & (deadline < moment.elapsed_ns) & (self.table["on"][:count] == 0)
         for slot in np.flatnonzero(over).tolist():
             self.table["on"][slot] = 1
             self.table.touch_one(slot)
             at = moment.admitted_ns - (moment.elapsed_ns - int(deadline[slot]))
             heard = int(self.table["admitted"][slot])
-            started = at - MISSED * int(self._every[slot]) if heard == NO_TIME else heard
+            started = at - MISSED * int(every[slot]) if heard == NO_TIME else heard
             out.append(Transition(moment.n, slot, "level", 1, at, started, np.nan, moment.admitted_ns))
         return out
 
@@ -164,3 +173,13 @@ class Adrift:
             if record["on"] != was:
                 out.append(Transition(int(heard.n[row]), slot, "level", int(record["on"]), at, since, np.nan, at))
         return out
+
+    def abandon(self, routes: Sequence[Route]) -> list[str]:
+        """Forget the clocks of things whose sensor is no longer configured; the subjects that were told of."""
+        names = {route.name for route in routes}
+        told = np.flatnonzero(self.table["on"][: len(self.things)]).tolist()
+        gone = np.array([slot for slot in told if self.things[slot].route not in names], np.intp)
+        for column in ("on", "since", "elapsed"):
+            self.table[column][gone] = 0 if column == "on" else NO_TIME
+        self.table.touch(gone)
+        return [self.subject(slot).text for slot in gone.tolist()]
