@@ -30,6 +30,16 @@ def prefix_sums(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray
     return out[0], out[1]
 
 
+def ends_of(count: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Where each of these many, one after another, ends: running sums, intp[g]."""
+    return np.cumsum(count, dtype=np.intp)
+
+
+def total(count: NDArray[np.int32]) -> int:
+    """The sum of whole numbers."""
+    return int(np.sum(count, dtype=np.int64))
+
+
 def window_means(values: NDArray[np.float64], first: NDArray[np.intp], last: NDArray[np.intp]) -> NDArray[np.float64]:
     """Means of values[first[i] : last[i]] (last exclusive, never empty)."""
     whole, fraction = prefix_sums(values)

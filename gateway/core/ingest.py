@@ -242,8 +242,8 @@ class Ingest:
         adrift = ~none & ~late & ((claimed < EARLIEST_NS) | (claimed > rows.admitted + int(sensor.max_ahead)))
         stamped = rows.admitted + rows.n % 10_000 * 100 + _ordinal(rows.n) % 100  # two messages at one stamp stay two
         event = np.where(none | adrift, stamped, claimed)
-        self.counts["late"] += int(late.sum())
-        self.counts["clock_adrift"] += int(adrift.sum())
+        self.counts["late"] += int(np.count_nonzero(late))
+        self.counts["clock_adrift"] += int(np.count_nonzero(adrift))
         at = event
         if sensor.same_time == "distinct" and (within := RESOLUTION_NS[sensor.resolution]) > 1:
             at = np.where(none | adrift, event, event + _hash(rows.decoded.columns, within))
@@ -301,7 +301,7 @@ class Ingest:
     def _sift(self, readings: Readings, untimed: NDArray[np.bool_], doubtful: NDArray[np.bool_]) -> Readings:
         """One by one through the series in which a reading is not later than the one before it."""
         keep, event = np.ones(len(doubtful), bool), readings.event_ns.copy()
-        touched = np.add.reduceat(doubtful, readings.start) > 0
+        touched = np.logical_or.reduceat(doubtful, readings.start)
         for group in np.flatnonzero(touched).tolist():
             first, last = int(readings.start[group]), int(readings.start[group] + readings.length[group])
             series = int(readings.series[first])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
+from gateway.core.exact import ends_of
 from gateway.ports import NO_TIME
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def grouped(
 
 def ragged(start: NDArray[np.intp], count: NDArray[np.intp]) -> NDArray[np.intp]:
     """Indices start[i], start[i] + 1, … of every group, one after another: intp[sum(count)]."""
-    ends = np.cumsum(count)
+    ends = ends_of(count)
     out = np.arange(int(ends[-1]) if len(ends) else 0, dtype=np.intp)
     return out + np.repeat(start - (ends - count), count)
 

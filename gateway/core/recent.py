@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gateway.core.exact import total
 from gateway.core.readings import ragged
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Recent:
             values.append(float(cell["value"]) if int(cell["at"]) == wanted else None)
         minutes = self._minutes.rows[series * MINUTES : (series + 1) * MINUTES]
         within = (minutes["at"] > minute - MINUTES) & (minutes["at"] <= minute)
-        return Past(values, int(minutes["count"][within].sum()))
+        return Past(values, total(minutes["count"][within]))
 
     def _catch_up(self, series: int) -> None:
         """Note the readings of one series up to the present input."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gateway.core.exact import window_maxima, window_means
+from gateway.core.exact import ends_of, window_maxima, window_means
 from gateway.core.readings import ragged
 from gateway.ports import NO_TIME
 
@@ -50,7 +50,7 @@ class Windows:
         place = ragged((written - kept).astype(np.intp), kept) % size + np.repeat(slot * size, kept)
         old_t, old_v = self._ring["t"][place], self._ring["v"][place]
         total = kept + readings.length
-        ends = np.cumsum(total)
+        ends = ends_of(total)
         is_new = np.zeros(int(ends[-1]), bool)
         is_new[ragged(ends - readings.length, readings.length)] = True
         t, v = np.empty(len(is_new), np.int64), np.empty(len(is_new), np.float64)

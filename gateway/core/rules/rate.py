@@ -101,7 +101,7 @@ class _Slopes:
         anchored: NDArray[np.bool_],
     ) -> None:
         """One by one through series that have readings closer than `min_dt`: those keep the anchor where it is."""
-        for group in np.flatnonzero(np.add.reduceat(close, readings.start)).tolist():
+        for group in np.flatnonzero(np.logical_or.reduceat(close, readings.start)).tolist():
             start, count = int(readings.start[group]), int(readings.length[group])
             at, value = int(self._anchor["t"][slot[group]]), float(self._anchor["v"][slot[group]])
             for row in range(start, start + count):

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 DEAF = 2**61  # since when a source can hear that cannot: no deadline that begins then is ever over
 MISSED = 3  # readings in a row that may be missing, and the grace after start and reconnect, in multiples of `every`
-ADRIFT_NS = (
-    60 * 10**9
-)  # impossible stamps alone for so long: one stray stamp, told twice or not, is a counter's business
+ADRIFT_NS = 60 * 10**9  # nothing but impossible stamps for so long: a stray one, told twice or not, is only counted
 
 
 class Up(msgspec.Struct, frozen=True, array_like=True):
