@@ -67,7 +67,9 @@ class Group:
             self.worth = True
             return True
         self._lazy += 1
-        self.worth = self.worth or self._lazy >= LAZY_AT_MOST
+        if self._lazy >= LAZY_AT_MOST:
+            self.worth = True
+            return True
         return False
 
     def since(self, asked_ns: int, serial: int) -> None:

@@ -100,6 +100,16 @@ async def test_a_tick_without_output_writes_no_transaction(opened: Open) -> None
         assert at.core.count == 20, "a clean stop stores what ticks changed"
 
 
+async def test_ticks_alone_go_on_for_hours(opened: Open) -> None:
+    """Given nothing but ticks, when they are many, then a few transactions are written and no tick waits for ever."""
+    async with opened(linger_s=0.01) as at:
+        before = at.outbox.stats().transactions
+        async with asyncio.timeout(30):
+            for _ in range(1300):
+                await at.door.commit([Tick()])
+        assert 2 <= at.outbox.stats().transactions - before <= 4
+
+
 async def test_receipts_of_one_source_come_in_order(opened: Open) -> None:
     """Given many batches of two sources at once, when they are stored, then each source's receipts are in order."""
     done: list[tuple[str, int]] = []
