@@ -1,7 +1,7 @@
 # make demo · make test · make lint: each sets up what it needs, once. `make` alone lists everything.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 ARGS ?=
 # Every script of benchmarks/ that measures; the others are what it starts or shares.
 BENCH ?= $(filter-out by_hand publisher stage,$(basename $(notdir $(wildcard benchmarks/*.py))))
@@ -21,11 +21,9 @@ test: .venv/dev.ready .venv/servers.ready  ## every test, with real servers: mak
 	$(BIN)/pytest -m "not soak" $(ARGS)
 
 lint: .venv/dev.ready  ## ruff, pyright, import-linter, vulture
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/pyright
-	$(BIN)/lint-imports
-	$(BIN)/vulture
+	@failed=; for check in "ruff check" "ruff format --check" pyright lint-imports vulture; do \
+	  echo "── $$check"; $(BIN)/$$check || failed="$$failed $${check%% *}"; \
+	done; [ -z "$$failed" ] || { echo "lint failed:$$failed" >&2; exit 1; }
 
 soak: .venv/dev.ready .venv/servers.ready  ## the long form of the tests
 	$(BIN)/pytest -m soak --timeout 0 $(ARGS)

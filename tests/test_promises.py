@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,9 +70,43 @@ def test_the_lock_pins_every_dependency_with_a_hash_and_names_no_index() -> None
     pinned = re.findall(r"^([A-Za-z0-9._-]+)==\S+", lock, re.MULTILINE)
     for requirement in wanted:
         name = re.split(r"[\[<>=!~; ]", requirement)[0]
-        assert re.sub(r"[-_.]+", "-", name).lower() in pinned, name
+        assert _normal(name) in pinned, name
     entries = re.split(r"\n(?=\S)", lock.strip())
     assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_nothing_is_imported_that_the_lock_does_not_install() -> None:
+    """On a machine where somebody installed a package by hand every other test would pass without it."""
+    lock = (ROOT / "requirements" / "dev.txt").read_text(encoding="utf-8")
+    pinned = {_normal(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.MULTILINE)}
+    homes = packages_distributions()
+    ours = {
+        "gateway",
+        "tests",
+        "gi",
+        *(path.stem for path in (ROOT / "benchmarks").glob("*.py")),
+    }  # gi: Debian's Python
+    for folder in ("gateway", "tests", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for name in _imported(path) - ours - sys.stdlib_module_names:
+                homed = {_normal(home) for home in homes.get(name, [name])}
+                assert homed & pinned, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def _imported(path: Path) -> set[str]:
+    """The top-level names of all absolute imports in a file, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
+
+
+def _normal(name: str) -> str:
+    """A distribution's name as the lock writes it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_the_demo_installs_versions_that_the_tests_ran_with() -> None:
