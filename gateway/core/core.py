@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
 Said = tuple[int, Speaker, Transition]
 """A rule's place, the rule, and what it says."""
+DAY_NS = 86_400 * 10**9
 NONE = np.zeros(0, np.int64)
 NO_READINGS = grouped(NONE.astype(np.int32), NONE, NONE, NONE.astype(np.float64), NONE)
 
@@ -267,6 +268,8 @@ class Core:
         said: list[Said] = []
         if isinstance(item, Tick):
             said = self._tick(moment, out)
+        elif isinstance(item, Detections | Looked) and _astray(item, moment):
+            self.counts["camera_astray"] += 1
         elif isinstance(item, Detections):
             run = self._run(None)
             for rule in self._order:
@@ -356,6 +359,13 @@ class _Out:
         self.alerts: list[AlertRow] = []
         self.requests: list[RequestRow] = []
         self.dead: list[DeadLetter] = []
+
+
+def _astray(item: Detections | Looked, moment: Moment) -> bool:
+    """Whether a camera's time cannot be: one look of 2100 must not blind it for ever. A file may run ahead."""
+    if isinstance(item, Detections):
+        return item.event_ns > moment.admitted_ns + DAY_NS
+    return item.to_ns > moment.admitted_ns + DAY_NS or item.to_ns - item.from_ns > DAY_NS
 
 
 def _needed(plan: Plan) -> list[str]:

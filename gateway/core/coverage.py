@@ -36,6 +36,8 @@ class Coverage:
 
     def looked(self, looked: Looked) -> None:
         """Add analysed and still time to its minutes; time told twice counts once."""
+        if looked.camera not in self._cameras:
+            return
         known = self._to.get(looked.camera)
         begin = max(looked.from_ns, known.to_ns) if known else looked.from_ns
         if known is None or looked.to_ns > known.to_ns:
@@ -56,7 +58,9 @@ class Coverage:
         over = (moment.admitted_ns - SETTLE_NS) // MINUTE_NS
         lines: list[str] = []
         for key, watched in self._book.items():
-            if watched.minute < over and watched.camera in self._cameras:
+            if watched.camera not in self._cameras:
+                self._book.drop(key)  # it is no longer configured
+            elif watched.minute < over:
                 fields = {"coverage": number(round(watched.covered_ns / MINUTE_NS, 4)), "looks": f"{watched.looks}i"}
                 lines.append(
                     point(prefix("zhiwang_camera", {"camera": watched.camera}), fields, watched.minute * MINUTE_NS)

@@ -53,7 +53,8 @@ class Table:
 
     def touch(self, index: NDArray[np.intp]) -> None:
         """Say that these rows changed."""
-        self._touched.append(index)
+        if len(index):
+            self._touched.append(index)
 
     def touch_one(self, index: int) -> None:
         """Say that this row changed."""
