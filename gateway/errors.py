@@ -10,6 +10,7 @@ GatewayError
 │   └── LoginRefused     credentials are wrong; retried rarely, since cameras lock accounts
 ├── CameraError          a stream cannot be opened or decoded
 ├── ModelError           a model cannot be fetched, verified, loaded or recognised
+├── AlreadyRunning       another process serves this state folder
 ├── OutboxError          the durable store
 │   ├── DiskBroken       writing fails for good: go on in memory
 │   └── DiskFull         no room
@@ -66,6 +67,10 @@ class CameraError(GatewayError):
 
 class ModelError(GatewayError):
     """A model cannot be fetched, verified, loaded or recognised."""
+
+
+class AlreadyRunning(GatewayError):
+    """Another process serves this state folder: two gateways of one name would take each other's sessions."""
 
 
 class OutboxError(GatewayError):

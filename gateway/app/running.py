@@ -99,6 +99,10 @@ class Running:
         title = self._titles.get(health.component, {})
         self._said[key] = Component(health.component, health.ok, health.condition, health.detail, since, title)
 
+    def said(self, component: str, condition: str) -> bool:
+        """Whether this part has said anything of this condition."""
+        return (component, condition) in self._said
+
     def _stepped(self, stepped: Sequence[Stepped]) -> None:
         for one in stepped:
             self._alerts += sum(row.change == "raised" for row in one.alerts)

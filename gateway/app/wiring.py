@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from gateway.app.failures import leaves
 from gateway.app.logs import Troubles, log
 from gateway.app.plan import find_models, make_plan
 from gateway.app.running import Rate, Running, Summary
@@ -27,12 +28,12 @@ from gateway.config.topics import TopicPattern
 from gateway.core import Core
 from gateway.delivery import Delivery
 from gateway.door import Door, wait_for_clock
-from gateway.errors import GatewayError, OutboxError
+from gateway.errors import AlreadyRunning, GatewayError, OutboxError
 from gateway.events import Command, Configured, Health
 from gateway.outbox import Outbox
 from gateway.sinks.history import FILE, History, HistoryAlerts, HistorySeries
 from gateway.sinks.surroundings import Surroundings
-from gateway.sources.local import NAME, LocalSocket
+from gateway.sources.local import NAME, LocalSocket, refuse_second
 from gateway.sources.mqtt import Mqtt, MqttSource
 from gateway.sources.ticks import Ticks
 
@@ -49,17 +50,20 @@ Service = Callable[[Running], Awaitable[None]]
 Begins = Literal["now", "oldest"]
 DRAIN_S = 4.0  # for deliveries at the end: what is left waits in the outbox for the next start
 RETRY_S = 30.0
+STEADY_S = 5.0  # a source that has run so long after a failure runs
 
 
 class Options(NamedTuple):
     """What differs between live, demo and tests.
 
-    text: the configuration's, before secrets are resolved. sources: instead of the configuration's brokers and cameras.
+    text: the configuration's, before secrets are resolved. notices: what else there is to say at the start.
+    sources: instead of the configuration's brokers and cameras.
     memory: keep everything in memory. every_nth, paced: how file cameras hand over frames (see Vision).
     series_history: keep series for the page. services: coroutines beside the gateway; one that ends ends alone.
     """
 
     text: str = ""
+    notices: tuple[Health, ...] = ()
     sources: tuple[Source, ...] | None = None
     sinks: tuple[Sink, ...] | None = None
     memory: bool = False
@@ -82,13 +86,14 @@ async def run(
     """Run a gateway until `stop` is set; returns what it came to.
 
     Raises (in an ExceptionGroup) OutboxError when the disk fails: nothing was acknowledged that is not durable, and the
-    caller starts again in memory.
+    caller starts again in memory. Raises OutboxError or AlreadyRunning where another process is this gateway.
     """
     options = options or Options()
-    config.state.mkdir(parents=True, exist_ok=True)
     outbox = Outbox.open(config.state, clock, memory=options.memory)
     history = History(config.state / FILE if outbox.durable else None, config.history, clock)
     try:
+        if options.sources is None:
+            refuse_second(config.state / NAME)  # the store's lock tells, but not where one of the two is in memory
         return await _run(config, registry, clock, stop, options, outbox, history)
     finally:
         await outbox.close()
@@ -121,7 +126,7 @@ async def _run(
         wrong = await door.start()
         if wrong:
             notices.append(Health("disk/outbox", "state", ok=False, detail=wrong))
-        await running.commit([Configured(config.sha, options.text), *outbox.notices, *notices])
+        await running.commit([Configured(config.sha, options.text), *outbox.notices, *notices, *options.notices])
         delivering = [tasks.create_task(_forever(one), name="sink") for one in sinks.runs]
         for sink, _ in sinks.each:
             delivery = Delivery(outbox, sink, clock, _reporter(running))
@@ -257,20 +262,36 @@ def _camera_counts(stats: Callable[[], Mapping[str, Mapping[str, float]]], camer
 
 
 async def _keep(source: Source, running: Running, clock: Clock) -> None:
-    """Run a source; where it fails with an error of ours, say so and try again. A broken disk is everybody's end."""
+    """Run a source; where it fails with an error of ours, say so and try again.
+
+    A broken disk, and another process that is this gateway already, are everybody's end.
+    """
+    component = f"source/{source.name}"
     while True:
-        failure: GatewayError | None = None
+        failures: list[GatewayError] = []
         try:
-            await source.run(running.commit)
-        except OutboxError:
+            async with asyncio.TaskGroup() as tasks:
+                well = tasks.create_task(_steady(component, running, clock))
+                await source.run(running.commit)
+                well.cancel()
+        except* (OutboxError, AlreadyRunning):
             raise
-        except GatewayError as error:
-            failure = error
-        else:
+        except* GatewayError as group:
+            failures = leaves(group)
+        if not failures:
             return
-        log.warning("source failed", extra={"source": source.name, "error": str(failure)})
-        await running.commit([Health(f"source/{source.name}", "running", ok=False, detail=str(failure))])
+        log.warning("source failed", extra={"source": source.name, "error": str(failures[0])})
+        await running.commit([Health(component, "running", ok=False, detail=str(failures[0]))])
         await clock.sleep(clock.uniform(0, RETRY_S))
+
+
+async def _steady(component: str, running: Running, clock: Clock) -> None:
+    """Say that a source runs, once it has for a while: it may have failed before, perhaps in an earlier process."""
+    await clock.sleep(STEADY_S)
+    if running.said(component, "running"):
+        await running.commit([Health(component, "running", ok=True)])
+    else:
+        await running.door.commit([Health(component, "running", ok=True)])
 
 
 async def _serve(service: Service, running: Running) -> None:

@@ -8,15 +8,17 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.app.logs import log, set_up
 from gateway.clock import WallClock
 from gateway.config.load import load, text_of
-from gateway.errors import ConfigError, DiskBroken, DiskFull, OutboxError
+from gateway.errors import ConfigError, DiskBroken, DiskFull, GatewayError, OutboxError
+from gateway.events import Health
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from gateway.app import Options, Running
     from gateway.config.kinds import Registry
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 EXAMPLE = "zhiwang run gateway.yaml"
 MEMORY = "ZHIWANG_MEMORY"  # set for the process that replaces one whose disk broke
-GOOD = "last-good.yaml"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,18 +35,56 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0 after a clean end, 2 where there is no usable configuration."""
-    from gateway.registry import registry  # noqa: PLC0415 - the kinds' modules load only when a gateway runs
+    """Exit code 0 after a clean end, 2 where there is no usable configuration, this one or an earlier one."""
+    from gateway.app.failures import leaves  # noqa: PLC0415 - the parts load only when a gateway runs
+    from gateway.registry import registry  # noqa: PLC0415 - as above
 
     known = registry()
-    config = load(args.config, known)
-    set_up(config.log)
+    start = _start(args.config, known)
     memory = args.memory or bool(os.environ.get(MEMORY))
+    failures: list[GatewayError] = []
     try:
-        asyncio.run(_run(config, known, text_of(args.config), memory=memory))
-    except* (DiskBroken, DiskFull) as broken:
-        _start_in_memory(str(broken.exceptions[0]), already=memory)
+        asyncio.run(_run(start, known, memory=memory))
+    except* GatewayError as group:
+        failures = leaves(group)
+    broken = next((one for one in failures if isinstance(one, DiskBroken | DiskFull)), None)
+    if broken is not None:
+        _start_in_memory(str(broken), already=memory)
+    if failures:
+        raise failures[0]
     return 0
+
+
+class Start(NamedTuple):
+    """What a gateway starts with: `text` goes into its record, `keep` is called once it runs."""
+
+    config: Config
+    text: str
+    notice: Health
+    keep: Callable[[], None]
+
+
+def _start(path: Path, known: Registry) -> Start:
+    """The file's configuration, or the last good one where the file has errors. Raises ConfigError without either."""
+    from gateway.config import lastgood  # noqa: PLC0415 - as above
+
+    try:
+        config = load(path, known)
+        whole = lastgood.whole(path)
+    except ConfigError as error:
+        last = lastgood.recall(path, known)
+        if last is None:
+            raise
+        set_up(last.config.log)
+        for finding in error.findings:
+            log.error("the configuration has an error", extra={"finding": finding})
+        log.error("running the last good configuration", extra={"file": str(last.path)})
+        count = len(error.findings)
+        detail = f"{count} error{'s' * (count > 1)} in {path}, such as {error.findings[0]}: zhiwang check {path}"
+        return Start(last.config, last.text, Health("config/file", "valid", ok=False, detail=detail), lambda: None)
+    set_up(config.log)
+    keep = partial(lastgood.keep, path, config.state, whole)
+    return Start(config, text_of(path), Health("config/file", "valid", ok=True), keep)
 
 
 def _start_in_memory(why: str, *, already: bool) -> None:
@@ -58,13 +97,24 @@ def _start_in_memory(why: str, *, already: bool) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "gateway", *sys.argv[1:]])  # noqa: S606 - our own arguments
 
 
-async def _run(config: Config, known: Registry, text: str, *, memory: bool) -> None:
+async def _run(start: Start, known: Registry, *, memory: bool) -> None:
     from gateway.app import run as run_gateway  # noqa: PLC0415 - as above
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await run_gateway(config, known, WallClock(), stop, options(config, text=text, memory=memory))
+    chosen = options(start.config, text=start.text, memory=memory)
+    chosen = chosen._replace(notices=(start.notice,), services=(*chosen.services, partial(_keep, start)))
+    await run_gateway(start.config, known, WallClock(), stop, chosen)
+
+
+async def _keep(start: Start, running: Running) -> None:
+    """Keep a configuration that a gateway runs with, for a start with one that has errors."""
+    if running.durable:
+        try:
+            await asyncio.to_thread(start.keep)
+        except OSError as error:
+            log.warning("the configuration cannot be kept as the last good one", extra={"error": str(error)})
 
 
 def options(config: Config, *, text: str, memory: bool) -> Options:
@@ -113,4 +163,4 @@ def _server(config: Config):  # noqa: ANN202 - one of two functions of the same 
     return serve
 
 
-__all__ = ["EXAMPLE", "ConfigError", "arguments", "options", "run"]
+__all__ = ["EXAMPLE", "arguments", "options", "run"]

@@ -139,6 +139,15 @@ CONDITIONS: dict[str, tuple[str, str]] = {
     "gap": ("有缺口", "gap"),
     "overloaded": ("忙不过来", "overloaded"),
     "quarantined": ("已停用", "quarantined"),
+    "sound": ("文件坏过,已另存", "was damaged, set aside"),
+    "state": ("旧状态用不了", "stored state unusable"),
+    "believable": ("时钟不可信", "clock not believable"),
+    "valid": ("文件有错,沿用上一份", "has errors, the last good one runs"),
+    "running": ("没在运行", "not running"),
+    "subscribed": ("订阅被拒", "subscription refused"),
+    "model": ("模型用不了", "no usable model"),
+    "failed": ("出错停用", "failed, set aside"),
+    "series": ("序列太多", "too many series"),
 }
 """What a component's condition means where it is not well."""
 

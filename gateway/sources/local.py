@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gateway.errors import GatewayError
+from gateway.errors import AlreadyRunning, GatewayError
 from gateway.events import Command
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LocalSocket:
     """Fulfils ports.Source: commands reach the door through the View, which also finds their reply.
 
-    `run` raises GatewayError where another process already serves `path`, or it cannot be made.
+    `run` raises AlreadyRunning where another process serves `path`, GatewayError where it cannot be made.
     """
 
     name = "local"
@@ -195,7 +195,10 @@ def address_of(path: Path) -> Generator[str]:
 @contextmanager
 def _listening(path: Path) -> Generator[socket.socket]:
     """A listening socket at `path`, for its owner alone; one that was left behind is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GatewayError(f"cannot make the local socket {path}: {error.strerror}") from error
     with address_of(path) as address, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         try:
             _bind(listener, address, path)
@@ -223,11 +226,21 @@ def _bind(listener: socket.socket, address: str, path: Path) -> None:
         return
     if not stat.S_ISSOCK(Path(address).lstat().st_mode):
         raise GatewayError(f"found a file at {path} that is no socket; move it away")
+    _refuse_second(address, path)
+    Path(address).unlink()  # its process is gone
+    listener.bind(address)
+
+
+def refuse_second(path: Path) -> None:
+    """Raise AlreadyRunning where a gateway answers at this socket."""
+    with suppress(OSError), address_of(path) as address:
+        _refuse_second(address, path)
+
+
+def _refuse_second(address: str, path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(address)
-        except ConnectionRefusedError:
-            Path(address).unlink()  # its process is gone
-        else:
-            raise GatewayError(f"already running: another zhiwang serves {path}; stop it, or use another `state:`")
-    listener.bind(address)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return
+    raise AlreadyRunning(f"already running: another zhiwang serves {path}; stop it, or use another `state:`")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -57,7 +58,8 @@ class Gateway:
         """Start it, and wait until it is ready."""
         with self.log.open("ab") as log:
             command = [*prefix, sys.executable, "-m", "gateway", "run", str(self.config)]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            here = {**os.environ, "STATE_DIRECTORY": str(self.folder / "home")}  # nothing of a test in the user's own
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=here)
         if ready:
             until(self.ready, START_S, f"the gateway to be ready: {self.log.read_text()[-2000:]}")
 
