@@ -15,10 +15,8 @@ from gateway.config.model import Config, Struct
 from gateway.config.topics import TopicPattern
 from gateway.core.core import Core
 from gateway.core.plan import CameraPlan, Plan, Route
-from gateway.core.rules.count import COUNT
-from gateway.core.rules.rate import RATE
-from gateway.core.rules.threshold import THRESHOLD
 from gateway.events import Configured, Cut, Health, Input, Restart, Stepped, Tick
+from gateway.registry import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,7 +40,7 @@ class Mqtt(Struct, frozen=True):
         return self.topic.names
 
 
-RULES = {kind.key: kind for kind in (THRESHOLD, RATE, COUNT)}
+RULES = registry().rules
 REGISTRY = Registry(
     transports={"mqtt": Kind("mqtt", Mqtt, Mqtt)},
     codecs={"json": Kind("json", json_.Json, json_.build)},

@@ -74,10 +74,14 @@ class HealthRule:
         return [Transition(moment.n, slot, "level", level, moment.admitted_ns, since, np.nan, moment.admitted_ns)]
 
     def abandon(self, parts: set[str]) -> list[str]:
-        """Forget what cameras and sensors said that are no longer among the configured parts; their subjects."""
+        """Forget what cameras and sensors said that are no longer among the configured parts; their subjects.
+
+        A camera whose model cannot be had is configured, but no part of the core: that it says so stands.
+        """
         gone: list[str] = []
         for key, said in self._book.items():
-            if not said.ok and said.component.partition("/")[0] in CONFIGURED and said.component not in parts:
+            mine = said.component.partition("/")[0] in CONFIGURED and said.condition != "model"
+            if not said.ok and mine and said.component not in parts:
                 self._book.put(key, msgspec.structs.replace(said, ok=True))
                 gone.append(self.subject(said.slot).text)
         return gone
