@@ -43,8 +43,10 @@ def _zhiwang(gateway: Gateway, *words: str) -> subprocess.CompletedProcess[str]:
         ("gateway: [\n", "gateway.yaml:"),
         ("sensors: {a: {mqtt: nowhere, topic: x, plain: v}}\ngateway: bad\n", "gateway.yaml:1"),
         (
-            ("gateway: bad\nbrokers: {b: {url: mqtt://h}}\nsensors: {t: {mqtt: b, topic: x, plain: v}}\n"
-            "rules: {r: {threshold: t.v, levels: {yellow: 3, red: 2}}}\n"),
+            (
+                "gateway: bad\nbrokers: {b: {url: mqtt://h}}\nsensors: {t: {mqtt: b, topic: x, plain: v}}\n"
+                "rules: {r: {threshold: t.v, levels: {yellow: 3, red: 2}}}\n"
+            ),
             "rules.r.levels.red",
         ),
     ],
