@@ -34,6 +34,23 @@ def test_every_make_target_and_verb_that_a_page_names_is_there(page: Path) -> No
         assert (verb[0] or verb[1]) in VERBS, verb
 
 
+def test_every_verb_that_the_program_tells_people_to_use_is_there() -> None:
+    named: dict[str, str] = {}
+    for path in (ROOT / "gateway").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                for verb in re.findall(r"[`(:&] ?zhiwang ([a-z]+)", node.value):
+                    named[verb] = str(path.relative_to(ROOT))
+    assert {"check", "models"} <= set(named)
+    assert not {verb: where for verb, where in named.items() if verb not in VERBS}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_every_file_of_the_program_that_a_page_names_is_there(page: Path) -> None:
+    for target in re.findall(r"`(gateway/[\w/.]*)`", page.read_text(encoding="utf-8")):
+        assert (ROOT / target).exists(), target
+
+
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_every_link_into_the_repository_leads_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

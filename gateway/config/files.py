@@ -71,7 +71,12 @@ def _included(text: str, name: str, base: Path, chain: tuple[Path, ...], finding
     if node is None:
         if not problems:
             findings.append(
-                Finding(name, 1, (), "is empty; the least is: gateway: <name> (zhiwang init writes a file)")
+                Finding(
+                    name,
+                    1,
+                    (),
+                    "is empty; the least is: gateway: <name> (zhiwang demo --write gateway.yaml writes a whole one)",
+                )
             )
         return Map(name, 1, {})
     if not isinstance(node, Map):
