@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gateway.config.model import Logging
-    from gateway.events import DeadLetter, Stepped
+    from gateway.events import DeadLetter, Health, Stepped
     from gateway.ports import Clock
 
 MINUTE_NS = 60 * 10**9
@@ -58,35 +58,75 @@ def set_up(settings: Logging) -> None:
         logging.getLogger(chatty).setLevel("WARNING")
 
 
-class Troubles:
-    """Tells of messages set aside: the first at once with an example, then a count once a minute for each sensor."""
+class Minutes:
+    """Lets each trouble be told once a minute."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiting: Counter[str] = Counter()
         self._told_ns: dict[str, int] = {}
 
+    def due(self, what: str, times: int = 1) -> int:
+        """How often it came since it was last told, if it is to be told now; 0: later."""
+        self._waiting[what] += times
+        now_ns = self._clock.monotonic_ns()
+        told_ns = self._told_ns.get(what)
+        if told_ns is not None and now_ns - told_ns < MINUTE_NS:
+            return 0
+        self._told_ns[what] = now_ns
+        return self._waiting.pop(what)
+
+
+class Troubles:
+    """Tells of messages set aside, and of stamps not believed: the first at once, then a count once a minute.
+
+    `counts` are the core's.
+    """
+
+    def __init__(self, clock: Clock, counts: Mapping[str, int]) -> None:
+        self._minutes = Minutes(clock)
+        self._counts = counts
+        self._adrift = counts.get("clock_adrift", 0)
+
     def take(self, stepped: Sequence[Stepped]) -> None:
         """What transactions held."""
         for one in stepped:
             for letter in one.dead:
                 self._tell(letter)
+        adrift, self._adrift = self._adrift, self._counts.get("clock_adrift", 0)
+        if self._adrift > adrift and (count := self._minutes.due("stamps not believed", self._adrift - adrift)):
+            reason = "ahead of us or before 2020: stored at the time they came, seen by no rule"
+            log.warning("stamps not believed", extra={"count": count, "reason": reason})
 
     def _tell(self, letter: DeadLetter) -> None:
-        self._waiting[letter.where] += 1
-        now_ns = self._clock.monotonic_ns()
-        told_ns = self._told_ns.get(letter.where)
-        if told_ns is not None and now_ns - told_ns < MINUTE_NS:
-            return
-        self._told_ns[letter.where] = now_ns
-        count = self._waiting.pop(letter.where)
-        log.warning(
-            "messages set aside",
-            extra={
-                "where": letter.where,
-                "count": count,
-                "topic": letter.topic,
-                "reason": letter.reason,
-                "example": letter.body[:LONGEST].decode("utf-8", "replace"),
-            },
-        )
+        if count := self._minutes.due(letter.where):
+            log.warning(
+                "messages set aside",
+                extra={
+                    "where": letter.where,
+                    "count": count,
+                    "topic": letter.topic,
+                    "reason": letter.reason,
+                    "example": letter.body[:LONGEST].decode("utf-8", "replace"),
+                },
+            )
+
+
+class Wellness:
+    """Tells what parts say of themselves: troubles at most once a minute each, and their end."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._minutes = Minutes(clock)
+        self._told: set[tuple[str, str]] = set()
+
+    def take(self, health: Health) -> None:
+        """What a part has said."""
+        key = (health.component, health.condition)
+        extra = {"component": health.component, "condition": health.condition}
+        if health.ok:
+            if key in self._told:
+                self._told.discard(key)
+                log.info("well again", extra=extra)
+        elif count := self._minutes.due(f"{health.component} {health.condition}"):
+            self._told.add(key)
+            log.warning("not well", extra={**extra, "detail": health.detail, "count": count})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway import __version__
+from gateway.app.logs import Wellness
 from gateway.config.scalars import NS
 from gateway.events import Health
 from gateway.ports import Component, Latest
@@ -72,6 +73,7 @@ class Running:
         self._clock, self._core, self._outbox, self._history = clock, core, outbox, history
         self._started_ns = clock.monotonic_ns()
         self._said: dict[tuple[str, str], Component] = {}
+        self._wellness = Wellness(clock)
         self._attached: set[str] = set()
         self._titles = {f"camera/{name}": words(camera.title) for name, camera in config.cameras.items()}
         self._asked: dict[str, bytes] = {}
@@ -91,6 +93,7 @@ class Running:
         await self.door.commit(batch)
 
     def _note(self, health: Health) -> None:
+        self._wellness.take(health)
         key = (health.component, health.condition)
         was = self._said.get(key)
         since = was.since_ns if was and was.ok == health.ok else self._clock.now_ns()
