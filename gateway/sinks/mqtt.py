@@ -211,7 +211,8 @@ class MqttAlerts:
 
     def _status_message(self, status: str) -> Outgoing:
         more = self._status() if status == "online" else {}
-        body = {**self._identity(), "status": status, "published": self._now(), **more}
+        # Identity last: to the page the gateway's own `status` is that of its alerts (actual), here it is on or off.
+        body = {**more, **self._identity(), "status": status, "published": self._now()}
         return Outgoing(self._topics.status, msgspec.json.encode(body), retain=True)
 
     def _identity(self) -> dict[str, object]:

@@ -16,10 +16,19 @@ from tests.sinks.schemas import faults
 from tests.sinks.test_mqtt import BASE, _reply, _soon, centre, running
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from tests.servers.gateway import Gateway
     from tests.servers.mosquitto import Mosquitto
 
+RUNNING = """
+gateway: lg-1
+community: {{code: "330383017"}}
+brokers: {{city: {{url: "{url}"}}}}
+sensors: {{tank: {{mqtt: city, topic: tank, plain: level}}}}
+sinks: {{alerts: {{mqtt: city}}}}
+"""
 DOCUMENT: dict[str, Any] = YAML(typ="safe").load((ROOT / "docs/asyncapi.yaml").read_text(encoding="utf-8"))
 
 
@@ -65,6 +74,22 @@ async def test_every_message_of_a_conversation_fits_the_document(own_mosquitto: 
                 break
     assert set(seen) == set(DOCUMENT["channels"])
     assert seen["requestReply"] == 3
+
+
+async def test_the_status_of_a_whole_gateway_fits_the_document_and_says_that_it_is_online(
+    own_mosquitto: Mosquitto, gateway_of: Callable[[str], Gateway]
+) -> None:
+    """Given `zhiwang run`, its retained row of the table is online while it runs and offline once it has stopped."""
+    gateway = gateway_of(RUNNING.format(url=own_mosquitto.url))
+    gateway.start()
+    async with centre(own_mosquitto, f"{BASE}/status") as ops:
+        online = await ops.next("/status", lambda said: said.get("version") is not None)
+        assert gateway.ask(status={})["status"]["status"] == "actual", "the page's word for its alerts"
+        gateway.stop()
+        offline = await ops.next("/status", lambda said: said["status"] == "offline")
+    for said, status in ((online, "online"), (offline, "offline")):
+        assert said["status"] == status
+        assert _problems(f"{BASE}/status", json.dumps(said).encode()) == ("status", [])
 
 
 def test_what_does_not_fit_is_noticed() -> None:
