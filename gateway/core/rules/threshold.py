@@ -53,6 +53,12 @@ class Threshold(Struct, frozen=True):
     def _nested(self) -> Problems:
         spans = list(by_severity(self.outside).items())
         wrong = [(f"outside.{c}", f"found [{a:g}, {b:g}]; the low line comes first") for c, (a, b) in spans if a >= b]
+        for colour, (low, high) in spans:
+            if low < high and 2 * self.clear_by >= high - low:
+                inside = f"nothing between {colour}'s {low:g} and {high:g} is so far inside both"
+                fix = f"the alert could never clear; write less than {(high - low) / 2:g}"
+                wrong.append(("clear_by", f"found {self.clear_by:g}; {inside}: {fix}"))
+                break  # the others enclose it
         for (mild, inner), (worse, outer) in pairwise(spans):
             if outer[0] > inner[0] or outer[1] < inner[1]:
                 wrong.append((f"outside.{worse}", f"must enclose {mild}'s [{inner[0]:g}, {inner[1]:g}]"))

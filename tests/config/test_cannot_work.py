@@ -1,0 +1,47 @@
+"""What every key allows alone and nothing can come of: `check` refuses it, with the kinds that run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.load import loads
+from gateway.errors import ConfigError
+from gateway.registry import registry
+
+BASE = Path("/etc/zhiwang")
+HEAD = """\
+gateway: a
+brokers: {here: {url: "mqtt://h"}}
+sensors:
+  water: {mqtt: here, topic: "water/{site}", json: {level: level}}
+"""
+
+
+def told(text: str) -> list[str]:
+    """The errors of a configuration, without their lines."""
+    try:
+        loads(text, BASE, registry())
+    except ConfigError as error:
+        return [finding.partition("  ")[2] for finding in error.findings]
+    return []
+
+
+def rule(text: str) -> str:
+    return f"{HEAD}rules:\n  r: {{{text}}}\n"
+
+
+@pytest.mark.parametrize("clear_by", ["5", "8"])
+def test_lines_on_both_sides_leave_room_to_clear_between_them(clear_by: str) -> None:
+    """Given 8 from 20 and 8 from 30, no value is inside both: the alert could never clear."""
+    lines = "{yellow: [20, 30], red: [0, 90]}"
+    (problem,) = told(rule(f"threshold: water.level, outside: {lines}, clear_by: {clear_by}"))
+    assert problem == (
+        f"rules.r.clear_by: found {clear_by}; nothing between yellow's 20 and 30 is so far inside both: "
+        "the alert could never clear; write less than 5"
+    )
+
+
+def test_lines_with_room_between_them_are_fine() -> None:
+    assert told(rule("threshold: water.level, outside: {yellow: [20, 30]}, clear_by: 4.9")) == []
