@@ -16,6 +16,7 @@ VERSION = 1
 CHECKED_BYTES = (
     64_000_000  # a whole check of so much takes well under a second; a larger file is checked by `outbox check`
 )
+PAGE_BYTES = 1024  # a transaction of a few readings changes a handful of pages, and each is written whole: flash wear
 STREAMS = ("series", "alerts", "requests")
 
 TABLES = """
@@ -56,9 +57,11 @@ def is_damage(error: sqlite3.Error) -> bool:
 def connect(path: str) -> sqlite3.Connection:
     """A connection that writes; nothing is in a transaction unless it says BEGIN."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only takes effect before the first table
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # this and the next only take effect before the first table
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {4_096_000 // PAGE_BYTES}")  # as many bytes as by default
     connection.execute("PRAGMA journal_size_limit = 16000000")
     connection.execute("PRAGMA secure_delete = OFF")  # Debian's default writes zeros over what is deleted: flash wear
     connection.execute("PRAGMA cache_size = -4000")

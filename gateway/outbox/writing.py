@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.outbox.records import Journal, Transaction, pack, seal
-from gateway.outbox.schema import STREAMS
+from gateway.outbox.schema import PAGE_BYTES, STREAMS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from gateway.events import Stream
 
 DELETED_AT_ONCE = 256  # rows a slice of tidying deletes: up to 64 MB of series, tens of milliseconds
-VACUUM_FROM_PAGES = 16_384  # free pages are kept for reuse up to 64 MB: moving pages wears flash
-VACUUMED_AT_ONCE = 512
+VACUUM_FROM_PAGES = 64_000_000 // PAGE_BYTES  # free pages are kept for reuse up to 64 MB: moving pages wears flash
+VACUUMED_AT_ONCE = 2_000_000 // PAGE_BYTES
 
 _INSERTS = {stream: f"INSERT INTO {stream}(position, at_ns, key, count, body) VALUES (?,?,?,?,?)" for stream in STREAMS}  # noqa: S608 - our names
 
