@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 RESERVED_RULES = ("health", "silent", "stuck")  # the gateway's own, by SEMANTICS.md §4
 
+RESERVED_SINKS = ("history",)  # what the page and the retained alerts are read from has a place in the outbox as any
+
 
 def values_of(codec: msgspec.Struct) -> tuple[str, ...] | None:
     """The values a codec takes out of a payload, None where it does not say."""
@@ -37,7 +39,9 @@ def check_sensor(sensor: Sensor, path: Path, names: Names, report: Report) -> No
 
 
 def check_sink(sink: SinkConfig, path: Path, names: Names, report: Report) -> None:
-    """The kind's own check."""
+    """The name, and the kind's own check."""
+    if sink.name in RESERVED_SINKS:
+        report.error(path, f"the name {sink.name} is the gateway's own sink's; choose another")
     _ask(sink.kind, path, names, report)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 import msgspec
 
-from gateway.errors import OutboxError
+from gateway.errors import ConfigError, OutboxError
 from gateway.events import Health, Message
 from gateway.outbox import dead, opening, reading, schema, writing
 from gateway.outbox.disk import Disk
@@ -87,7 +87,15 @@ class Outbox:
         return cls(opening.find(folder, clock.token_hex(2), memory=memory), folder / schema.FILE, clock)
 
     async def declare(self, sinks: Sequence[tuple[str, Stream, Literal["now", "oldest"]]]) -> None:
-        """Say which sinks there are (name, stream, where a new one begins); cursors of all others are released."""
+        """Say which sinks there are (name, stream, where a new one begins); cursors of all others are released.
+
+        Raises ConfigError where two are of one name and stream: each would take rows away from the other.
+        """
+        seen: set[tuple[str, str]] = set()
+        for name, stream, _ in sinks:
+            if (name, stream) in seen:
+                raise ConfigError([f"sinks.{name}: two sinks of this name take {stream}; rename one of them"])
+            seen.add((name, stream))
         await self._disk.ask(lambda connection: self._ledger.declare(connection, sinks))
 
     def write(self, transaction: Transaction, done: Callable[[OutboxError | None], None]) -> None:

@@ -95,6 +95,12 @@ def test_a_wrong_part_makes_no_second_error_where_it_is_referred_to() -> None:
     assert told == ['gateway.yaml:19  sensors.water.plain: found the number 3; a text is written here: write "3"']
 
 
+def test_a_sink_may_not_have_the_name_of_the_gateways_own() -> None:
+    told = findings(CORNER.replace("  influx: {v2", "  history: {v2"))
+    line = CORNER[: CORNER.index("  influx: {v2")].count("\n") + 1
+    assert told == [f"gateway.yaml:{line}  sinks.history: the name history is the gateway's own sink's; choose another"]
+
+
 def test_a_rule_that_waits_for_one_that_is_off_is_told() -> None:
     told = findings(corner_but("mode: shadow", "mode: off").replace("unless: air.rh > 95", "only_while: bank"))
     problem = "rule bank has mode: off and never raises; turn it on or leave only_while out"

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.clock import WallClock
-from gateway.errors import OutboxError
+from gateway.errors import ConfigError, OutboxError
 from gateway.events import AlertRow, DeadLetter, RequestRow
 from gateway.outbox import Outbox, dead, writing
 from gateway.outbox.schema import FILE
@@ -71,6 +71,16 @@ async def test_a_new_sink_starts_at_now_or_oldest_and_a_removed_one_is_released(
         assert "sink now is no longer configured" in caplog.text
         with pytest.raises(KeyError):
             outbox.cursor("series", "now")
+
+
+async def test_two_sinks_of_one_name_and_stream_are_refused_and_take_nothing_from_each_other(opened: Open) -> None:
+    """Given sinks, when another of the same name and stream is declared with them, then what was declared stays."""
+    async with opened() as outbox:
+        await write(outbox, transaction(b"a 1"))
+        with pytest.raises(ConfigError, match=r"sinks\.influx: two sinks of this name take series; rename one"):
+            await outbox.declare([*SINKS, ("influx", "series", "now")])
+        await outbox.declare([*SINKS, ("influx", "alerts", "now")])
+        assert len(await outbox.read("series", "influx", 10, 1000)) == 1
 
 
 async def test_what_every_sink_has_is_deleted_and_nothing_else(opened: Open, tmp_path: Path) -> None:
