@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Problems = list[tuple[str, str]]
+"""(key, problem). Several keys, parted by |: told at the first, and only where none of them failed by itself."""
 
 
 def nearest(name: str, among: Iterable[str]) -> str:

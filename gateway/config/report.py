@@ -41,12 +41,15 @@ class Report:
     def tell(self, problems: Problems, path: Path) -> None:
         """Note what a struct says of itself, but for what only follows from a key that failed already."""
         told: list[Path] = []
-        for key, problem in problems:
-            where = (*path, *key.split(".")) if key else path
-            if not any(failed[: len(where)] == where or where[: len(failed)] == failed for failed in self.failed):
-                self.error(where, problem)
-                told.append(where)
+        for keys, problem in problems:
+            places = [(*path, *key.split(".")) for key in keys.split("|") if key] or [path]
+            if not any(self._failed(place) for place in places):
+                self.error(places[0], problem)
+                told.append(places[0])
         self.failed.update(told)
+
+    def _failed(self, where: Path) -> bool:
+        return any(failed[: len(where)] == where or where[: len(failed)] == failed for failed in self.failed)
 
     def taken(self, node: Node, path: Path, text: str | None = None) -> None:
         """Note a value that was written."""

@@ -45,3 +45,26 @@ def test_lines_on_both_sides_leave_room_to_clear_between_them(clear_by: str) -> 
 
 def test_lines_with_room_between_them_are_fine() -> None:
     assert told(rule("threshold: water.level, outside: {yellow: [20, 30]}, clear_by: 4.9")) == []
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["threshold: water.level, levels: {yellow: much}", "threshold: water.level, outside: {yellow: [5]}"],
+)
+def test_a_line_that_cannot_be_read_is_one_error_not_two(lines: str) -> None:
+    """Given a line that is no number, it is told, and not that there is no line."""
+    (problem,) = told(rule(lines))
+    assert problem.startswith(("rules.r.levels.yellow: found the text 'much'", "rules.r.outside.yellow: found a list"))
+
+
+def test_a_rate_that_cannot_be_read_is_one_error_not_two() -> None:
+    """Given a rate of change without its unit, the same."""
+    (problem,) = told(rule("rate: water.level, levels: {yellow: 3}"))
+    assert problem.startswith("rules.r.levels.yellow: found 3")
+
+
+@pytest.mark.parametrize("kind", ["threshold", "rate"])
+def test_a_rule_without_lines_is_told(kind: str) -> None:
+    (problem,) = told(rule(f"{kind}: water.level"))
+    assert problem.startswith(f"rules.r.{kind}: ")
+    assert "give one of levels" in problem

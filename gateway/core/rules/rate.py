@@ -39,7 +39,7 @@ class Rate(Struct, frozen=True):
         """One kind of lines, in order of severity, over a series that exists."""
         problems = names.series("rate", self.rate.sensor, self.rate.value)
         if bool(self.levels) == bool(self.below):
-            problems.append(("rate", "give one of levels (a rise) and below (a fall, negative)"))
+            problems.append(("rate|levels|below", "give one of levels (a rise) and below (a fall, negative)"))
         levels: dict[Colour, float] = {colour: change.per_second for colour, change in self.levels.items()}
         below: dict[Colour, float] = {colour: change.per_second for colour, change in self.below.items()}
         return problems + ordered("levels", levels, 1) + ordered("below", below, -1)

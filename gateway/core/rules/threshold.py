@@ -43,7 +43,8 @@ class Threshold(Struct, frozen=True):
         given = [key for key in ("levels", "below", "outside") if getattr(self, key)]
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
-            problems.append((given[-1] if given else "threshold", f"found {found}; give one of levels, below, outside"))
+            key = given[-1] if given else "threshold|levels|below|outside"
+            problems.append((key, f"found {found}; give one of levels, below, outside"))
         if not 0 <= self.coverage <= 1:
             problems.append(("coverage", f"found {self.coverage}; a share from 0 to 1 is expected"))
         if self.clear_by < 0:
