@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 NAME_WORDS = "a name is 1 to 64 of a-z 0-9 . _ - and begins with a letter or digit (title: takes any words)"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SMALLEST_HISTORY = 1_000_000  # bytes: its tables and a day of a small gateway
 KEEPALIVE_S = (5, 65_535)  # below: traffic for nothing; above: MQTT has no room for it
 
 
@@ -176,6 +177,19 @@ def _outbox(made: model.Outbox) -> Problems:
     )
     if not 1_000_000 <= made.linger <= 60 * NS:
         problems.append(("linger", f"found {made.linger}; allowed is 1 ms to 60 s (what a power cut may cost in time)"))
+    return problems
+
+
+@problems_of.register
+def _commands(made: model.Commands) -> Problems:
+    return [("shelve_at_most", "found 0 s; longer than 0")] if made.shelve_at_most == 0 else []
+
+
+@problems_of.register
+def _history(made: model.HistoryConfig) -> Problems:
+    problems: Problems = [("alerts", "found 0 s; longer than 0")] if made.alerts == 0 else []
+    if made.size < SMALLEST_HISTORY:
+        problems.append(("size", f"found {made.size}; at least 1 MB"))
     return problems
 
 

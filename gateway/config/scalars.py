@@ -205,6 +205,10 @@ class Hours(msgspec.Struct, frozen=True):
                     msg = f'found {text!r}; hours are written "19:00-06:00", several parted by commas, in quotes'
                     raise ValueError(msg)
                 end = 1440
+            if start == end:
+                why = f"{part.strip()} begins and ends at the same time"
+                msg = f'found {text!r}; {why}; the whole day is "00:00-24:00", never is mode: off'
+                raise ValueError(msg)
             spans.append((start, end))
         return cls(tuple(spans))
 

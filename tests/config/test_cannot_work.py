@@ -68,3 +68,30 @@ def test_a_rule_without_lines_is_told(kind: str) -> None:
     (problem,) = told(rule(f"{kind}: water.level"))
     assert problem.startswith(f"rules.r.{kind}: ")
     assert "give one of levels" in problem
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("history: {size: 0 B}", "history.size: found 0 B; at least 1 MB"),
+        ("history: {size: 900 kB}", "history.size: found 900 kB; at least 1 MB"),
+        ("history: {alerts: 0 s}", "history.alerts: found 0 s; longer than 0"),
+        ("commands: {shelve_at_most: 0 s}", "commands.shelve_at_most: found 0 s; longer than 0"),
+    ],
+)
+def test_nothing_is_kept_or_allowed_for_no_time_and_in_no_room(line: str, problem: str) -> None:
+    (found,) = told(f"{HEAD}{line}\n")
+    assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("hours", ["08:00-08:00", "07:00-09:00, 20:00-20:00"])
+def test_hours_that_end_where_they_begin_are_refused(hours: str) -> None:
+    """Given 08:00-08:00, nobody can say whether it means never or always."""
+    (problem,) = told(rule(f'threshold: water.level, levels: {{red: 3}}, active: "{hours}"'))
+    assert problem.startswith("rules.r.active: found ")
+    assert 'begins and ends at the same time; the whole day is "00:00-24:00"' in problem
+
+
+@pytest.mark.parametrize("hours", ["00:00-24:00", "00:00-00:00", "22:00-06:00"])
+def test_the_whole_day_and_the_night_are_hours(hours: str) -> None:
+    assert told(rule(f'threshold: water.level, levels: {{red: 3}}, active: "{hours}"')) == []
