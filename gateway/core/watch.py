@@ -111,7 +111,7 @@ class Gates:
         self._rules = rules
         self._gaps = gaps
         self._hours = _LocalHours(common.active, ZoneInfo(zone)) if common.active else None
-        self._found: dict[tuple[str, int], tuple[int, list[int]]] = {}  # derived: joined series by thing
+        self._found: dict[tuple[str, int], tuple[int, list[int]]] = {}  # derived: what is joined to a thing
 
     def __bool__(self) -> bool:
         return bool(self._common.unless or self._common.only_while or self._hours)
@@ -120,17 +120,11 @@ class Gates:
         """bool[r]: readings held back by a gate. `owners`: the thing of each group."""
         out = np.zeros(len(picked.n), bool)
         for gate, passes in ((self._common.unless, False), (self._common.only_while, True)):
-            if gate is None:
-                continue
-            for group, thing in enumerate(owners):
-                first = int(picked.start[group])
-                rows = slice(first, first + int(picked.length[group]))
-                if gate.rule:
-                    holds, known = self._rule(gate.rule, thing, picked.n[rows], run), True
-                else:
-                    assert gate.comparison is not None  # noqa: S101 - a gate is one or the other
-                    holds, known = self._series(gate.comparison, thing, picked, rows, run)
-                out[rows] |= np.where(known, holds != passes, self._common.unknown == "suppress")
+            if gate is not None and gate.rule:
+                out |= self._rule(gate.rule, owners, picked, run) != passes
+            elif gate is not None and gate.comparison is not None:
+                holds, known = self._series(gate.comparison, owners, picked, run)
+                out |= np.where(known, holds != passes, self._common.unknown == "suppress")
         if self._hours is not None:
             out |= ~self._hours.within(picked.event_ns)
         return out
@@ -142,22 +136,23 @@ class Gates:
         return not self.suppressed(look, [thing], run)[0]
 
     def _series(
-        self, comparison: Comparison, thing: Thing | None, picked: Readings, rows: slice, run: Run
+        self, comparison: Comparison, owners: Sequence[Thing | None], picked: Readings, run: Run
     ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(holds, known) at each row: by the last reading of the joined series admitted with or before it.
 
         Of several with the same tags, the one whose reading is the newest: so a replaced device is followed.
         """
-        n, at = picked.n[rows], picked.event_ns[rows]
-        value, when = np.full(len(n), np.nan), np.full(len(n), NO_TIME)
-        for series in self._joined(comparison.series, thing, run.things):
-            other, moment = _history(series, n, run)
+        value, when = np.full(len(picked.n), np.nan), np.full(len(picked.n), NO_TIME)
+        joined = [self._joined(comparison.series, thing, run.things) for thing in owners]
+        for place in range(max(map(len, joined))):
+            one_each = [found[place] if place < len(found) else -1 for found in joined]
+            other, moment = _history(np.repeat(one_each, picked.length), picked.n, run)
             newer = moment > when
             value, when = np.where(newer, other, value), np.where(newer, moment, when)
         known = when != NO_TIME
         gap = self._gaps.get(comparison.series.sensor)
         if gap is not None:
-            known &= at - np.where(known, when, 0) <= gap
+            known &= picked.event_ns - np.where(known, when, 0) <= gap
         return OPERATORS[comparison.op](value, comparison.limit), known
 
     def _joined(self, wanted: SeriesRef, thing: Thing | None, things: Sequence[Thing]) -> list[int]:
@@ -175,32 +170,59 @@ class Gates:
             self._found[key] = (len(things), found)
         return found
 
-    def _rule(self, name: str, thing: Thing | None, n: NDArray[np.int64], run: Run) -> NDArray[np.bool_]:
-        """Whether an alert of that rule was active for a subject with the same tags, at each of the inputs n."""
-        out = np.zeros(len(n), bool)
-        rule, was_on, said = self._rules[name], run.was_on[name], run.said.get(name, ())
-        for slot, subject in enumerate(rule.things):
-            if not _same_tags(subject, thing):
-                continue
-            levels = [int(was_on[slot]) if slot < len(was_on) else 0]
-            changes = [t for t in said if t.slot == slot and t.kind == "level"]
-            levels += [t.level for t in changes]
-            out |= np.array(levels)[np.searchsorted([t.n for t in changes], n, side="right")] > 0
+    def _rule(self, name: str, owners: Sequence[Thing | None], picked: Readings, run: Run) -> NDArray[np.bool_]:
+        """Whether an alert of that rule was active for a subject with the same tags, at each row's input."""
+        out = np.zeros(len(picked.n), bool)
+        was_on = run.was_on[name]
+        said: dict[int, list[Transition]] = {}
+        for transition in run.said.get(name, ()):
+            if transition.kind == "level":
+                said.setdefault(transition.slot, []).append(transition)
+        for group, thing in enumerate(owners):
+            first = int(picked.start[group])
+            rows = slice(first, first + int(picked.length[group]))
+            for slot in self._subjects(name, thing):
+                level = int(was_on[slot]) if slot < len(was_on) else 0
+                if changes := said.get(slot):
+                    levels = np.array([level, *(t.level for t in changes)])
+                    out[rows] |= levels[np.searchsorted([t.n for t in changes], picked.n[rows], side="right")] > 0
+                elif level:
+                    out[rows] = True
         return out
 
+    def _subjects(self, name: str, thing: Thing | None) -> list[int]:
+        """The slots of another rule whose subjects have the same tags."""
+        key, subjects = (name, -1 if thing is None else thing.index), self._rules[name].things
+        met, found = self._found.get(key, (0, []))
+        if met < len(subjects):
+            found += [slot for slot in range(met, len(subjects)) if _same_tags(subjects[slot], thing)]
+            self._found[key] = (len(subjects), found)
+        return found
 
-def _history(series: int, n: NDArray[np.int64], run: Run) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(last value, its time) of a series at each of the inputs n; NaN and NO_TIME before its first reading."""
-    owners = run.readings.owners()
-    group = int(np.searchsorted(owners, series))
-    if group == len(owners) or owners[group] != series:
-        return np.full(len(n), run.series["value"][series]), np.full(len(n), run.series["wm"][series])
-    first = int(run.readings.start[group])
-    rows = slice(first, first + int(run.readings.length[group]))
-    place = np.searchsorted(run.readings.n[rows], n, side="right")
-    value = np.concatenate([run.readings.opening[group : group + 1], run.readings.value[rows]])
-    when = np.concatenate([run.readings.opening_ns[group : group + 1], run.readings.event_ns[rows]])
-    return value[place], when[place]
+
+def _history(
+    series: NDArray[np.int64], n: NDArray[np.int64], run: Run
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(last value, its time) at each row of that row's series, by its input n; NaN and NO_TIME before the first reading
+    and where the series is −1.
+    """  # noqa: D205 - one thought
+    there = series >= 0
+    stored = np.where(there, series, 0)
+    value = np.where(there, run.series["value"][stored], np.nan)
+    when = np.where(there, run.series["wm"][stored], NO_TIME)
+    readings = run.readings
+    if not len(readings.n):
+        return value, when
+    owners = readings.owners()
+    group = np.minimum(np.searchsorted(owners, series), len(owners) - 1)
+    moved = owners[group] == series  # in this run: then as it was at that input
+    low = int(readings.n.min())
+    span = int(readings.n.max()) - low + 1
+    keys = readings.series.astype(np.int64) * span + (readings.n - low)
+    row = np.searchsorted(keys, series * span + (n - low), side="right") - 1
+    since = moved & (row >= readings.start[group])
+    value = np.where(moved, np.where(since, readings.value[row], readings.opening[group]), value)
+    return value, np.where(moved, np.where(since, readings.event_ns[row], readings.opening_ns[group]), when)
 
 
 def _same_tags(a: Thing | None, b: Thing | None) -> bool:

@@ -49,6 +49,7 @@ class LedgerReference:
         alert = self.open.get(key)
         if change.kind != "level":
             if alert and alert.active:
+                alert.value = value if change.kind == "updated" else alert.value
                 self._write(key, alert, change.kind, change.at_ns)
             return
         if not change.level:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
+
+UPDATE_NS = 10 * 10**9
 
 
 class Change(NamedTuple):
-    """kind: level | unknown | known."""
+    """kind: level | updated | unknown | known."""
 
     kind: str
     level: int
@@ -25,9 +28,14 @@ class Level:
 
 
 class ConditionReference:
-    """Readings and rule time, one at a time. A level l is crossed by a reading or not, and cleared by it or not."""
+    """Readings and rule time, one at a time. A level l is crossed by a reading or not, and cleared by it or not.
 
-    def __init__(self, levels: int, hold_ns: int, clear_ns: int, gap_ns: int | None) -> None:
+    While a level is raised, a value that has moved by `step` from what was last told is told, at most every 10 s.
+    """
+
+    def __init__(self, levels: int, hold_ns: int, clear_ns: int, gap_ns: int | None, step: float = math.inf) -> None:
+        self.step = step
+        self.told, self.told_ns = math.nan, 0
         self.levels = [Level() for _ in range(levels)]
         self.hold, self.clear, self.gap = hold_ns, clear_ns, gap_ns
         self.last: int | None = None
@@ -47,7 +55,17 @@ class ConditionReference:
 
     def reading(self, at_ns: int, value: float, crossed: list[bool] | None, cleared: list[bool]) -> None:
         """A reading; `crossed` is None where nothing can be said from it."""
-        self.pass_time(at_ns - 1)
+        before = len(self.changes)
+        self._reading(at_ns, value, crossed, cleared)
+        if len(self.changes) > before:
+            self.told, self.told_ns = self.changes[-1].value, at_ns
+        moved = crossed is not None and self.level > 0 and abs(value - self.told) >= self.step < math.inf
+        if moved and at_ns - self.told_ns >= UPDATE_NS:
+            self.changes.append(Change("updated", self.level, at_ns, self.started, value))
+            self.told, self.told_ns = value, at_ns
+
+    def _reading(self, at_ns: int, value: float, crossed: list[bool] | None, cleared: list[bool]) -> None:
+        self._until(at_ns - 1)
         if self.gap is not None and self.last is not None and at_ns - self.last > self.gap:
             self._lose(at_ns)
         self.last, self.value = at_ns, value
@@ -64,7 +82,7 @@ class ConditionReference:
             elif level.since is not None and level.calm is None:
                 level.calm = at_ns
         started = self.started
-        self.pass_time(at_ns)
+        self._until(at_ns)
         if was_unknown and self.level:
             self.changes.append(Change("known", self.level, at_ns, started, value))
 
@@ -75,6 +93,12 @@ class ConditionReference:
 
     def pass_time(self, now_ns: int) -> None:
         """Rule time goes on to `now_ns`: what is due by then happens, each at its own moment."""
+        before = len(self.changes)
+        self._until(now_ns)
+        if len(self.changes) > before:
+            self.told, self.told_ns = self.changes[-1].value, self.changes[-1].at_ns
+
+    def _until(self, now_ns: int) -> None:
         while (due := self._next()) is not None and due <= now_ns:
             self._happen(due)
 

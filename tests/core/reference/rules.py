@@ -43,8 +43,9 @@ class ThresholdReference:
         self.colours = colours_of(kind.levels or kind.below or kind.outside)
         self.kind = kind
         self.window = Window(kind.over, sensor, kind.coverage) if kind.over else None
+        step = kind.step or 2 * kind.clear_by or abs(self.limit(1)) / 10 or math.inf
         self.condition = ConditionReference(
-            len(self.colours), int(rule.common.for_), int(kind.clear_for), gap_of(sensor)
+            len(self.colours), int(rule.common.for_), int(kind.clear_for), gap_of(sensor), step
         )
 
     def limit(self, level: int) -> float:
@@ -199,7 +200,7 @@ class CountReference:
         self.kind, self.zone, self.labels, self.suppressed = kind, zone, labels, suppressed
         self.colours = colours_of(kind.levels)
         self.least = kind.score if kind.score is not None else least_score
-        self.condition = ConditionReference(len(self.colours), int(rule.common.for_), 0, None)
+        self.condition = ConditionReference(len(self.colours), int(rule.common.for_), 0, None, 1.0)
         self.looks: deque[tuple[int, int]] = deque(maxlen=128)
         self.waiting: tuple[int, int, bool] | None = None
         self.covered = 0
