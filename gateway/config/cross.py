@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.config.report import Report
 
 RESERVED_RULES = ("health", "silent", "stuck")  # the gateway's own, by SEMANTICS.md §4
+RESERVED_NAMES = ("time", "_time", "_measurement", "_field", "_value")  # columns of InfluxDB's own
 
 RESERVED_SINKS = ("history",)  # what the page and the retained alerts are read from has a place in the outbox as any
 
@@ -31,6 +32,7 @@ def check_sensor(sensor: Sensor, path: Path, names: Names, report: Report) -> No
     for kind in (sensor.transport, sensor.codec):
         _ask(kind, path, names, report)
     values = values_of(sensor.codec)
+    _stored_names(sensor, values or (), path, report)
     for key in ("units", "valid", "kinds"):
         for value in getattr(sensor.common, key):
             if values is not None and value not in values:
@@ -114,10 +116,31 @@ def _series(ref: SeriesRef, path: Path, names: Names, sensors: dict[str, Sensor]
         report.error(path, f"{ref} is a text (sensors.{ref.sensor}.kinds); a rule compares numbers")
 
 
+def _tags_of(sensor: Sensor) -> tuple[str, ...] | None:
+    """The tags that a sensor's transport makes, None where it does not say."""
+    transport = sensor.transport
+    return cast("tuple[str, ...]", transport.tags()) if hasattr(transport, "tags") else None  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] - optional, by names.py
+
+
+def _stored_names(sensor: Sensor, values: tuple[str, ...], path: Path, report: Report) -> None:
+    """Names of tags and values that a store of time series refuses or takes for something else."""
+    at = "topic" if hasattr(sensor.transport, "topic") else sensor.transport_key
+    influx = "has a name that InfluxDB keeps for itself; call it another name"
+    for tag in _tags_of(sensor) or ():
+        if tag in RESERVED_NAMES:
+            report.error((*path, at), f"the tag {{{tag}}} {influx}")
+        elif tag in values:
+            clash = "has the name of a value of this sensor, and InfluxDB cannot tell them apart; call it another name"
+            report.error((*path, at), f"the tag {{{tag}}} {clash}")
+    for value in values:
+        if value in RESERVED_NAMES:
+            report.error((*path, sensor.codec_key), f"the value {value} {influx}")
+
+
 def _tags(rule: Rule, sensor: Sensor, path: Path, report: Report) -> None:
-    if not hasattr(sensor.transport, "tags"):
+    tags = _tags_of(sensor)
+    if tags is None:
         return
-    tags = cast("tuple[str, ...]", sensor.transport.tags())  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] - optional, by names.py
     for tag in rule.common.where:
         if tag not in tags:
             problem = f"sensor {sensor.name} has no tag {tag}{nearest(tag, tags)} (its tags: {listed(tags)})"

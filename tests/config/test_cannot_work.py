@@ -95,3 +95,20 @@ def test_hours_that_end_where_they_begin_are_refused(hours: str) -> None:
 @pytest.mark.parametrize("hours", ["00:00-24:00", "00:00-00:00", "22:00-06:00"])
 def test_the_whole_day_and_the_night_are_hours(hours: str) -> None:
     assert told(rule(f'threshold: water.level, levels: {{red: 3}}, active: "{hours}"')) == []
+
+
+def test_tags_that_a_time_series_store_refuses_or_confuses_are_refused() -> None:
+    """Given a tag named time, or as one of the sensor's values, each is told with what to write."""
+    text = HEAD.replace("water/{site}", "water/{time}/{level}/{site}")
+    clash, own = sorted(told(text))
+    assert clash == (
+        "sensors.water.topic: the tag {level} has the name of a value of this sensor, "
+        "and InfluxDB cannot tell them apart; call it another name"
+    )
+    assert own == "sensors.water.topic: the tag {time} has a name that InfluxDB keeps for itself; call it another name"
+
+
+def test_a_value_named_as_influx_names_its_own_is_refused() -> None:
+    """Given the only value under such a name, every point would be refused."""
+    (problem,) = told(HEAD.replace("json: {level: level}", "plain: time"))
+    assert problem.startswith("sensors.water.plain: the value time has a name that InfluxDB keeps for itself")
