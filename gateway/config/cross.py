@@ -68,6 +68,7 @@ def check_rule(rule: Rule, path: Path, names: Names, sensors: dict[str, Sensor],
             report.tell(names.rule(key, gate.rule), path)
     for ref in watched:
         if ref.sensor in sensors:
+            _joined(rule, sensors[ref.sensor], path, sensors, report)
             _tags(rule, sensors[ref.sensor], path, report)
             _reach(rule, path, ref, sensors[ref.sensor], report)
 
@@ -145,6 +146,23 @@ def _tags(rule: Rule, sensor: Sensor, path: Path, report: Report) -> None:
         if tag not in tags:
             problem = f"sensor {sensor.name} has no tag {tag}{nearest(tag, tags)} (its tags: {listed(tags)})"
             report.error((*path, "where", tag), problem)
+
+
+def _joined(rule: Rule, watched: Sensor, path: Path, sensors: dict[str, Sensor], report: Report) -> None:
+    """Gates over another sensor's readings, which are joined on the tags that both have: there may be none."""
+    mine = _tags_of(watched)
+    for key in ("unless", "only_while"):
+        gate = getattr(rule.common, key)
+        other = sensors.get(gate.comparison.series.sensor) if gate and gate.comparison else None
+        theirs = _tags_of(other) if other and other.name != watched.name else None
+        if other and mine is not None and theirs and not set(mine) & set(theirs):
+            shown = " and ".join(
+                f"{name} ({', '.join(f'{{{tag}}}' for tag in tags) or 'no tags'})"
+                for name, tags in ((other.name, theirs), (watched.name, mine))
+            )
+            all_of_them = f"the newest reading of any {other.name} counts for every {watched.name}"
+            fix = f"give their topics a name in common, such as {{{(*mine, *theirs)[0]}}}"
+            report.error((*path, key), f"{shown} share no tag: {all_of_them}; {fix}", warning=True)
 
 
 def _reach(rule: Rule, path: Path, ref: SeriesRef, sensor: Sensor, report: Report) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.load import loads
+from gateway.config.load import loads, review
 from gateway.errors import ConfigError
 from gateway.registry import registry
 
@@ -112,3 +112,34 @@ def test_a_value_named_as_influx_names_its_own_is_refused() -> None:
     """Given the only value under such a name, every point would be refused."""
     (problem,) = told(HEAD.replace("json: {level: level}", "plain: time"))
     assert problem.startswith("sensors.water.plain: the value time has a name that InfluxDB keeps for itself")
+
+
+PAIR = HEAD + '  rain: {mqtt: here, topic: "rain/{gauge}", plain: mm}\n'
+
+
+def warned(text: str, folder: Path) -> list[str]:
+    """The warnings of a configuration without errors, without their file."""
+    file = folder / "gateway.yaml"
+    file.write_text(text, encoding="utf-8")
+    reviewed = review(file, registry())
+    assert reviewed.config is not None
+    return [str(finding).removeprefix(f"{file}:") for finding in reviewed.findings]
+
+
+@pytest.mark.parametrize("key", ["unless", "only_while"])
+def test_a_gate_over_a_sensor_without_a_tag_in_common_is_a_warning(key: str, tmp_path: Path) -> None:
+    """Given gauges that share no tag with the sites they hold back, every one of them holds back every one."""
+    rules = f"rules:\n  r: {{threshold: water.level, levels: {{red: 3}}, {key}: rain.mm > 5}}\n"
+    (warning,) = warned(PAIR + rules, tmp_path)
+    assert warning == (
+        f"7  warning: rules.r.{key}: rain ({{gauge}}) and water ({{site}}) share no tag: the newest "
+        "reading of any rain counts for every water; give their topics a name in common, such as {site}"
+    )
+
+
+@pytest.mark.parametrize("topic", ["rain/{site}/{gauge}", "rain"])
+def test_a_gate_with_a_tag_in_common_or_a_single_one_is_none(topic: str, tmp_path: Path) -> None:
+    """Given a tag in common, readings are joined on it; given a sensor without tags, there is only one."""
+    text = PAIR.replace("rain/{gauge}", topic)
+    rules = "rules:\n  r: {threshold: water.level, levels: {red: 3}, unless: rain.mm > 5}\n"
+    assert warned(text + rules, tmp_path) == []
