@@ -66,7 +66,7 @@ class Delivery:
 
         lag_s: age of the oldest row that is not delivered; lag_rows: how many wait.
         """
-        behind = self._outbox.last(self._sink.stream) - self._outbox.cursor(self._sink.stream, self._sink.name)
+        behind = self._behind()
         waited_ns = self._clock.now_ns() - self._oldest_ns if self._oldest_ns is not None and behind else 0
         return {
             "delivered_total": self._delivered,
@@ -77,6 +77,9 @@ class Delivery:
             "lag_s": max(0.0, waited_ns / 1e9),
             "lag_rows": behind,
         }
+
+    def _behind(self) -> int:
+        return self._outbox.last(self._sink.stream) - self._outbox.cursor(self._sink.stream, self._sink.name)
 
     async def _deliver(self, rows: Sequence[Row]) -> None:
         """One try with `rows`; afterwards the cursor is behind them, or some time has passed."""
@@ -101,7 +104,8 @@ class Delivery:
             )
         await self._outbox.advance(self._sink.stream, self._sink.name, rows, rejected)
         self._count(rows, wanted, rejected)
-        await self._say("ok", "")
+        if wanted or not self._behind():  # what expired was not delivered: no news of the sink while others wait
+            await self._say("ok", "")
 
     def _unexpired(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Requests that still have time. `expires_ns` is UTC."""
@@ -109,9 +113,10 @@ class Delivery:
         return [row for row in rows if msgspec.msgpack.decode(row.body, type=RequestRow).expires_ns > now_ns]
 
     def _count(self, rows: Sequence[Row], wanted: Sequence[Row], rejected: Sequence[Rejected]) -> None:
-        self._failures = 0
-        self._rows = min(BATCH_ROWS, self._rows * 2)
-        self._bytes = min(BATCH_BYTES, self._bytes * 2)
+        if wanted:
+            self._failures = 0
+            self._rows = min(BATCH_ROWS, self._rows * 2)
+            self._bytes = min(BATCH_BYTES, self._bytes * 2)
         self._delivered += len(wanted)
         self._points += sum(row.count for row in wanted)
         self._rejected += len(rejected)
@@ -129,11 +134,11 @@ class Delivery:
         await self._clock.sleep(max(pause_s, error.retry_after_s) if isinstance(error, Throttled) else pause_s)
 
     async def _say(self, now: str, detail: str) -> None:
-        """Tell the core how the sink does, on change only."""
+        """Tell the core how the sink does with this stream, on change only: a sink's streams fare apart."""
         if now == self._told:
             return
         self._told = now
-        await self._report(Health(f"sink/{self._sink.name}", "delivering", now == "ok", detail))
+        await self._report(Health(f"sink/{self._sink.name}", f"delivering_{self._sink.stream}", now == "ok", detail))
 
 
 async def deliver_forever(

@@ -157,8 +157,8 @@ def components(now_ns: int = NOW_NS) -> list[Component]:
         Component("camera/river", True, "connected", "5.0/s", day, {"zh": "河岸", "en": "River bank"}),
         Component("source/here", True, "connected", "41 msg/s", day),
         Component("source/air", True, "connected", "12 台", day),
-        Component("sink/influx", True, "delivering", "0.2 s", day),
-        Component("sink/alerts", True, "delivering", "0.1 s", day),
+        Component("sink/influx", True, "delivering_series", "0.2 s", day),
+        Component("sink/alerts", True, "delivering_alerts", "0.1 s", day),
         Component("disk/outbox", True, "durable", "0.2/4 GB", day),
     ]
 

@@ -75,7 +75,7 @@ async def test_an_alert_that_is_not_readable_stops_nothing() -> None:
 async def test_a_blind_component_without_an_alert_is_told_too() -> None:
     """Given a sink that cannot deliver, it is blind before any alert says so."""
     view = memory.corner()
-    view.parts.append(Component("sink/city", False, "delivering", "timeout", NOW_NS - MIN))
+    view.parts.append(Component("sink/city", False, "delivering_alerts", "timeout", NOW_NS - MIN))
     now = await Lookout(view).look()
     found = now.find("sink/city")
     assert isinstance(found, Blind)

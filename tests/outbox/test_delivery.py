@@ -15,7 +15,7 @@ from gateway.events import Health, RequestRow
 from gateway.outbox import Outbox
 from gateway.ports import Rejected
 from tests.door.until import until
-from tests.outbox.conftest import SINKS, transaction, write
+from tests.outbox.conftest import SINKS, alert, transaction, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -81,7 +81,9 @@ async def delivering(folder: Path, sink: ListSink) -> AsyncIterator[At]:
     """A sink that drains an outbox as long as the block lasts."""
     clock = ReplayClock(START_NS, seed=7)
     outbox = Outbox.open(folder, clock)
-    await outbox.declare([*SINKS, ("other", "series", "oldest")])
+    await outbox.declare(
+        [*SINKS, ("other", "series", "oldest"), ("city", "alerts", "oldest"), ("city", "requests", "oldest")]
+    )
     at = At(outbox, clock, sink)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -100,7 +102,7 @@ async def test_rows_go_out_in_order_as_they_come(tmp_path: Path) -> None:
         await until(lambda: len(sink.got) == 20)
         assert sink.got == [b"%d" % n for n in range(20)]
         await until(lambda: at.told)
-        assert at.told == [Health("sink/influx", "delivering", ok=True)]
+        assert at.told == [Health("sink/influx", "delivering_series", ok=True)]
         stats = at.delivery.stats()
         assert (stats["delivered_total"], stats["points_delivered_total"], stats["lag_rows"]) == (20, 20, 0)
 
@@ -116,8 +118,8 @@ async def test_what_is_transient_is_tried_again_without_end_and_loses_nothing(tm
             await at.waited(30)
         await until(lambda: sink.got == [b"a", b"b"] and len(at.told) == 2)
         assert at.told == [
-            Health("sink/influx", "delivering", ok=False, detail="connection refused"),
-            Health("sink/influx", "delivering", ok=True),
+            Health("sink/influx", "delivering_series", ok=False, detail="connection refused"),
+            Health("sink/influx", "delivering_series", ok=True),
         ]
         assert at.delivery.stats()["retries_total"] == 40
 
@@ -201,6 +203,43 @@ async def test_requests_that_expired_are_dropped_and_counted(tmp_path: Path) -> 
         await write(at.outbox, transaction(requests=[late, good]))
         await until(lambda: at.delivery.stats()["expired_total"] == 1)
         assert len(sink.got) == 1
+
+
+async def test_the_streams_of_one_sink_are_told_apart(tmp_path: Path) -> None:
+    """Given alerts that cannot be delivered, when a reply can, then what is said of the alerts stands."""
+    alerts = ListSink("city", "alerts")
+    alerts.troubles = [Unreachable("away")] * 1000
+    async with delivering(tmp_path, alerts) as at, asyncio.TaskGroup() as tasks:
+        await write(at.outbox, transaction(alerts=[alert(1)]))
+        for n in range(3):
+            await at.called(n + 1)
+            await at.waited(30)
+        await until(lambda: at.told)
+        replies = ListSink("city", "requests")
+        task = tasks.create_task(deliver_forever(at.outbox, replies, at.clock, at.report))
+        await write(at.outbox, transaction(requests=[RequestRow("a", "reply", "here", 2 * START_NS, b"{}")]))
+        await until(lambda: len(at.told) == 2)
+        task.cancel()
+        assert at.told == [
+            Health("sink/city", "delivering_alerts", ok=False, detail="away"),
+            Health("sink/city", "delivering_requests", ok=True),
+        ]
+
+
+async def test_requests_that_expired_are_no_good_news_while_others_wait(tmp_path: Path) -> None:
+    """Given a sink that fails, when the oldest reply has expired, then it counts as failing until one is delivered."""
+    sink = ListSink("city", "requests")
+    sink.troubles = [Unreachable("away")] * 8
+    async with delivering(tmp_path, sink) as at:
+        soon = RequestRow("soon", "reply", "here", START_NS + 100 * NS, b"x" * 600_000)  # more than half a batch
+        later = RequestRow("later", "reply", "here", 2 * START_NS, b"x" * 600_000)
+        await write(at.outbox, transaction(requests=[soon, later]))
+        for n in range(8):
+            await at.called(n + 1)
+            await at.waited(30)
+        await until(lambda: len(sink.got) == 1 and len(at.told) == 2)
+        assert [one.ok for one in at.told] == [False, True]
+        assert at.delivery.stats()["expired_total"] == 1
 
 
 async def test_batches_shrink_when_a_server_fails_and_grow_again(tmp_path: Path) -> None:
