@@ -103,11 +103,14 @@ class Alerts:
         self.out: list[AlertRow] = []
         self.lines: list[str] = []
 
-    def restart(self, epoch: str, next_seq: int) -> None:
-        """Numbers go on where the outbox says; a new epoch starts its own."""
+    def restart(self, epoch: str, next_seq: int, at_ns: int) -> None:
+        """Numbers go on where the outbox says; a new epoch starts its own, and says first what is open."""
         known = self._epoch.get("")
         if known is None or known.epoch != epoch or known.next_seq < next_seq:
             self._epoch.put("", Epoch(epoch, next_seq))
+        if known is not None and known.epoch != epoch:
+            for key, record in self._open.items():
+                self._change(key, record, "updated", at_ns)
 
     def records(self) -> list[tuple[str, Record]]:
         """All open alerts."""
@@ -123,6 +126,10 @@ class Alerts:
         if t.kind in {"unknown", "known"}:
             if record and record.active:
                 self._change(key, _set(record, unknown=t.kind == "unknown", changed_ns=t.at_ns), t.kind, t.admitted_ns)
+            return
+        if t.kind == "updated":
+            if record and record.active:
+                self._change(key, _set(record, value=value, changed_ns=t.at_ns), "updated", t.admitted_ns)
             return
         limit = rule.limits[max(t.level - 1, 0)] if rule.kind not in {"silent", "stuck", "health", "adrift"} else None
         severity = subject.severity or SEVERITY_OF[rule.colours[t.level - 1]] if t.level else ""

@@ -292,7 +292,7 @@ class Core:
         elif isinstance(item, Command):
             out.requests.append(self._people.take(item, moment))
         elif isinstance(item, Restart):
-            self._alerts.restart(item.epoch, item.next_seq)
+            self._alerts.restart(item.epoch, item.next_seq, moment.admitted_ns)
             self._silent.restart()
         elif isinstance(item, Configured):
             said = self._configured(moment)

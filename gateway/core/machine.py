@@ -7,6 +7,7 @@ nothing holds and nothing crosses never reach it. So its cost follows what happe
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,13 +25,14 @@ LEVELS = 4  # blue, yellow, orange, red
 CODE = 8  # a code is crossed × CODE + not cleared
 UNKNOWN = -1  # the code of a reading from which nothing can be said
 NEVER = 2**63 - 1
+UPDATE_NS = 10 * 10**9  # a value that moves is told at most so often
 
 
 class Transition(NamedTuple):
     """A change of one subject's condition, made by input `n`.
 
-    kind: level (now at `level`, 0 is cleared), unknown, known. at_ns: when it became so; started_ns: since when the
-    condition holds; value: the reading by which it was seen.
+    kind: level (now at `level`, 0 is cleared), updated, unknown, known. at_ns: when it became so; started_ns: since
+    when the condition holds; value: the reading by which it was seen.
     """
 
     n: int
@@ -44,12 +46,16 @@ class Transition(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """hold_ns: how long a level must hold; clear_ns: be clear; gap_ns: the silence that makes it unknown."""
+    """hold_ns: how long a level must hold; clear_ns: be clear; gap_ns: the silence that makes it unknown.
+
+    step: how far the value must move from the one last told to be told again, while a level is raised.
+    """
 
     levels: int
     hold_ns: int
     clear_ns: int
     gap_ns: int | None
+    step: float = math.inf
 
 
 def declare(state: State, name: str, owner: str) -> Table:
@@ -65,6 +71,8 @@ def declare(state: State, name: str, owner: str) -> Table:
             "unknown": (np.int8, 0),
             "due": (np.int64, NEVER),
             "tick": (np.int64, -1),
+            "told": (np.float64, np.nan),
+            "told_ns": (np.int64, NO_TIME),
         },
         owner,
     )
@@ -73,7 +81,7 @@ def declare(state: State, name: str, owner: str) -> Table:
 class Condition:
     """One subject's condition, taken out of its row. `on` is the highest level raised."""
 
-    __slots__ = ("_timing", "begin", "calm", "last", "on", "unknown", "value")
+    __slots__ = ("_timing", "begin", "calm", "last", "on", "told", "told_ns", "unknown", "value")
 
     def __init__(self, row: np.void, timing: Timing) -> None:
         self._timing = timing
@@ -83,6 +91,13 @@ class Condition:
         self.calm: list[int] = row["calm"].tolist()
         self.on: int = int(row["on"])
         self.unknown: bool = bool(row["unknown"])
+        self.told: float = float(row["told"])
+        self.told_ns: int = int(row["told_ns"])
+
+    @property
+    def step(self) -> float:
+        """How far a raised value moves to be told again."""
+        return self._timing.step
 
     def due(self) -> int:
         """When the next thing happens by itself: a level is raised or clears, or the condition becomes unknown."""
@@ -146,6 +161,66 @@ class Condition:
                 self.calm[level] = NO_TIME
 
 
+class _Stretch(NamedTuple):
+    """One subject's readings in a cut, and its condition, which they change."""
+
+    slot: int
+    condition: Condition
+    at: list[int]
+    n: list[int]
+    value: list[float]
+    admitted: list[int]
+    out: list[Transition]
+
+    def take(self, begin: int, until: int, code: int) -> None:
+        """A run of readings with one code: rows `begin` to `until`, exclusive."""
+        condition, at, value = self.condition, self.at, self.value
+        while (due := condition.due()) < at[begin]:
+            self._let(due, begin, condition.value)
+        if condition.gap_over(at[begin]) and (change := condition.lose()):
+            self._tell(*change, at[begin], begin, condition.value)
+        was_unknown, condition.last = condition.unknown, at[until - 1]
+        if code != UNKNOWN:
+            self._known(begin, until, code, was_unknown=was_unknown)
+        elif change := condition.lose():
+            self._tell(*change, at[begin], begin, value[begin])
+        condition.value = value[until - 1]
+
+    def _known(self, begin: int, until: int, code: int, *, was_unknown: bool) -> None:
+        condition, at, value = self.condition, self.at, self.value
+        condition.unknown = False
+        condition.take(code, at[begin])
+        while (due := condition.due()) <= at[begin]:
+            self._let(due, begin, value[begin])
+        if was_unknown and condition.on:
+            self._tell("known", condition.begin[0], at[begin], begin, value[begin])
+        seen = begin
+        while (due := condition.due()) <= at[until - 1]:
+            row = bisect_left(at, due, begin, until)
+            self._watch(seen, row)
+            self._let(due, row, value[row] if at[row] == due else value[row - 1])
+            seen = row
+        self._watch(seen, until)
+
+    def _let(self, due: int, row: int, seen: float) -> None:
+        """Let happen what is due, by the reading of `row`."""
+        if change := self.condition.fire(due):
+            self._tell(*change, due, row, seen)
+
+    def _watch(self, row: int, until: int) -> None:
+        """Tell a raised value that moved by the rule's step."""
+        condition, step = self.condition, self.condition.step
+        while condition.on and row < until and step < math.inf:
+            if self.at[row] - condition.told_ns >= UPDATE_NS and abs(self.value[row] - condition.told) >= step:
+                self._tell("updated", condition.begin[0], self.at[row], row, self.value[row])
+            row += 1
+
+    def _tell(self, kind: str, started: int, when: int, row: int, seen: float) -> None:
+        condition = self.condition
+        condition.told, condition.told_ns = seen, self.at[row]
+        self.out.append(Transition(self.n[row], self.slot, kind, condition.on, when, started, seen, self.admitted[row]))
+
+
 class Machine:
     """Steps the conditions of one rule's subjects, which are the rows of its table."""
 
@@ -184,37 +259,18 @@ class Machine:
         if gap is not None:
             edge[1:] |= np.diff(times) > gap
         starts = np.flatnonzero(edge).tolist()
-        at, n, value = times.tolist(), readings.n[first:end].tolist(), readings.value[first:end].tolist()
-        admitted, codes = readings.admitted_ns[first:end].tolist(), code[first:end][edge].tolist()
         condition = Condition(self.table.rows[slot], self.timing)
-
-        def tell(kind: str, started: int, when: int, row: int, seen: float) -> None:
-            out.append(Transition(n[row], slot, kind, condition.on, when, started, seen, admitted[row]))
-
-        def let(due: int, row: int, seen: float) -> None:
-            if change := condition.fire(due):
-                tell(*change, due, row, seen)
-
-        for this, following, coded in zip(starts, [*starts[1:], end - first], codes, strict=True):
-            while (due := condition.due()) < at[this]:
-                let(due, this, condition.value)
-            if condition.gap_over(at[this]) and (change := condition.lose()):
-                tell(*change, at[this], this, condition.value)
-            was_unknown, condition.last = condition.unknown, at[following - 1]
-            if coded == UNKNOWN:
-                if change := condition.lose():
-                    tell(*change, at[this], this, value[this])
-            else:
-                condition.unknown = False
-                condition.take(coded, at[this])
-                while (due := condition.due()) <= at[this]:
-                    let(due, this, value[this])
-                if was_unknown and condition.on:
-                    tell("known", condition.begin[0], at[this], this, value[this])
-                while (due := condition.due()) <= at[following - 1]:
-                    row = bisect_left(at, due, this, following)
-                    let(due, row, value[row] if at[row] == due else value[row - 1])
-            condition.value = value[following - 1]
+        stretch = _Stretch(
+            slot,
+            condition,
+            times.tolist(),
+            readings.n[first:end].tolist(),
+            readings.value[first:end].tolist(),
+            readings.admitted_ns[first:end].tolist(),
+            out,
+        )
+        for begin, until, coded in zip(starts, [*starts[1:], end - first], code[first:end][edge].tolist(), strict=True):
+            stretch.take(begin, until, coded)
         self._put(slot, condition)
 
     def tick(self, n: int, now_ns: int, admitted_ns: int, tick: int) -> list[Transition]:
@@ -231,6 +287,7 @@ class Machine:
         while (due := condition.due()) <= now_ns:
             if change := condition.fire(due):
                 kind, started = change
+                condition.told, condition.told_ns = condition.value, due
                 out.append(Transition(n, slot, kind, condition.on, due, started, condition.value, admitted_ns))
         self._put(slot, condition)
         self.table.touch_one(slot)
@@ -239,4 +296,5 @@ class Machine:
         row = self.table.rows[slot]
         row["last"], row["value"] = condition.last, condition.value
         row["begin"], row["calm"] = condition.begin, condition.calm
+        row["told"], row["told_ns"] = condition.told, condition.told_ns
         row["on"], row["unknown"], row["due"] = condition.on, condition.unknown, condition.due()

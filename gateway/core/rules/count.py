@@ -123,7 +123,7 @@ class CountRule:
         self._labels = [i for i, label in enumerate(camera.labels) if label in kind.labels()]
         self._bands = Bands([number - 0.5 for number in levels.values()], 0.0)
         table = declare(state, f"rule/{self.name}", owner)
-        self._machine = Machine(table, Timing(len(levels), int(config.common.for_), 0, None))
+        self._machine = Machine(table, Timing(len(levels), int(config.common.for_), 0, None, 1.0))
         self._looks = state.table(f"rule/{self.name}/looks", {"t": (np.int64, NO_TIME), "k": (np.int32, 0)}, owner)
         self._clock = state.table(f"rule/{self.name}/clock", CLOCK, owner)
         for part, rows in ((table, 1), (self._looks, LOOKS), (self._clock, 1)):

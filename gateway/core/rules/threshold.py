@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ class Threshold(Struct, frozen=True):
     clear_for: Duration = Duration(0)
     over: Over | None = None
     coverage: float = 0.5
+    step: float | None = None  # told again when moved so far; default: 2 × clear_by, else a tenth of the mildest line
 
     def check(self, names: Names) -> Problems:
         """One kind of lines, in order of severity, over a series that exists."""
@@ -47,6 +49,8 @@ class Threshold(Struct, frozen=True):
             problems.append((key, f"found {found}; give one of levels, below, outside"))
         if not 0 <= self.coverage <= 1:
             problems.append(("coverage", f"found {self.coverage}; a share from 0 to 1 is expected"))
+        if self.step is not None and self.step <= 0:
+            problems.append(("step", f"found {self.step:g}; write it as a distance, more than 0"))
         if self.clear_by < 0:
             problems.append(("clear_by", f"found {self.clear_by}; write it as a distance, 0 or more"))
         return problems + ordered("levels", self.levels, 1) + ordered("below", self.below, -1) + self._nested()
@@ -130,7 +134,8 @@ def build(making: Making) -> SeriesRule:
         Windows(making.state, f"rule/{config.name}", owner, kind.over, every, kind.coverage) if kind.over else None
     )
     levels = {colour: span[1] for colour, span in outside.items()} if outside else flat
-    timing = Timing(len(levels), int(config.common.for_), int(kind.clear_for), gap)
+    step = kind.step or 2 * kind.clear_by or abs(next(iter(levels.values()))) / 10 or math.inf
+    timing = Timing(len(levels), int(config.common.for_), int(kind.clear_for), gap, step)
     return SeriesRule(
         config.name,
         making.place,
