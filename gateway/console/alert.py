@@ -108,6 +108,12 @@ class Alert(msgspec.Struct, frozen=True, rename={"class_": "class"}):
         return " ".join(tag.partition("=")[2] for tag in tags.rstrip("}").split(",")) if found else ""
 
     @property
+    def which(self) -> str:
+        """Its device, where the title does not say which it is: titles of equipment and of rules without one do."""
+        said = self.class_ != "city" or any(self.subject in words for words in self.title.values())
+        return "" if said else self.device
+
+    @property
     def started_ns(self) -> int:
         """When it began, UTC nanoseconds; 0 where it does not say."""
         return parse_ns(self.started)

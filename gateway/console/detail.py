@@ -120,7 +120,7 @@ class Detail:
             return ("blind", title, state, shown.alert.code if shown.alert else "", "")
         return (
             shown.colour,
-            " · ".join(part for part in (pick(language, shown.title, shown.rule), shown.device) if part),
+            " · ".join(part for part in (pick(language, shown.title, shown.rule), shown.which) if part),
             words.quantity(shown.value, shown.unit or ""),
             shown.code,
             pieces.tag(language, shown),

@@ -138,7 +138,7 @@ def alert_rows(language: Language, now: Situation, chosen: str) -> tuple[AlertRo
             line=" · ".join(
                 part
                 for part in (
-                    alert.device,
+                    alert.which,
                     words.length(language, now.now_ns - alert.started_ns),
                     say(language, "cleared") if alert.is_cleared else "",
                     say(language, "unknown") if alert.unknown else "",

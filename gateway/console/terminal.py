@@ -54,7 +54,7 @@ def state_words(language: Language, alert: Alert) -> str:
 
 
 def _what(language: Language, alert: Alert) -> str:
-    return " ".join(part for part in (pick(language, alert.title, alert.rule), alert.device) if part)
+    return " ".join(part for part in (pick(language, alert.title, alert.rule), alert.which) if part)
 
 
 def line(language: Language, alert: Alert) -> str:

@@ -24,7 +24,7 @@ from gateway.errors import RefusedError
 from gateway.events import Command
 from gateway.sinks.history import History
 from gateway.sinks.mqtt_inbox import Inbox
-from gateway.sinks.mqtt_link import Incoming
+from gateway.sinks.mqtt_client import Incoming
 from gateway.sinks.outward import Topics
 from gateway.sources.local import NAME, LocalSocket
 from tests.console import memory
@@ -278,3 +278,33 @@ def test_a_line_says_it_all_in_140_characters() -> None:
     shelved = msgspec.convert(memory.dust() | {"state": "shelved"}, Alert)
     shelved = msgspec.structs.replace(shelved, shelved=Shelf("王工", "", memory.iso(NOW_NS)))
     assert line("zh", shelved).endswith("王工搁置至 02:16")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, " River level 3.32 m"),
+        ({"subject": "water.level{site=s42}"}, " River level s42 3.32 m"),
+        (
+            {"subject": "water.level{site=s42}", "title": {"en": "water.level{site=s42}"}},
+            " water.level{site=s42} 3.32 m",
+        ),
+        (
+            {
+                "class": "equipment",
+                "subject": "source/here{condition=connected}",
+                "title": {"en": "source/here: not connected"},
+            },
+            " source/here: not connected 3.32 m",
+        ),
+        (
+            {"class": "equipment", "subject": "water{site=s42}", "title": {"en": "water{site=s42} is silent"}},
+            " water{site=s42} is silent 3.32 m",
+        ),
+    ],
+    ids=["one", "a rule's title", "a subject as title", "equipment", "silence"],
+)
+def test_which_one_it_is_is_said_once(changes: dict[str, object], told: str) -> None:
+    """Given a title that names the device, it is not said again; given one that is a rule's, it is."""
+    alert = msgspec.convert(memory.flood() | changes, Alert)
+    assert line("en", alert).partition(" · ")[0].endswith(alert.code + told)
