@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DELTAS_AT_MOST = 2_000
+DELTAS_AT_MOST = 5_000  # a tenth of a second at a restart; a snapshot, with its marks, is up to 500 kB for the flash
 DELTA_BYTES_AT_MOST = 8_000_000
 NOTHING = Stepped(series=b"", points=0, alerts=[], requests=[], dead=[], delta=b"")
 
