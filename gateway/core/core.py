@@ -88,7 +88,7 @@ class Core:
         self._counted = state.book("counted", Counted)
         self._recent = Recent(state)
         self._alerts = Alerts(plan.gateway, state, Bodies(plan, self._recent).write)
-        self._people = People(state, self._alerts, int(plan.commands.shelve_at_most))
+        self._people = People(state, self._alerts, int(plan.commands.shelve_at_most), plan.timezone)
         self._ingest = Ingest(plan.routes, state, self.counts)
         self._health = HealthRule(state)
         self._guard = Guard(state, self._health, self._alerts)

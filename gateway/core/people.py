@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.core.alerts import Shelf
+from gateway.core.texts import stamp
 from gateway.events import RequestRow
 
 if TYPE_CHECKING:
@@ -35,8 +36,9 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 class People:
     """Obeys commands; a repeated one gets its first reply."""
 
-    def __init__(self, state: State, alerts: Alerts, shelve_at_most_ns: int) -> None:
+    def __init__(self, state: State, alerts: Alerts, shelve_at_most_ns: int, zone: str) -> None:
         self._alerts = alerts
+        self._zone = zone
         self._shelve_at_most_ns = shelve_at_most_ns
         self._replies = state.book("replies", Told)
         self._counted = state.book("replies/counted", Place)
@@ -72,6 +74,7 @@ class People:
             if shelf is None:
                 return {**reply, "result": "refused", "reason": "the time until which to shelve is over"}
             self._alerts.shelve(key, record, shelf, moment.admitted_ns)
+            reply["until"] = stamp(shelf.until_ns, self._zone)
         else:
             if not record.shelf:
                 return {**reply, "result": "ok", "seq": record.seq, "reason": "it is not shelved"}
