@@ -180,6 +180,7 @@ def _sinks(
         status=running.status,
         durable=lambda: running.durable,
         command=command,
+        report=_reporter(running),
         commands=config.commands,
     )
     runs: list[Callable[[], Awaitable[None]]] = []

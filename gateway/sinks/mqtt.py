@@ -18,8 +18,9 @@ from gateway.errors import GatewayError, TransientError
 from gateway.events import Command, RequestRow
 from gateway.ports import Rejected
 from gateway.sinks.history_alerts import ROW, Noted
+from gateway.sinks.mqtt_client import Outgoing
 from gateway.sinks.mqtt_inbox import Inbox
-from gateway.sinks.mqtt_link import Link, Outgoing
+from gateway.sinks.mqtt_link import Link
 from gateway.sinks.outward import Topics, fields, stamp
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from gateway.events import AlertRow, Stream
     from gateway.ports import Clock, Row
     from gateway.sinks.history import History
-    from gateway.sinks.mqtt_link import Incoming
+    from gateway.sinks.mqtt_client import Incoming
     from gateway.sinks.surroundings import Surroundings
 
 STATUS_EVERY_S = 60.0
@@ -83,6 +84,7 @@ class MqttAlerts:
             self._closing,
             self._session,
             self._receive,
+            around.report,
         )
 
     async def run(self) -> None:

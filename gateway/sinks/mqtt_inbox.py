@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from gateway.events import Command
-from gateway.sinks.mqtt_link import Outgoing
+from gateway.sinks.mqtt_client import Outgoing
 from gateway.sinks.outward import page_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.sinks.history import History
-    from gateway.sinks.mqtt_link import Incoming
+    from gateway.sinks.mqtt_client import Incoming
     from gateway.sinks.outward import Topics
 
 PAGE = 50  # alerts in one message: about 100 kB

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import ssl
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
@@ -15,6 +12,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from gateway.errors import GatewayError, LoginRefused, Unreachable
+from gateway.events import Health
+from gateway.sinks.mqtt_client import Client, Incoming, Outgoing, make_client
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -24,60 +23,10 @@ if TYPE_CHECKING:
     from gateway.ports import Clock
 
 ANSWER_S = 10.0  # a broker that does not answer within it is left
-IN_FLIGHT = 100  # SEMANTICS.md §9
 _FIRST_S, _LONGEST_S = 1.0, 60.0  # full jitter between attempts
 _REFUSED_S = 300.0  # a refused login is tried rarely
 _LOGIN = {134, 135, 138, 140}  # bad user or password, not authorised, banned, bad authentication method
 _log = logging.getLogger(__name__)
-
-
-class Outgoing(NamedTuple):
-    """A message to publish. An empty retained one removes what the broker retained. `correlation`: MQTT 5 answers."""
-
-    topic: str
-    payload: bytes
-    retain: bool = False
-    correlation: bytes = b""
-
-
-class Incoming(NamedTuple):
-    """A message received. `answer_on` and `correlation` are MQTT 5's response topic and correlation data."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-    answer_on: str
-    correlation: bytes
-
-
-class _Client(aiomqtt.Client):
-    """aiomqtt's client, which also says what a broker answered to a publication, and leaves no socket behind."""
-
-    window = asyncio.Semaphore(1)
-    refusals = 0
-    refused = ""
-
-    def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
-        if reason_code.is_failure:  # aiomqtt does not look
-            self.refusals += 1
-            self.refused = str(reason_code)
-        super()._on_publish(client, userdata, mid, reason_code, properties)
-
-    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
-        window = int(getattr(properties, "ReceiveMaximum", IN_FLIGHT))  # paho does not look: a broker would hang up
-        self.window = asyncio.Semaphore(min(window, IN_FLIGHT))
-        super()._on_connect(client, userdata, flags, reason_code, properties)
-
-    async def __aenter__(self) -> Self:
-        self.pending_calls_threshold = IN_FLIGHT  # aiomqtt warns from 10 on, at every call
-        try:
-            return await super().__aenter__()
-        except BaseException:
-            if self._connected.cancelled():  # its callback for the end would trip over it
-                self._connected = asyncio.Future()
-            self._client.disconnect()  # no CONNACK came: aiomqtt would leave socket and reader open
-            await asyncio.sleep(0)
-            raise
 
 
 class Link:
@@ -85,6 +34,8 @@ class Link:
 
     on_session(link): called on each connection; the link is ready once it calls `ready`; it runs until the connection
     ends and is cancelled then. on_message(message): each message received; neither may raise but our own errors.
+    report: told when the link gets ready, and when an attempt fails; a connection that is lost and back at once is no
+    news.
     """
 
     def __init__(
@@ -98,6 +49,7 @@ class Link:
         closing: asyncio.Event,
         on_session: Callable[[], Awaitable[None]],
         on_message: Callable[[Incoming], Awaitable[None]],
+        report: Callable[[Health], Awaitable[None]],
     ) -> None:
         self._name = name
         self._broker = broker
@@ -108,13 +60,22 @@ class Link:
         self._closing = closing
         self._on_session = on_session
         self._on_message = on_message
-        self._client: _Client | None = None
+        self._report = report
+        self._news: Health | None = None
+        self._heard = asyncio.Event()
+        self._client: Client | None = None
         self._ready = asyncio.Event()
         self._lost = asyncio.Event()
         self._why: GatewayError = Unreachable(f"{broker.url}: not connected yet")
 
     async def run(self) -> None:
         """Keep the connection until cancelled, or until `closing` is set and on_session returns."""
+        async with asyncio.TaskGroup() as tasks:
+            telling = tasks.create_task(self._tell())
+            await self._keep()
+            telling.cancel()
+
+    async def _keep(self) -> None:
         longest_s = _FIRST_S
         while not self._closing.is_set():
             was_ready, failure = await self._session()
@@ -122,6 +83,8 @@ class Link:
                 return
             if was_ready or str(failure) != str(self._why):
                 _log.warning("sink %s: %s", self._name, failure)
+            if not was_ready:
+                self._say(ok=False, detail=str(failure))
             self._why = failure
             longest_s = _FIRST_S if was_ready else min(2 * longest_s, _LONGEST_S)
             low, high = (_REFUSED_S / 2, _REFUSED_S) if isinstance(failure, LoginRefused) else (0.0, longest_s)
@@ -130,6 +93,21 @@ class Link:
     def ready(self) -> None:
         """Say that what comes first on a connection has been published."""
         self._ready.set()
+        self._say(ok=True)
+
+    def _say(self, *, ok: bool, detail: str = "") -> None:
+        self._news = Health(f"sink/{self._name}", "connected", ok, detail)
+        self._heard.set()
+
+    async def _tell(self) -> None:
+        """Report how the connection is, beside it: the door may be full of what this sink has yet to take."""
+        told: Health | None = None
+        while True:
+            await self._heard.wait()
+            self._heard.clear()
+            if self._news is not None and self._news != told:
+                told = self._news
+                await self._report(told)
 
     async def wait_ready(self) -> None:
         """Wait until the connection is ready, ANSWER_S at most; then raises what stands in the way."""
@@ -140,7 +118,7 @@ class Link:
             raise self._why from None
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """Publish in order, QoS 1, at most IN_FLIGHT at a time; returns when the broker took all.
+        """Publish in order, QoS 1, at most 100 at a time; returns when the broker took all.
 
         Raises Unreachable when the connection is lost meanwhile, LoginRefused when the broker lets us not publish one.
         """
@@ -202,7 +180,7 @@ class Link:
         failure: GatewayError | None = None
         self._lost = asyncio.Event()
         try:
-            async with self._connection() as client, asyncio.TaskGroup() as tasks:
+            async with self._client_of() as client, asyncio.TaskGroup() as tasks:
                 self._client = client
                 reader = tasks.create_task(self._read(client))
                 watch = tasks.create_task(_raise_when(self._lost, self._broker.url))
@@ -218,38 +196,10 @@ class Link:
             self._lost.set()
         return was_ready, failure
 
-    def _connection(self) -> _Client:
-        """A client for one connection. Secrets and certificates are read anew, so that a changed one is found."""
-        broker = self._broker
-        parts = urlsplit(broker.url)
-        secure = parts.scheme == "mqtts"
-        password = broker.password.read(self._base) if broker.password else None
-        context = None
-        if secure:
-            context = ssl.create_default_context(cafile=str(self._base / broker.ca) if broker.ca else None)
-            if broker.certificate:
-                key = self._base / broker.key if broker.key else None
-                context.load_cert_chain(self._base / broker.certificate, key)
-        modern = broker.version == "5"
-        return _Client(
-            parts.hostname or "",
-            parts.port or (8883 if secure else 1883),
-            username=broker.user or (self._client_id.removesuffix("-out") if password else None),
-            password=password,
-            identifier=self._client_id,
-            protocol=aiomqtt.ProtocolVersion.V5 if modern else aiomqtt.ProtocolVersion.V311,
-            clean_session=None if modern else True,
-            clean_start=True if modern else 3,  # 3: paho's default where the protocol has no clean start
-            will=aiomqtt.Will(self._will.topic, self._will.payload, qos=1, retain=self._will.retain),
-            timeout=ANSWER_S,
-            keepalive=max(1, round(int(broker.keepalive) / 1e9)),
-            max_queued_incoming_messages=1000,
-            max_inflight_messages=IN_FLIGHT,
-            tls_context=context,
-            socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),  # an alert does not wait for Nagle
-        )
+    def _client_of(self) -> Client:
+        return make_client(self._broker, self._client_id, self._base, self._will, ANSWER_S)
 
-    async def _read(self, client: _Client) -> None:
+    async def _read(self, client: Client) -> None:
         async for message in client.messages:
             properties = message.properties
             await self._on_message(
@@ -262,7 +212,7 @@ class Link:
                 )
             )
 
-    async def _send(self, client: _Client, message: Outgoing) -> None:
+    async def _send(self, client: Client, message: Outgoing) -> None:
         properties = None
         if message.correlation:
             properties = Properties(PacketTypes.PUBLISH)

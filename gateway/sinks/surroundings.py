@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from gateway.config.model import Broker
-    from gateway.events import Command
+    from gateway.events import Command, Health
     from gateway.ports import Clock
     from gateway.sinks.history import History
 
@@ -22,7 +22,8 @@ class Surroundings(NamedTuple):
 
     base: the folder that relative files start from; community: its code; history: answers requests and keeps `prev`;
     status: what the retained status says beside gateway, status and time; durable: whether the outbox is on a sound
-    disk; command: hands a person's command to the door and returns when it is durable.
+    disk; command: hands a person's command to the door and returns when it is durable; report: hands what the sink says
+    of itself (`sink/<name>`) to the door, on change, and returns when it is durable.
     """
 
     gateway: str
@@ -35,4 +36,5 @@ class Surroundings(NamedTuple):
     status: Callable[[], dict[str, object]]
     durable: Callable[[], bool]
     command: Callable[[Command], Awaitable[None]]
+    report: Callable[[Health], Awaitable[None]]
     commands: Commands = Commands()

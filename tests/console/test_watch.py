@@ -23,8 +23,8 @@ from gateway.console.terminal import FIRST_LINE, line
 from gateway.errors import RefusedError
 from gateway.events import Command
 from gateway.sinks.history import History
-from gateway.sinks.mqtt_inbox import Inbox
 from gateway.sinks.mqtt_client import Incoming
+from gateway.sinks.mqtt_inbox import Inbox
 from gateway.sinks.outward import Topics
 from gateway.sources.local import NAME, LocalSocket
 from tests.console import memory

@@ -20,7 +20,7 @@ from paho.mqtt.properties import Properties
 from gateway.clock import WallClock
 from gateway.config.model import Broker, Commands, HistoryConfig, Secret
 from gateway.errors import LoginRefused, TransientError, Unreachable
-from gateway.events import Command, RequestRow
+from gateway.events import Command, Health, RequestRow
 from gateway.ports import Row
 from gateway.sinks import mqtt_link
 from gateway.sinks.history import History
@@ -28,6 +28,7 @@ from gateway.sinks.mqtt import Mqtt, MqttAlerts, MqttReplies
 from gateway.sinks.surroundings import Surroundings
 from tests.conftest import free_port
 from tests.sinks.alerts import alert, rows
+from tests.sources.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -44,6 +45,7 @@ class Gateway:
     def __init__(self, broker: Broker, folder: Path, allowed: tuple[str, ...] = ("chief",)) -> None:
         self.history = History(folder / "history.sqlite", HistoryConfig(), WallClock())
         self.commands: asyncio.Queue[Command] = asyncio.Queue()
+        self.said: list[Health] = []
         self.durable = True
         self.kind = Mqtt(mqtt="city")
         self.around = Surroundings(
@@ -57,10 +59,14 @@ class Gateway:
             status=lambda: {"version": "0.1.0", "sources": "3/4"},
             durable=lambda: self.durable,
             command=self.commands.put,
+            report=self._report,
             commands=Commands(mqtt=allowed),
         )
         self.alerts = MqttAlerts("city", self.around, self.kind)
         self.replies = MqttReplies(self.alerts, WallClock())
+
+    async def _report(self, health: Health) -> None:
+        self.said.append(health)
 
 
 @asynccontextmanager
@@ -326,6 +332,45 @@ async def test_connections_that_never_answer_are_closed_one_by_one(
             await fifth.wait()
             assert len(closed) >= 4
         assert len(closed) >= 4
+
+
+async def test_a_broker_that_is_away_is_told_though_no_alert_waits_and_so_is_its_return(
+    own_mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """Given no alerts at all, when the broker is away from the start, comes, and goes: each is said once, with why."""
+    own_mosquitto.stop()
+    async with running(Broker(url=own_mosquitto.url), tmp_path) as gateway:
+        await until(lambda: gateway.said)
+        own_mosquitto.start()
+        await until(lambda: len(gateway.said) == 2)
+        own_mosquitto.stop()
+        await until(lambda: len(gateway.said) == 3)
+        own_mosquitto.start()
+        await until(lambda: len(gateway.said) == 4)
+    assert [(h.component, h.condition, h.ok) for h in gateway.said] == [
+        ("sink/city", "connected", ok) for ok in (False, True, False, True)
+    ]
+    assert "refused" in gateway.said[0].detail
+
+
+async def test_a_door_that_takes_no_news_keeps_no_alert_from_the_broker(
+    own_mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """Given a full outbox, which admits nothing until this very sink has delivered, then it delivers."""
+    gateway = Gateway(Broker(url=own_mosquitto.url), tmp_path)
+    full = asyncio.Event()
+
+    async def report(_: Health) -> None:
+        full.set()
+        await asyncio.Event().wait()
+
+    sink = MqttAlerts("city", gateway.around._replace(report=report), gateway.kind)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(sink.run())
+        await full.wait()
+        assert list(await sink.deliver(rows([alert(1)]))) == []
+        await sink.aclose()
+    await gateway.history.aclose()
 
 
 async def test_nobody_listening_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,101 @@
+"""aiomqtt's client as the alerts' way out needs it: a window that holds, refusals seen, TLS and login."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from urllib.parse import urlsplit
+
+import aiomqtt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gateway.config.model import Broker
+
+IN_FLIGHT = 100  # SEMANTICS.md §9
+
+
+class Outgoing(NamedTuple):
+    """A message to publish. An empty retained one removes what the broker retained. `correlation`: MQTT 5 answers."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+    correlation: bytes = b""
+
+
+class Incoming(NamedTuple):
+    """A message received. `answer_on` and `correlation` are MQTT 5's response topic and correlation data."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+    answer_on: str
+    correlation: bytes
+
+
+class Client(aiomqtt.Client):
+    """aiomqtt's client, which also says what a broker answered to a publication, and leaves no socket behind."""
+
+    window = asyncio.Semaphore(1)
+    refusals = 0
+    refused = ""
+
+    def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
+        if reason_code.is_failure:  # aiomqtt does not look
+            self.refusals += 1
+            self.refused = str(reason_code)
+        super()._on_publish(client, userdata, mid, reason_code, properties)
+
+    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
+        window = int(getattr(properties, "ReceiveMaximum", IN_FLIGHT))  # paho does not look: a broker would hang up
+        self.window = asyncio.Semaphore(min(window, IN_FLIGHT))
+        super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    async def __aenter__(self) -> Self:
+        self.pending_calls_threshold = IN_FLIGHT  # aiomqtt warns from 10 on, at every call
+        try:
+            return await super().__aenter__()
+        except BaseException:
+            if self._connected.cancelled():  # its callback for the end would trip over it
+                self._connected = asyncio.Future()
+            self._client.disconnect()  # no CONNACK came: aiomqtt would leave socket and reader open
+            await asyncio.sleep(0)
+            raise
+
+
+def make_client(broker: Broker, client_id: str, base: Path, will: Outgoing, answer_s: float) -> Client:
+    """A client for one connection, which waits `answer_s` seconds for each answer.
+
+    Secrets and certificates are read anew, so that a changed one is found. Raises OSError or KeyError where one cannot
+    be read.
+    """
+    parts = urlsplit(broker.url)
+    secure = parts.scheme == "mqtts"
+    password = broker.password.read(base) if broker.password else None
+    context = None
+    if secure:
+        context = ssl.create_default_context(cafile=str(base / broker.ca) if broker.ca else None)
+        if broker.certificate:
+            context.load_cert_chain(base / broker.certificate, base / broker.key if broker.key else None)
+    modern = broker.version == "5"
+    return Client(
+        parts.hostname or "",
+        parts.port or (8883 if secure else 1883),
+        username=broker.user or (client_id.removesuffix("-out") if password else None),
+        password=password,
+        identifier=client_id,
+        protocol=aiomqtt.ProtocolVersion.V5 if modern else aiomqtt.ProtocolVersion.V311,
+        clean_session=None if modern else True,
+        clean_start=True if modern else 3,  # 3: paho's default where the protocol has no clean start
+        will=aiomqtt.Will(will.topic, will.payload, qos=1, retain=will.retain),
+        timeout=answer_s,
+        keepalive=max(1, round(int(broker.keepalive) / 1e9)),
+        max_queued_incoming_messages=1000,
+        max_inflight_messages=IN_FLIGHT,
+        tls_context=context,
+        socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),  # an alert does not wait for Nagle
+    )
