@@ -67,7 +67,7 @@ class Options(NamedTuple):
     notices: tuple[Health, ...] = ()
     sources: tuple[Source, ...] | None = None
     sinks: tuple[Sink, ...] | None = None
-    memory: bool = False
+    memory: str = ""
     every_nth: int | None = None
     paced: bool = True
     series_history: bool = True

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.config.model import Config
 
 EXAMPLE = "zhiwang run gateway.yaml"
-MEMORY = "ZHIWANG_MEMORY"  # set for the process that replaces one whose disk broke
+MEMORY = "ZHIWANG_MEMORY"  # set for the process that replaces one whose disk broke, to what broke
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
     known = registry()
     start = _start(args.config, known)
-    memory = args.memory or bool(os.environ.get(MEMORY))
+    memory = os.environ.get(MEMORY, "") or ("asked for with --memory" if args.memory else "")
     failures: list[GatewayError] = []
     try:
         asyncio.run(_run(start, known, memory=memory))
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         failures = leaves(group)
     broken = next((one for one in failures if isinstance(one, DiskBroken | DiskFull)), None)
     if broken is not None:
-        _start_in_memory(str(broken), already=memory)
+        _start_in_memory(str(broken), already=bool(memory))
     if failures:
         raise failures[0]
     return 0
@@ -93,11 +93,11 @@ def _start_in_memory(why: str, *, already: bool) -> None:
         raise OutboxError(f"the outbox failed in memory: {why}")
     log.error("the disk failed: starting again in memory", extra={"error": why})
     sys.stderr.flush()
-    os.environ[MEMORY] = "1"
+    os.environ[MEMORY] = why
     os.execv(sys.executable, [sys.executable, "-m", "gateway", *sys.argv[1:]])  # noqa: S606 - our own arguments
 
 
-async def _run(start: Start, known: Registry, *, memory: bool) -> None:
+async def _run(start: Start, known: Registry, *, memory: str) -> None:
     from gateway.app import run as run_gateway  # noqa: PLC0415 - as above
 
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -117,7 +117,7 @@ async def _keep(start: Start, running: Running) -> None:
             log.warning("the configuration cannot be kept as the last good one", extra={"error": str(error)})
 
 
-def options(config: Config, *, text: str, memory: bool) -> Options:
+def options(config: Config, *, text: str, memory: str) -> Options:
     """How a live gateway runs: with the page or without, and under systemd's watchdog where there is one."""
     from gateway.app import Options  # noqa: PLC0415 - as above
 

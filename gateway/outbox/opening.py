@@ -33,12 +33,13 @@ class Opened(NamedTuple):
     damaged: str
 
 
-def find(folder: Path, epoch: str, *, memory: bool) -> Opened:
+def find(folder: Path, epoch: str, *, memory: str) -> Opened:
     """The store in `folder`, or one in memory where the disk cannot be written; `epoch` is for a new one.
 
-    Raises OutboxError where another process has the folder.
+    memory: why it is to be in memory from the start; empty: it is not. Raises OutboxError where another process has the
+    folder.
     """
-    path, why, held = folder / schema.FILE, "asked for, after the disk failed", None
+    path, why, held = folder / schema.FILE, memory, None
     if not memory:
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -77,12 +77,12 @@ class Outbox:
         self._disk = Disk(opened.connection, self._idle, self._waiters.fail)
 
     @classmethod
-    def open(cls, folder: Path, clock: Clock, *, memory: bool = False) -> Self:
+    def open(cls, folder: Path, clock: Clock, *, memory: str = "") -> Self:
         """Open or make `outbox.sqlite` in the state folder `folder`.
 
-        A damaged file is set aside. Where the disk cannot be written, or with `memory`, the outbox is in memory, with
-        the state read from the disk if it can be, and `durable` is False. Raises OutboxError where another process has
-        the folder.
+        A damaged file is set aside. Where the disk cannot be written, or where `memory` says why not to, the outbox is
+        in memory, with the state read from the disk if it can be, and `durable` is False. Raises OutboxError where
+        another process has the folder.
         """
         return cls(opening.find(folder, clock.token_hex(2), memory=memory), folder / schema.FILE, clock)
 

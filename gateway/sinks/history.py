@@ -60,7 +60,8 @@ class History:
 
     async def store_alerts(self, rows: Sequence[AlertRow]) -> None:
         """Store changes; those that are there already have no effect."""
-        self._epoch = await self._write(lambda db: alerts.store(db, rows)) or self._epoch
+        each = await self._write(lambda db: alerts.store(db, rows, self._epoch))
+        self._epoch = self._epoch or max(each, default=0)
 
     async def store_series(self, bodies: Sequence[bytes]) -> None:
         """Store line protocol (ns): the last value of each second of each field that is a number."""
@@ -68,7 +69,7 @@ class History:
 
     async def note(self, sink: str, rows: Sequence[AlertRow]) -> list[Noted]:
         """Store changes that `sink` is about to publish, and say what it needs to: the same however often it asks."""
-        noted = await self._write(lambda db: alerts.note(db, sink, rows))
+        noted = await self._write(lambda db: alerts.note(db, sink, rows, self._epoch))
         self._epoch = self._epoch or await self._read(alerts.last_epoch)
         return noted
 

@@ -54,13 +54,21 @@ def epoch_name(db: sqlite3.Connection, number: int) -> str:
     return str(found[0]) if found else ""
 
 
-def store(db: sqlite3.Connection, rows: Iterable[AlertRow]) -> int:
-    """Store the rows, those that are there already without effect; the number of the last one's epoch, 0 for no row."""
+def store(db: sqlite3.Connection, rows: Iterable[AlertRow], current: int = 0) -> list[int]:
+    """Store the rows, those that are there already without effect; the number of each one's epoch.
+
+    Where it is known which epoch is the `current` one, any other that is not known yet was before all that are.
+    """
     numbers: dict[str, int] = {}
-    number = 0
+    each: list[int] = []
     for row in rows:
         name = msgspec.json.decode(row.body, type=_Epoch).epoch
-        number = numbers[name] if name in numbers else numbers.setdefault(name, begin(db, name))
+        if name not in numbers:
+            if current:
+                db.execute("INSERT OR IGNORE INTO epoch (n, name) SELECT min(n) - 1, ? FROM epoch", (name,))
+            numbers[name] = begin(db, name)
+        number = numbers[name]
+        each.append(number)
         db.execute(
             "INSERT OR IGNORE INTO change VALUES (?, ?, ?, ?, ?, ?)",
             (number, row.seq, row.id, row.changed_ns, row.shadow, _PACK.encode(row)),
@@ -71,18 +79,18 @@ def store(db: sqlite3.Connection, rows: Iterable[AlertRow]) -> int:
             "WHERE (excluded.epoch, excluded.seq) > (epoch, seq)",
             (row.id, number, row.seq, row.changed_ns, row.open),
         )
-    return number
+    return each
 
 
-def note(db: sqlite3.Connection, sink: str, rows: Sequence[AlertRow]) -> list[Noted]:
+def note(db: sqlite3.Connection, sink: str, rows: Sequence[AlertRow], current: int = 0) -> list[Noted]:
     """Store the rows, extend the sink's chains by them, and say what it needs to publish each."""
-    number = store(db, rows)
+    newest = "SELECT (epoch, seq) <= (?, ?) FROM alert WHERE id = ?"
     return [
         Noted(
             tuple(_extend(db, (sink, topic(row, severity), number, row.seq)) for severity in row.severities),
-            db.execute("SELECT seq <= ? FROM alert WHERE id = ?", (row.seq, row.id)).fetchone()[0] == 1,
+            db.execute(newest, (number, row.seq, row.id)).fetchone()[0] == 1,
         )
-        for row in rows
+        for row, number in zip(rows, store(db, rows, current), strict=True)
     ]
 
 

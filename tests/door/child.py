@@ -78,7 +78,7 @@ async def starve(folder: Path) -> None:
         say("still broken")
     await door.stop()
     await outbox.close()
-    outbox = Outbox.open(folder, WallClock(), memory=True)
+    outbox = Outbox.open(folder, WallClock(), memory="the disk failed")
     await outbox.declare(SINKS)
     door = Door(core := EchoCore(), outbox, WallClock())
     await door.start()

@@ -1,7 +1,10 @@
-"""A second broker: the ops centre's, apart from the sensors' own."""
+"""A second broker, the ops centre's, apart from the sensors' own; and a disk that a test makes slow or broken."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +13,6 @@ from tests.servers.mosquitto import Mosquitto
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -22,3 +24,14 @@ def city(tmp_path: Path) -> Iterator[Mosquitto]:
     broker.start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture
+def bent_sync(tmp_path: Path) -> Path:
+    """A library to preload that bends fsync (bent_sync.c), or the test is skipped."""
+    compiler, library = shutil.which("cc"), tmp_path / "bent_sync.so"
+    if compiler is None:
+        pytest.skip("no C compiler here to bend fsync with (apt install gcc)")
+    source = Path(__file__).with_name("bent_sync.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    return library

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -41,17 +40,6 @@ def wide_broker(tmp_path: Path) -> Iterator[Mosquitto]:
     broker.stop()
 
 
-@pytest.fixture
-def slow_sync(tmp_path: Path) -> Path:
-    """The preloaded library, or the test is skipped."""
-    compiler, library = shutil.which("cc"), tmp_path / "slow_sync.so"
-    if compiler is None:
-        pytest.skip("no C compiler here to make the slow fsync with (apt install gcc)")
-    source = Path(__file__).with_name("slow_sync.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
-    return library
-
-
 def _publish(peer: Peer, seconds: int) -> int:
     """RATE messages a second; gives how many they were."""
     pause, begin, sent, last = threading.Event(), time.monotonic(), 0, None
@@ -75,12 +63,12 @@ def _resident_bytes(pid: int) -> int:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seconds", [12, pytest.param(60, marks=pytest.mark.soak)], ids=["short", "full"])
 def test_an_fsync_of_two_seconds_costs_no_connection_and_no_memory(
-    wide_broker: Mosquitto, slow_sync: Path, tmp_path: Path, gateway_of: Callable[[str], Gateway], seconds: int
+    wide_broker: Mosquitto, bent_sync: Path, tmp_path: Path, gateway_of: Callable[[str], Gateway], seconds: int
 ) -> None:
     """2,000 messages a second with keep-alive 5 s: one connection throughout, and everything is taken in the end."""
     gateway = gateway_of(CONFIG.format(broker=wide_broker.url))
     flag = tmp_path / "slow"
-    gateway.start(prefix=("env", f"LD_PRELOAD={slow_sync}", f"SLOW_SYNC={flag}"))
+    gateway.start(prefix=("env", f"LD_PRELOAD={bent_sync}", f"SLOW_SYNC={flag}"))
     with Peer(wide_broker, "meters") as meters:
         count = _publish(meters, 2)
         until(lambda: gateway.metric("zhiwang_core_messages_total") == count, 30, "the first two seconds")

@@ -57,7 +57,7 @@ def opened(tmp_path: Path) -> Open:
     """Open the outbox; leaving the block closes it."""
 
     @asynccontextmanager
-    async def open_outbox(folder: Path = tmp_path, *, memory: bool = False) -> AsyncIterator[Outbox]:
+    async def open_outbox(folder: Path = tmp_path, *, memory: str = "") -> AsyncIterator[Outbox]:
         outbox = Outbox.open(folder, WallClock(), memory=memory)
         try:
             await outbox.declare(SINKS)

@@ -134,7 +134,7 @@ async def test_memory_is_bounded_series_go_first_and_are_counted(
 ) -> None:
     """Given memory's bound, when series exceed it, then the oldest go, counted, and alerts stay."""
     monkeypatch.setattr(ledger, "MEMORY_BYTES", 3000)
-    async with opened(tmp_path, memory=True) as outbox:
+    async with opened(tmp_path, memory="the disk failed") as outbox:
         await write(outbox, transaction(alerts=[alert(1)]))
         for n in range(5):
             await write(outbox, transaction(b"%d" % n * 1000))

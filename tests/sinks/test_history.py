@@ -83,6 +83,16 @@ async def test_a_new_outbox_ends_what_the_old_one_left_open(history: History) ->
     assert [a.id for a in await history.since(0, 10)] == ["flood-2"]
 
 
+async def test_what_waited_from_an_earlier_outbox_does_not_end_what_is_open_in_this_one(history: History) -> None:
+    """A broken disk: a fresh history in memory gets rows of the store's epoch after its own has begun."""
+    await history.begin("new")
+    await history.store_alerts([alert(1, "flood-1", epoch="new")])
+    waited = [alert(7, "flood-1", epoch="old"), alert(8, "dust-1", epoch="old"), alert(2, "x-1", epoch="new")]
+    assert [noted.newest for noted in await history.note("city", waited)] == [False, True, True]
+    assert [a.id for a in await history.open_alerts()] == ["flood-1", "x-1"]
+    assert await history.epoch() == "new"
+
+
 async def test_each_topic_has_its_own_chain_which_redelivery_and_restart_keep(
     tmp_path: Path, clock: ReplayClock
 ) -> None:
