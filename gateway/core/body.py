@@ -11,7 +11,9 @@ from gateway.config.model import Place, Text
 from gateway.core import texts
 from gateway.core.alerts import facts_of, state_of
 from gateway.core.recent import STEP_NS
-from gateway.events import COLOUR_OF
+from gateway.core.rules.making import by_severity
+from gateway.core.rules.threshold import Threshold
+from gateway.events import COLOUR_OF, SEVERITIES, SEVERITY_OF
 
 if TYPE_CHECKING:
     from gateway.core.alerts import Record
@@ -28,7 +30,7 @@ class Bodies:
         self._plan = plan
         self._recent = recent
         self._rules = {rule.name: rule.common for rule in plan.rules}
-        self._limits: dict[str, tuple[float, ...]] = {}
+        self._lines = {rule.name: _lines(rule.kind) for rule in plan.rules}
         self._routes = {route.name: route.sensor for route in plan.routes}
         self._cameras = {camera.name: camera for camera in plan.cameras}
 
@@ -44,7 +46,12 @@ class Bodies:
             place=self._words(record),
             hold_ns=int(common.for_) if common else 0,
             trend=_trend(values, record.value),
-            coverage=coverage,
+            coverage=coverage
+            if record.series is None or self._recent.hour_known(record.series, record.changed_ns)
+            else None,
+            worse=self._worse(record),
+            do=common.do if common else None,
+            code=record.code,
             zone=plan.timezone,
         )
         do = common.do if common else None
@@ -103,6 +110,13 @@ class Bodies:
             return values, None
         return values, round(min(1.0, past.readings * int(sensor.every) / (3600 * 10**9)), 3)
 
+    def _worse(self, record: Record) -> tuple[str, float] | None:
+        """The next line beyond the present level."""
+        here = SEVERITIES.index(record.severity)
+        return next(
+            (line for line in self._lines.get(record.rule, ()) if SEVERITIES.index(SEVERITY_OF[line[0]]) > here), None
+        )
+
     def _where(self, record: Record) -> Place | None:
         camera = self._cameras.get(record.camera)
         sensor = self._routes.get(record.subject.partition("{")[0].rpartition(".")[0])
@@ -124,6 +138,13 @@ class Bodies:
         point = record.position or wgs84(place)
         here = [round(point[0], 6), round(point[1], 6)] if point else None
         return {"zh": place.zh, "en": place.en, "wgs84": here, "uncertainty_m": place.uncertainty_m}
+
+
+def _lines(kind: object) -> tuple[tuple[str, float], ...]:
+    """A threshold's lines, mildest first; other kinds have none that a value heads for."""
+    if not isinstance(kind, Threshold) or kind.outside:
+        return ()
+    return tuple(by_severity(kind.levels or kind.below).items())
 
 
 def _rounded(value: float | None) -> float | None:

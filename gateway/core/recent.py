@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gateway.core.exact import total
+from gateway.core.machine import NEVER
 from gateway.core.readings import ragged
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Recent:
         self._watched = np.zeros(64, bool)
         self._steps = state.table("recent/steps", {"at": (np.int64, -1), "value": (np.float64, np.nan)})
         self._minutes = state.table("recent/minutes", {"at": (np.int32, -1), "count": (np.int32, 0)})
+        self._first = state.table("recent/first", {"at": (np.int64, NEVER)})
         self._new: Readings | None = None
         self._noted: NDArray[np.intp] = np.zeros(0, np.intp)
         self._now = 0
@@ -50,6 +52,7 @@ class Recent:
             grown[: len(self._watched)] = self._watched
             self._watched = grown
         self._watched[series] = True
+        self._first.grow(series + 1)
         self._steps.grow((series + 1) * STEPS)
         self._minutes.grow((series + 1) * MINUTES)
 
@@ -73,6 +76,10 @@ class Recent:
         left = new.start + new.length - self._noted
         self._note(new, ragged(self._noted, left))
         self._new = None
+
+    def hour_known(self, series: int, at_ns: int) -> bool:
+        """Whether the series' first reading was an hour before `at_ns`, so that a gap in that hour is one."""
+        return series < self._first.n and int(self._first["at"][series]) <= at_ns - MINUTES * MINUTE_NS
 
     def past(self, series: int, at_ns: int) -> Past:
         """The minutes up to `at_ns`."""
@@ -108,6 +115,11 @@ class Recent:
             return
         series = readings.series[rows].astype(np.intp)
         event, value = readings.event_ns[rows], readings.value[rows]
+        new = np.flatnonzero(self._first["at"][series] == NEVER)
+        if len(new):
+            which, first = np.unique(series[new], return_index=True)
+            self._first["at"][which] = event[new[first]]
+            self._first.touch(which)
         last, step, place = _cells(series, event // STEP_NS, STEPS)
         self._steps["at"][place] = step
         self._steps["value"][place] = value[last]

@@ -48,6 +48,10 @@ CONDITIONS = {
     "step": ("系统时钟被改动", "the clock was moved"),
     "series": ("序列数超过上限", "more series than allowed"),
 }
+MARK = {"raised": "", "raised_level": " ↑", "lowered_level": " ↓"}
+"""Changes that a sign says shorter than a word."""
+OVER = frozenset({"cleared", "closed"})
+SOON_MIN = 120  # a line that is further off than this is no news
 VERBS = {
     "above": ("超过", "above"),
     "below": ("低于", "below"),
@@ -59,7 +63,11 @@ VERBS = {
 
 
 class Facts(NamedTuple):
-    """What a text is made of."""
+    """What a text is made of.
+
+    trend: (change, minutes) of the last minutes; coverage: share of the last hour's readings, None where that hour is
+    not known; worse: the next line, (colour, limit).
+    """
 
     kind: str
     change: str
@@ -76,6 +84,9 @@ class Facts(NamedTuple):
     hold_ns: int
     trend: tuple[float, int] | None
     coverage: float | None
+    worse: tuple[str, float] | None
+    do: Text | None
+    code: str
     zone: str
 
 
@@ -124,7 +135,8 @@ def text(facts: Facts) -> dict[str, str]:
 
 def _zh(facts: Facts, named: str) -> str:
     value = "" if facts.value is None else f" {amount(facts.value)}{_unit(facts.unit)}"
-    head = f"【{COLOUR_ZH[facts.colour]} {CHANGE_ZH[facts.change]}】{named}{_which(facts)}{value}"
+    mark = MARK.get(facts.change, f" {CHANGE_ZH[facts.change]}")
+    head = f"【{COLOUR_ZH[facts.colour]}{mark}】{named}{_which(facts)}{value}"
     if facts.place.zh or facts.place.en:
         head += f" · {facts.place.zh or facts.place.en}"
     when = clock_time(facts.changed_ns, facts.zone)
@@ -134,14 +146,19 @@ def _zh(facts: Facts, named: str) -> str:
         parts.append(f"{minutes} 分钟{'上涨' if change > 0 else '下降'} {amount(abs(change))}{_unit(facts.unit)}")
     if facts.coverage is not None:
         parts.append(f"近 1 小时数据完整率 {facts.coverage:.0%}")
+    if (left := _minutes_left(facts)) and facts.worse:
+        parts.append(
+            f"照此速度约 {left} 分钟到{COLOUR_ZH[facts.worse[0]]}线 {amount(facts.worse[1])}{_unit(facts.unit)}"
+        )
     parts.append(f"始于 {clock_time(facts.started_ns, facts.zone)}")
-    return f"{head}\n" + ";".join(parts) + "。"
+    do = f"建议:{facts.do.zh or facts.do.en}。" if facts.do and facts.change not in OVER else ""
+    return f"{head}\n{';'.join(parts)}。\n{do}编号 {facts.code}"
 
 
 def _what_zh(facts: Facts) -> str:
     if facts.kind in {"health", "adrift"}:
         return facts.detail
-    if facts.change in {"cleared", "closed"} or facts.limit is None or facts.kind not in VERBS:
+    if facts.change in OVER or facts.limit is None or facts.kind not in VERBS:
         return ""
     hold = f"(持续 {Duration(facts.hold_ns)})" if facts.hold_ns else ""
     return f"{VERBS[facts.kind][0]}{COLOUR_ZH[facts.colour]}线 {amount(facts.limit)}{_unit(facts.unit)}{hold}"
@@ -149,7 +166,7 @@ def _what_zh(facts: Facts) -> str:
 
 def _en(facts: Facts, named: str) -> str:
     value = "" if facts.value is None else f" {amount(facts.value)}{_unit(facts.unit)}"
-    head = f"[{facts.colour.upper()} {facts.change.replace('_', ' ')}] {named}{_which(facts)}{value}"
+    head = f"[{facts.colour.upper()}{MARK.get(facts.change, f' {facts.change}')}] {named}{_which(facts)}{value}"
     if facts.place.en or facts.place.zh:
         head += f" · {facts.place.en or facts.place.zh}"
     when = clock_time(facts.changed_ns, facts.zone)
@@ -159,17 +176,29 @@ def _en(facts: Facts, named: str) -> str:
         parts.append(f"{'up' if change > 0 else 'down'} {amount(abs(change))}{_unit(facts.unit)} in {minutes} min")
     if facts.coverage is not None:
         parts.append(f"{facts.coverage:.0%} of the last hour's readings are there")
+    if (left := _minutes_left(facts)) and facts.worse:
+        parts.append(f"at this rate {facts.worse[0]} ({amount(facts.worse[1])}{_unit(facts.unit)}) in about {left} min")
     parts.append(f"since {clock_time(facts.started_ns, facts.zone)}")
-    return f"{head}\n" + "; ".join(parts) + "."
+    do = f"Do: {facts.do.en or facts.do.zh}. " if facts.do and facts.change not in OVER else ""
+    return f"{head}\n{'; '.join(parts)}.\n{do}No. {facts.code}"
 
 
 def _what_en(facts: Facts) -> str:
     if facts.kind in {"health", "adrift"}:
         return facts.detail
-    if facts.change in {"cleared", "closed"} or facts.limit is None or facts.kind not in VERBS:
+    if facts.change in OVER or facts.limit is None or facts.kind not in VERBS:
         return ""
     hold = f" for {Duration(facts.hold_ns)}" if facts.hold_ns else ""
     return f"{VERBS[facts.kind][1]} the {facts.colour} line of {amount(facts.limit)}{_unit(facts.unit)}{hold}"
+
+
+def _minutes_left(facts: Facts) -> int | None:
+    """How long until the next line at the rate of the last minutes; None where it is not heading there."""
+    if facts.trend is None or facts.worse is None or facts.value is None or facts.change in {*OVER, "unknown"}:
+        return None
+    change, minutes = facts.trend
+    left = (facts.worse[1] - facts.value) / change * minutes
+    return max(1, round(left)) if 0 < left <= SOON_MIN else None
 
 
 def _which(facts: Facts) -> str:

@@ -125,7 +125,7 @@ def _a_flood(gateway: Gateway, centre: Centre, gauge: Gauge, patience: float) ->
     gauge.level = 3.4
     risen = centre.change("flood", "raised_level", patience)
     assert (risen["severity"], risen["value"], risen["limit"], risen["id"]) == ("severe", 3.4, 3.3, raised["id"])
-    assert risen["text"]["zh"].startswith("【橙色 升级】河道水位 g1 3.4 m · 江口社区\n")
+    assert risen["text"]["zh"].startswith("【橙色 ↑】河道水位 g1 3.4 m · 江口社区\n")
     retained = centre.wait(lambda one: one.topic == f"{BASE}/open/{raised['id']}" and one.body != {}, "the open alert")
     assert retained.body["id"] == raised["id"]
     reply = gateway.ask(command={"target": raised["code"], "verb": "acknowledge", "who": "值班员"})["reply"]
