@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import sys
 from collections import Counter
@@ -12,9 +11,11 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from gateway.cli.typed import positive
 from gateway.config.model import DEFAULT_MODEL
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Generator, Iterable, Iterator
 
     from gateway.config.manifest import Manifest
@@ -37,8 +38,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="least score (default: the manifest's; coco and mot: 0.1)",
     )
-    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="engines side by side (default 1)")
-    parser.add_argument("--every", type=_positive, default=1, metavar="N", help="each Nth frame of a video (default 1)")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="engines side by side (default 1)")
+    parser.add_argument("--every", type=positive, default=1, metavar="N", help="each Nth frame of a video (default 1)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -138,10 +139,3 @@ def _opened(output: Path | None) -> Generator[TextIO]:
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}; a whole number from 1 up is expected")
-    return number

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.cli.typed import positive
 from gateway.clock import WallClock
 from gateway.config.scalars import Size
 from gateway.errors import ConfigError
@@ -41,7 +42,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         if name == "peek":
             verb.add_argument("--sink", metavar="NAME", help="only this sink")
         if name in {"peek", "rejected"}:
-            verb.add_argument("-n", "--rows", type=int, default=10, metavar="N", help="at most so many (default 10)")
+            verb.add_argument(
+                "-n", "--rows", type=positive, default=10, metavar="N", help="at most so many (default 10)"
+            )
         if name == "retry":
             verb.add_argument("--id", type=int, action="append", metavar="ID", help="only this letter; may be repeated")
 

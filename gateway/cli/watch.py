@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 from rich.console import Console
 
+from gateway.cli.typed import typed
 from gateway.clock import NS, WallClock
 from gateway.config.scalars import Duration
 from gateway.console import words
+from gateway.console.alert import parse_ns
 from gateway.console.board import Board, Wanted, severity_of
 from gateway.console.commands import refusal
 from gateway.console.feeds import BrokerFeed, LocalFeed, Login
@@ -26,24 +28,25 @@ from gateway.errors import GatewayError, TransientError, Unreachable
 from gateway.events import Command
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Awaitable, Callable
 
     from gateway.console.alert import Alert
     from gateway.console.feeds import Feed, Heard
 
 EXAMPLE = "zhiwang watch gateway.yaml      zhiwang watch mqtt://broker --severity orange"
-T = TypeVar("T")
 Verb = Literal["acknowledge", "shelve", "unshelve"]
 SHELVES_S = {"1": 900, "2": 3600, "3": 4 * 3600, "4": 8 * 3600}
 AGAIN_S = (1.0, 5.0)  # between tries, with full jitter
 READY_S = 10.0
+SHORTER_NS = 60 * NS  # clocks of a terminal and a gateway may differ so much
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     parser.add_argument("where", metavar="CONFIG|mqtt://…", help="a gateway's configuration, or a broker")
     parser.add_argument(
-        "--severity", type=_typed(severity_of), default="minor", help="this one and worse, as a word or a colour"
+        "--severity", type=typed(severity_of), default="minor", help="this one and worse, as a word or a colour"
     )
     parser.add_argument("--rule", help="only this rule's alerts")
     parser.add_argument("--class", dest="class_", choices=("city", "equipment"), help="only alerts of this class")
@@ -53,23 +56,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     act.add_argument("--ack", metavar="CODE", help="acknowledge this alert (its code or id) and end")
     act.add_argument("--shelve", metavar="CODE", help="put this alert aside for --for, and end")
     act.add_argument("--unshelve", metavar="CODE", help="take it back, and end")
-    parser.add_argument("--for", dest="for_", type=_typed(Duration.parse), default=Duration(3600 * NS), metavar="1 h")
+    parser.add_argument("--for", dest="for_", type=typed(Duration.parse), default=Duration(3600 * NS), metavar="1 h")
     parser.add_argument("--who", default=os.environ.get("USER", ""), help="your name, kept with the command")
     parser.add_argument("--note", default="", help="why")
     parser.add_argument("--password-file", type=Path, help="the broker's password (or ZHIWANG_MQTT_PASSWORD)")
     parser.add_argument("--ca", help="certificates that sign the broker's, a PEM file")
-
-
-def _typed(parse: Callable[[str], T]) -> Callable[[str], T]:
-    """An argument's type whose error says what was found and what is allowed."""
-
-    def typed(text: str) -> T:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return typed
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,6 +82,13 @@ def _feed(args: argparse.Namespace, clock: WallClock) -> Feed:
     from gateway.sources.local import NAME  # noqa: PLC0415 - as above
 
     return LocalFeed(load(Path(where), registry()).state / NAME)
+
+
+class Answer(NamedTuple):
+    """What came of a command: `why` it was not obeyed, or the words that it is `done`."""
+
+    why: str
+    done: str = ""
 
 
 class _Watch:
@@ -178,15 +176,19 @@ class _Watch:
 
     async def _act(self, verb: Verb, code: str) -> int:
         alert = self._board.find(code)
-        why = await self._send(verb, code, alert, int(self._args.for_)) if alert else say(self._language, "not_open")
-        if why:
-            print(f"zhiwang: {code}: {why}", file=sys.stderr)
+        if alert is None:
+            answer = Answer(say(self._language, "not_open"))
+        else:
+            answer = await self._send(verb, code, alert, int(self._args.for_))
+        if answer.why:
+            print(f"zhiwang: {code}: {answer.why}", file=sys.stderr)
             return 3
-        print(f"{code}: {say(self._language, f'done_{verb}')}")
+        print(f"{code}: {answer.done}")
         return 0
 
-    async def _send(self, verb: Verb, code: str, alert: Alert, for_ns: int) -> str:
-        """Send a command; why it was not obeyed, or the empty string."""
+    async def _send(self, verb: Verb, code: str, alert: Alert, for_ns: int) -> Answer:
+        """Send a command, and what came of it."""
+        until_ns = self._clock.now_ns() + for_ns if verb == "shelve" else None
         command = Command(
             id=f"watch-{self._clock.token_hex(8)}",
             target=alert.id,
@@ -194,12 +196,22 @@ class _Watch:
             who=self._args.who,
             note=self._args.note,
             if_seq=alert.seq if not code else None,  # a code typed by hand means the alert, not one of its moments
-            until_ns=self._clock.now_ns() + for_ns if verb == "shelve" else None,
+            until_ns=until_ns,
         )
         try:
-            return refusal(await self._feed.command(command, alert))
+            reply = await self._feed.command(command, alert)
         except GatewayError as error:
-            return str(error)
+            return Answer(str(error))
+        return Answer(refusal(reply), self._done(verb, str(reply.get("until") or ""), until_ns))
+
+    def _done(self, verb: Verb, until: str, wanted_ns: int | None) -> str:
+        """That it was done; of shelving until when, and whether that is less than was wanted."""
+        given_ns = parse_ns(until)
+        if wanted_ns is None or not given_ns:
+            return say(self._language, f"done_{verb}")
+        shown = words.moment(given_ns, self._clock.now_ns(), datetime.fromisoformat(until).tzinfo or UTC)
+        less = given_ns < wanted_ns - SHORTER_NS
+        return say(self._language, "done_shelve_less" if less else "done_shelve_until", until=shown)
 
     async def _live(self) -> int:
         console = Console()
@@ -231,9 +243,9 @@ class _Watch:
             screen.told = say(self._language, "shelve_keys")
         elif alert and key in {"a", "u", *SHELVES_S}:
             verb: Verb = "acknowledge" if key == "a" else "unshelve" if key == "u" else "shelve"
-            why = await self._send(verb, "", alert, SHELVES_S.get(key, 0) * NS)
-            done = f"{alert.code}: {say(self._language, f'done_{verb}')}"
-            screen.told = say(self._language, "refused", why=why) if why else done
+            answer = await self._send(verb, "", alert, SHELVES_S.get(key, 0) * NS)
+            done = f"{alert.code}: {answer.done}"
+            screen.told = say(self._language, "refused", why=answer.why) if answer.why else done
         return True
 
 

@@ -69,6 +69,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "why": ("原因(可不填)", "Why (may be empty)"),
     "done_acknowledge": ("已确认", "Acknowledged"),
     "done_shelve": ("已搁置", "Shelved"),
+    "done_shelve_until": ("已搁置至 {until}", "Shelved until {until}"),
+    "done_shelve_less": (
+        "已搁置至 {until}(网关最多允许这么久)",
+        "Shelved until {until}: the gateway allows no longer (commands.shelve_at_most)",
+    ),
     "done_unshelve": ("已取消搁置", "Unshelved"),
     "refused": ("没有办成:{why}", "Not done: {why}"),
     "conflict": ("别人刚刚改过,请再看一眼", "somebody has just changed it: look again"),

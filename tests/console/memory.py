@@ -184,6 +184,7 @@ class MemoryView:
     samples: list[tuple[str, dict[str, str], float]] = field(default_factory=list)
     said: dict[str, object] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
+    shelve_at_most_s: int = 8 * 3600
 
     def now_ns(self) -> int:
         """As in `View`."""
@@ -247,7 +248,9 @@ class MemoryView:
             alert["acknowledged"] = {"by": command.who, "at": iso(self.now)}
         elif command.verb == "shelve":
             alert |= {"change": "shelved", "state": "shelved"}
-            alert["shelved"] = {"by": command.who, "why": command.note, "until": iso(command.until_ns or 0)}
+            until = iso(min(command.until_ns or 0, self.now + self.shelve_at_most_s * NS))
+            alert["shelved"] = {"by": command.who, "why": command.note, "until": until}
+            return {"id": command.id, "result": "ok", "seq": alert["seq"], "until": until}
         else:
             alert |= {"change": "unshelved", "state": "active_unacknowledged"}
         return {"id": command.id, "result": "ok", "seq": alert["seq"]}

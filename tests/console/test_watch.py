@@ -111,6 +111,21 @@ async def test_acknowledge_and_shelve_by_code(tmp_path: Path) -> None:
     assert (shelve.target, shelve.verb, shelve.who, shelve.note) == ("dust-91aa", "shelve", "chief", "mended tomorrow")
 
 
+async def test_shelving_says_until_when_and_when_that_is_less_than_was_wanted(tmp_path: Path) -> None:
+    """Given two hours, the time they end; given 99 days, when the gateway's most ends, and that it is that."""
+    view = memory.corner()
+    view.now = WallClock().now_ns()
+    async with running(tmp_path, view) as config:
+        wanted_ns = view.now + 2 * 3600 * memory.NS
+        _, out, _ = await watch(config, "--shelve", "LG17-9QX3", "--for", "2 h")
+        told = out.removeprefix("LG17-9QX3: Shelved until ").strip()
+        near = {memory.iso(wanted_ns + late * memory.NS)[11:16] for late in (0, 60)}
+        assert told[-5:] in near
+        _, out, _ = await watch(config, "--shelve", "LG17-4K2M", "--for", "99 d")
+        assert out.endswith(": the gateway allows no longer (commands.shelve_at_most)\n")
+        assert memory.iso(view.now + 8 * 3600 * memory.NS)[11:16] in out
+
+
 async def test_no_gateway_is_exit_1_and_a_bad_word_exit_2(tmp_path: Path) -> None:
     """Given nobody at the socket, the reason; given a colour that is none, what is allowed."""
     config = tmp_path / "gateway.yaml"

@@ -131,3 +131,15 @@ async def test_the_configuration_names_the_state_folder(busy: Path, capsys: pyte
     shutil.copy(busy / FILE, busy / "copy")
     assert main(["outbox", "stat", str(config)]) == 0
     assert "dead letters: 2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rows", ["-5", "0", "many"])
+@pytest.mark.parametrize("verb", ["peek", "rejected"])
+def test_at_most_so_many_is_one_or_more(
+    verb: str, rows: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a limit that is none, what was found and what is expected, and not everything."""
+    with pytest.raises(SystemExit) as ended:
+        main(["outbox", verb, "--state", str(tmp_path), "-n", rows])
+    assert ended.value.code == 2
+    assert f"found '{rows}'; a whole number from 1 up is expected" in capsys.readouterr().err
