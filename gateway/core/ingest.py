@@ -190,6 +190,8 @@ class Ingest:
                     self.counts["refused"] += 1
                 else:
                     picked.setdefault(place, []).append((arrived, thing, base))
+        routed = [arrived.n for chosen in picked.values() for arrived, _, _ in chosen]
+        self.counts["messages"] += len(set(routed) if len(picked) > 1 else routed)  # read by two routes, it is one
         lines: list[tuple[int, str]] = []
         heard: list[Heard] = []
         columns: list[
@@ -213,7 +215,6 @@ class Ingest:
         for bad in decoded.bad:
             arrived = chosen[bad.message][0]
             dead.append((arrived.n, self._letter(arrived, self.routes[place].name, bad.reason)))
-        self.counts["messages"] += len(chosen)
         self.counts["undecodable"] += len(decoded.bad)
         whose = decoded.message
         stamps = np.array([(a.n, a.admitted_ns, a.elapsed_ns, t, b) for a, t, b in chosen], np.int64).T[:, whose]
