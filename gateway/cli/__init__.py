@@ -7,7 +7,9 @@ Exit codes: 0 done; 1 it failed while running; 2 wrong usage or configuration; 3
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -27,10 +29,39 @@ VERBS = {
     "models": "list, fetch and check models",
     "schema": "print the JSON Schema of the configuration or of an alert",
 }
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a disk says of a write; it names no file."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code."""
+    try:
+        try:
+            return _main(argv)
+        finally:
+            if sys.stdout:  # None where it is closed
+                sys.stdout.flush()
+    except BrokenPipeError:  # whoever read has read enough
+        _give_up_output()
+        return 0
+    except OSError as error:
+        if error.filename is None and error.errno not in UNWRITABLE:
+            raise
+        _give_up_output()
+        where = error.filename or "the output cannot be written"
+        print(f"zhiwang: {where}: {error.strerror}", file=sys.stderr)
+        return 1
+
+
+def _give_up_output() -> None:
+    """Write nothing more to standard output, where it cannot be written: Python would try again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _main(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog="zhiwang",
