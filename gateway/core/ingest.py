@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from gateway.core.exact import mix
-from gateway.core.lines import RowWriter, prefix
+from gateway.core.lines import RowWriter, prefix, subject
 from gateway.core.readings import Readings, before, grouped
 from gateway.events import DeadLetter, Message
 from gateway.ports import NO_TIME, Decoded
@@ -43,7 +43,7 @@ class Thing(msgspec.Struct, frozen=True, array_like=True):
     def subject(self, field: str = "") -> str:
         """As alerts name it: `air.pm25{device=0017,site=a}`."""
         name = f"{self.route}.{field}" if field else self.route
-        return f"{name}{{{','.join(f'{k}={v}' for k, v in self.tags)}}}" if self.tags else name
+        return subject(name, self.tags)
 
 
 class Arrived(NamedTuple):

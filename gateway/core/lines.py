@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _NAME = str.maketrans({",": r"\,", " ": r"\ ", "\n": r"\ ", "\r": r"\ "})
 _KEY = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ ", "\n": r"\ ", "\r": r"\ "})
 _TEXT = str.maketrans({'"': r"\"", "\\": r"\\"})
+_IN_BRACES = str.maketrans({mark: f"%{ord(mark):02X}" for mark in "%,={}"})
 
 
 def prefix(measurement: str, tags: Mapping[str, str]) -> str:
@@ -25,6 +26,12 @@ def prefix(measurement: str, tags: Mapping[str, str]) -> str:
         if clean := value.rstrip("\\"):
             parts.append(f"{key.translate(_KEY)}={clean.translate(_KEY)}")
     return ",".join(parts)
+
+
+def subject(name: str, tags: Iterable[tuple[str, str]]) -> str:
+    """As alerts name it: `air.pm25{device=0017,site=a}`; what parts tags is escaped as in URLs: no two agree."""
+    braced = ",".join(f"{key.translate(_IN_BRACES)}={value.translate(_IN_BRACES)}" for key, value in sorted(tags))
+    return f"{name}{{{braced}}}" if braced else name
 
 
 def number(value: float) -> str:

@@ -10,6 +10,8 @@ import re
 from math import isfinite, nan
 from typing import TYPE_CHECKING, NamedTuple
 
+from gateway.core.lines import subject as named
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -70,12 +72,11 @@ def points(body: bytes) -> Iterator[Line]:
 
 
 def subject(head: bytes, field: bytes) -> str:
-    """The series as alerts name it: `air.pm25{device=0017,site=a}`, tags sorted, nothing escaped."""
+    """The series as alerts name it: `air.pm25{device=0017,site=a}`."""
     match = _MEASUREMENT.match(head)
     name, end = (match[1], match.end()) if match else (head, len(head))
-    tags = sorted((_plain(key), _plain(value)) for key, value in _TAG.findall(head, end))
-    braces = f"{{{','.join(f'{key}={value}' for key, value in tags)}}}" if tags else ""
-    return f"{_plain(name)}.{_plain(field)}{braces}"
+    tags = [(_plain(key), _plain(value)) for key, value in _TAG.findall(head, end)]
+    return named(f"{_plain(name)}.{_plain(field)}", tags)
 
 
 def _numbers(fields: bytes) -> list[tuple[bytes, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.lines import number, point, prefix, text
+from gateway.core.lines import number, point, prefix, subject, text
 from gateway.sinks import lineprotocol
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\n\r\\"), min_size=1, max_size=12)
@@ -36,7 +36,7 @@ def test_what_the_core_writes_is_read_back_point_by_point(
     ]
     assert got == [
         (
-            f"{name}.{field}" + (f"{{{','.join(f'{k}={v}' for k, v in sorted(tags.items()))}}}" if tags else ""),
+            subject(f"{name}.{field}", tags.items()),
             value,
             at,
         )

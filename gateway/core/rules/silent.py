@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from gateway.config.model import RuleCommon
+from gateway.core.lines import subject
 from gateway.core.machine import Transition
 from gateway.core.rule import Moment, Subject
 from gateway.ports import NO_TIME
@@ -147,8 +148,8 @@ class Adrift:
     def subject(self, slot: int) -> Subject:
         """The thing of a slot."""
         thing = self.things[slot]
-        tags = ",".join(f"{key}={value}" for key, value in sorted((("condition", "clock_adrift"), *thing.tags)))
-        return Subject(f"{thing.route}{{{tags}}}", thing=thing, severity="minor", detail="clock_adrift")
+        text = subject(thing.route, (("condition", "clock_adrift"), *thing.tags))
+        return Subject(text, thing=thing, severity="minor", detail="clock_adrift")
 
     def heard(self, heard: Heard) -> list[Transition]:
         """Note since when no stamp could be believed."""
