@@ -100,6 +100,7 @@ class Alerts:
         self._open = state.book("alerts", Record)
         self._before = state.book("alerts/before", Before)
         self._epoch = state.book("alerts/epoch", Epoch)
+        self._codes: set[str] | None = None  # derived: those of the open alerts; known with the first that is raised
         self.out: list[AlertRow] = []
         self.lines: list[str] = []
 
@@ -210,9 +211,10 @@ class Alerts:
         """`LG17-4K2M`: short enough for the radio, and no other open alert's."""
         words = [word.lstrip("0") or word for word in self._gateway.replace("_", "-").replace(".", "-").split("-")]
         stem = "".join(word for word in words if word)[:4].upper()
-        taken = {record.code for _, record in self._open.items()}
+        if self._codes is None:
+            self._codes = {record.code for _, record in self._open.items()}
         number_, code = int.from_bytes(digest[8:24], "big"), ""
-        while not code or code in taken:
+        while not code or code in self._codes:
             code = stem + "-" + "".join(ALPHABET[number_ >> shift & 31] for shift in (15, 10, 5, 0))
             number_ = number_ >> 5 or number_ + 1
         return code
@@ -275,8 +277,12 @@ class Alerts:
         self._epoch.put("", Epoch(epoch.epoch, epoch.next_seq + 1))
         if is_open:
             self._open.put(key, record)
+            if self._codes is not None:
+                self._codes.add(record.code)
         else:
             self._open.drop(key)
+            if self._codes is not None:
+                self._codes.discard(record.code)
         self.out.append(
             AlertRow(
                 seq=record.seq,
