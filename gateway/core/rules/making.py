@@ -53,9 +53,13 @@ class Making(NamedTuple):
         return Gates(self.config.common, self.rules, gaps, self.plan.timezone)
 
     def owner(self, *more: object) -> str:
-        """A hash of what decides the rule's state: its configuration without words and mode, and `more`."""
+        """A hash of what decides the rule's state: its configuration without words, and `more`.
+
+        With its mode: what was raised in the shadow must be raised again for those who are woken now.
+        """
         common = self.config.common
         parts = [self.config.key, self.config.kind, common.for_, common.active, common.unless, common.only_while]
+        parts.append(common.mode)
         return fingerprint([*parts, common.unknown, common.where, *more])
 
 
