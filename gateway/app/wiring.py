@@ -125,8 +125,7 @@ async def _run(
     async with asyncio.TaskGroup() as tasks:
         door_task = tasks.create_task(door.run(), name="door")
         wrong = await door.start()
-        if wrong:
-            notices.append(Health("disk/outbox", "state", ok=False, detail=wrong))
+        notices.append(Health("disk/outbox", "state", not wrong, wrong))
         await running.commit([Configured(config.sha, options.text), *outbox.notices, *notices, *options.notices])
         delivering = [tasks.create_task(_forever(one), name="sink") for one in sinks.runs]
         for sink, _ in sinks.each:

@@ -240,8 +240,7 @@ class Link:
             self.counts["sessions_lost"] += 1
             _log.warning("broker %s kept no session: what was published while we were away is lost", self._name)
         self.counts["connects"] += 1
-        if "login" in self._said:
-            self._say("login", ok=True)
+        self._say("login", ok=True)  # also for the first time: an earlier process may have said otherwise
         self._say("connected", ok=True)
         stale = self.subscribed - self._wanted.keys()
         if stale:
@@ -274,7 +273,7 @@ class Link:
         if self._refused:
             which = ", ".join(f"{f} ({why})" for f, why in sorted(self._refused.items()))
             self._say("subscribed", ok=False, detail=f"the broker refuses to let us read {which}")
-        elif not self._asked and "subscribed" in self._said:
+        elif not self._asked:
             self._say("subscribed", ok=True)
 
     def _on_disconnect(

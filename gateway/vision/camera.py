@@ -61,6 +61,7 @@ class CameraThread:
         self._number = 0
         self._refused = 0
         self._bad_ns: list[int] = []
+        self._seen_ns = clock.monotonic_ns()
         self._logged_ns: int | None = None
 
     def run(self) -> None:
@@ -92,14 +93,15 @@ class CameraThread:
         while True:
             before = self._number
             with self._open() as stream:
-                if self._camera.login or self._refused:
-                    self._tell("login", ok=True)
+                self._tell("login", ok=True)  # known good: an earlier process may have said otherwise; so below
                 self._refused = 0
                 self._read(stream)
             if not self._is_file:
                 raise CameraError(f"{shown(self._camera.detect)}: the stream ended")
             if self._number == before:
                 raise CameraError(f"{shown(self._camera.detect)}: no frame in it could be decoded")
+            if not self._bad_ns:
+                self._tell("corrupt", ok=True)
             if not self._camera.loop:
                 self._board.end(self.name)
                 self._tell("ended", ok=False, detail=f"the file has ended after {self._number} frames")
@@ -147,9 +149,9 @@ class CameraThread:
         self._number += 1
         if self._is_file and self._paced:
             self._wait_until(event_ns)
-        for condition in ("connected", "frozen"):
+        for condition in ("connected", "frozen", "ended"):
             self._tell(condition, ok=True)
-        if self._bad_ns and self._clock.monotonic_ns() - self._bad_ns[-1] > _CORRUPT_WINDOW_NS:
+        if self._clock.monotonic_ns() - (self._bad_ns[-1] if self._bad_ns else self._seen_ns) > _CORRUPT_WINDOW_NS:
             self._bad_ns.clear()
             self._tell("corrupt", ok=True)
         if wanted:

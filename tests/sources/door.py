@@ -47,6 +47,10 @@ class Door:
             if not future.done():
                 future.set_result(None)
 
+    def health(self, condition: str) -> list[bool]:
+        """How a condition went."""
+        return [health.ok for health in self.said if health.condition == condition]
+
     @property
     def bodies(self) -> list[bytes]:
         """Of all messages."""

@@ -121,7 +121,8 @@ async def test_acknowledgements_of_an_older_connection_are_dropped(mosquitto: Mo
             assert wire.mids(PUBACK, ours=True) == wire.mids(PUBLISH, ours=False, connection=wire.connections)
             assert source.stats()["reconnects_total"] == 1
             assert source.stats()["unacknowledged_bytes"] == 0
-    assert [(h.condition, h.ok) for h in door.said] == [("connected", True), ("connected", False), ("connected", True)]
+    assert door.health("connected") == [True, False, True]
+    assert door.health("login") == [True]
 
 
 async def test_a_broker_with_a_small_window_is_kept_going_by_asking_for_the_seal(own_mosquitto: Mosquitto) -> None:
@@ -192,7 +193,7 @@ async def test_a_subscription_that_the_broker_refuses_is_told_and_so_is_its_retu
         async with running(
             Broker(url=wire.url), door, [("secret/a", 1), ("secret/b", 1)], "refused", subscribed=False
         ) as source:
-            await until(lambda: any(h.condition == "subscribed" for h in door.said))
+            await until(lambda: door.health("subscribed"))
             told = door.said[-1]
             assert (told.component, told.ok) == ("source/here", False)
             assert "secret/b (Not authorized)" in told.detail

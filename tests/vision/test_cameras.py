@@ -91,11 +91,12 @@ async def test_a_file_that_ended_says_so_and_the_others_go_on(video: Callable[..
         "on": Camera(detect=str(video()), rate=5, loop=True),
     }
     async with running(cameras, yolox) as (_, door):
-        await door.until(lambda: door.health("camera/once", "ended"))
+        await door.until(lambda: door.health("camera/once", "ended") == [True, False])
         before = len(door.detections("on"))
         await door.until(lambda: len(door.detections("on")) > before + 5 and door.looked("once")[-1].why == "blind")
     assert door.healths("camera/once", "ended") == [
-        Health("camera/once", "ended", False, "the file has ended after 5 frames")
+        Health("camera/once", "ended", True),
+        Health("camera/once", "ended", False, "the file has ended after 5 frames"),
     ]
 
 
@@ -120,7 +121,7 @@ async def test_a_truncated_video_gives_what_it_holds(
     async with running(cameras, yolox, tmp_path, every_nth=1, paced=False) as (vision, door):
         await door.until(
             lambda: (
-                door.health("camera/half", "ended")
+                door.health("camera/half", "ended") == [True, False]
                 and door.health("camera/headless", "connected")
                 and len(door.detections("good")) > 30
             )
@@ -149,13 +150,37 @@ async def test_corrupt_frames_are_counted_told_and_not_analysed(
     (tmp_path / "damaged.mp4").write_bytes(bytes(damaged))
     async with running({"gate": Camera(detect="damaged.mp4")}, yolox, tmp_path, every_nth=1, paced=False) as got:
         vision, door = got
-        await door.until(lambda: door.health("camera/gate", "ended"))
+        await door.until(lambda: door.health("camera/gate", "ended") == [True, False])
         counts = vision.camera_stats()["gate"]
     assert counts["corrupt"] >= 3
     assert counts["analysed"] == counts["frames"] >= 10
     [told] = door.healths("camera/gate", "corrupt")
     assert not told.ok
     assert "corrupt frames so far, the last: " in told.detail
+
+
+async def test_what_is_well_is_said_to_be_though_only_an_earlier_process_knew_otherwise(
+    video: Callable[..., Path], yolox: Manifest
+) -> None:
+    """Given alerts of a login, corrupt frames, an end and a model from before a restart, a good file ends them all."""
+    camera = Camera(detect=str(video()), loop=True)
+    async with running({"gate": camera}, yolox, every_nth=1, paced=False) as (_, door):
+        await door.until(lambda: door.health("camera/gate", "corrupt"))
+    for condition in ("connected", "login", "frozen", "ended", "corrupt"):
+        assert door.health("camera/gate", condition) == [True]
+    assert door.health("engine/0", "model") == [True]
+
+
+async def test_a_live_camera_is_well_again_after_a_minute_without_corrupt_frames(
+    video: Callable[..., Path], yolox: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given no corrupt frame since the start, when the window has passed, that is said, before any end."""
+    monkeypatch.setattr("gateway.vision.camera._CORRUPT_WINDOW_NS", NS // 2)
+    camera = Camera(detect=str(video(frames=200)))
+    async with running({"gate": camera}, yolox) as (_, door):
+        await door.until(lambda: door.health("camera/gate", "corrupt"))
+        assert door.health("camera/gate", "ended") == [True]
+    assert door.health("camera/gate", "corrupt") == [True]
 
 
 async def test_an_absent_camera_is_tried_until_it_is_there(
