@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from gateway.sinks.kinds import Built
 
 Service = Callable[[Running], Awaitable[None]]
+Services = tuple[tuple[str, Service], ...]
 Begins = Literal["now", "oldest"]
 DRAIN_S = 4.0  # for deliveries at the end: what is left waits in the outbox for the next start
 DRAIN_LOOK_S = 0.05
@@ -60,7 +61,7 @@ class Options(NamedTuple):
     text: the configuration's, before secrets are resolved. notices: what else there is to say at the start.
     sources: instead of the configuration's brokers and cameras.
     memory: keep everything in memory. every_nth, paced: how file cameras hand over frames (see Vision).
-    series_history: keep series for the page. services: coroutines beside the gateway; one that ends ends alone.
+    series_history: keep series for the page. services: coroutines beside the gateway; one that fails is tried again.
     """
 
     text: str = ""
@@ -71,7 +72,7 @@ class Options(NamedTuple):
     every_nth: int | None = None
     paced: bool = True
     series_history: bool = True
-    services: tuple[Service, ...] = ()
+    services: Services = ()
 
 
 class Sinks(NamedTuple):
@@ -129,18 +130,19 @@ async def _run(
         await running.commit([Configured(config.sha, options.text), *outbox.notices, *notices, *options.notices])
         delivering = [tasks.create_task(_forever(one), name="sink") for one in sinks.runs]
         for sink, _ in sinks.each:
-            delivery = Delivery(outbox, sink, clock, _reporter(running))
+            delivery = Delivery(outbox, sink, clock, running.report)
             running.parts.append(("sink", f"{sink.name}/{sink.stream}", delivery.stats))
             delivering.append(tasks.create_task(delivery.run(), name=f"deliver-{sink.name}-{sink.stream}"))
         sources = await _sources(config, clock, outbox, running, manifests, options)
         feeding = [tasks.create_task(_keep(source, running, clock), name=f"source-{source.name}") for source in sources]
-        serving = [tasks.create_task(_serve(service, running)) for service in options.services]
+        serving = [tasks.create_task(_serve(name, one, running, clock)) for name, one in options.services]
         log.info("running", extra={"gateway": config.gateway, "config_sha": config.sha[:12], "durable": outbox.durable})
         stopped = tasks.create_task(stop.wait(), name="stop")
         await asyncio.wait([stopped, door_task], return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")
         await _end([*feeding])
         await _remember(sources, outbox)
+        running.closing = True
         await door.stop()
         await _drained([sink for sink, _ in sinks.each], outbox)
         for sink, _ in sinks.each:
@@ -179,7 +181,7 @@ def _sinks(
         status=running.status,
         durable=lambda: running.durable,
         command=command,
-        report=_reporter(running),
+        report=running.report,
         commands=config.commands,
     )
     runs: list[Callable[[], Awaitable[None]]] = []
@@ -282,32 +284,32 @@ async def _keep(source: Source, running: Running, clock: Clock) -> None:
         if not failures:
             return
         log.warning("source failed", extra={"source": source.name, "error": str(failures[0])})
-        await running.commit([Health(component, "running", ok=False, detail=str(failures[0]))])
+        await running.report(Health(component, "running", ok=False, detail=str(failures[0])))
         await clock.sleep(clock.uniform(0, RETRY_S))
 
 
 async def _steady(component: str, running: Running, clock: Clock) -> None:
     """Say that a source runs, once it has for a while: it may have failed before, perhaps in an earlier process."""
     await clock.sleep(STEADY_S)
-    if running.said(component, "running"):
-        await running.commit([Health(component, "running", ok=True)])
-    else:
-        await running.door.commit([Health(component, "running", ok=True)])
+    await running.report(Health(component, "running", ok=True), quietly=not running.said(component, "running"))
 
 
-async def _serve(service: Service, running: Running) -> None:
-    """A service that fails costs itself, never the gateway."""
-    try:
-        await service(running)
-    except (GatewayError, OSError) as error:
-        log.error("service failed", extra={"error": str(error)})
-
-
-def _reporter(running: Running) -> Callable[[Health], Awaitable[None]]:
-    async def report(health: Health) -> None:
-        await running.commit([health])
-
-    return report
+async def _serve(name: str, service: Service, running: Running, clock: Clock) -> None:
+    """A service that fails costs itself, never the gateway: it is said, and it is tried again."""
+    component = f"service/{name}"
+    while True:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                steady = tasks.create_task(_steady(component, running, clock))
+                await service(running)
+                steady.cancel()
+        except* (GatewayError, OSError) as group:
+            failure = str(group.exceptions[0])
+        else:
+            return
+        log.error("service failed", extra={"service": name, "error": failure})
+        await running.report(Health(component, "running", ok=False, detail=failure))
+        await clock.sleep(clock.uniform(0, RETRY_S))
 
 
 async def _remember(sources: Sequence[Source], outbox: Outbox) -> None:

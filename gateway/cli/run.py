@@ -94,7 +94,7 @@ def _start_in_memory(why: str, *, already: bool) -> None:
     log.error("the disk failed: starting again in memory", extra={"error": why})
     sys.stderr.flush()
     os.environ[MEMORY] = why
-    os.execv(sys.executable, [sys.executable, "-m", "gateway", *sys.argv[1:]])  # noqa: S606 - our own arguments
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "gateway", *sys.argv[1:]])  # noqa: S606 - our own arguments
 
 
 async def _run(start: Start, known: Registry, *, memory: str) -> None:
@@ -104,7 +104,7 @@ async def _run(start: Start, known: Registry, *, memory: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     chosen = options(start.config, text=start.text, memory=memory)
-    chosen = chosen._replace(notices=(start.notice,), services=(*chosen.services, partial(_keep, start)))
+    chosen = chosen._replace(notices=(start.notice,), services=(*chosen.services, ("last-good", partial(_keep, start))))
     await run_gateway(start.config, known, WallClock(), stop, chosen)
 
 
@@ -125,7 +125,7 @@ def options(config: Config, *, text: str, memory: str) -> Options:
         text=text,
         memory=memory,
         series_history=config.http.page,
-        services=(partial(_page, config), _watchdog),
+        services=(("page", partial(_page, config)), ("watchdog", _watchdog)),
     )
 
 

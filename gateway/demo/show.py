@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.app import Running, Summary
-    from gateway.app.wiring import Service
+    from gateway.app.wiring import Service, Services
     from gateway.demo.footfall import Hour
     from gateway.ports import Clock
 
@@ -59,7 +59,7 @@ async def show_headless(material: Material, clock: Clock, stop: asyncio.Event, h
     hours = headless.hours(material.footfall)
     counters = footfall.counters(material.footfall)
 
-    def services(port: int) -> tuple[Service, ...]:
+    def services(port: int) -> Services:
         async def publish(running: Running) -> None:
             began_ns = clock.monotonic_ns()
             await _until(lambda: running.ready()[0], clock)
@@ -68,7 +68,7 @@ async def show_headless(material: Material, clock: Clock, stop: asyncio.Event, h
             await _until(lambda: _done(running, published) or clock.monotonic_ns() > latest_ns, clock)
             stop.set()
 
-        return (publish,)
+        return (("publisher", publish),)
 
     return await _show(material, clock, stop, services, page_port=0, every_nth=EVERY_NTH)
 
@@ -80,7 +80,7 @@ async def show_page(
     week = footfall.hours(material.footfall, start=footfall.PARADE, days=WEEK_DAYS)
     counters = footfall.counters(material.footfall)
 
-    def services(port: int) -> tuple[Service, ...]:
+    def services(port: int) -> Services:
         async def publish(running: Running) -> None:
             await _until(lambda: running.ready()[0], clock)
             await play(itertools.cycle(week), counters, port=port, clock=clock)
@@ -90,7 +90,7 @@ async def show_page(
                 await clock.sleep(seconds)
                 stop.set()
 
-        return (publish, page, end)
+        return (("publisher", publish), ("page", page), ("end", end))
 
     return await _show(material, clock, stop, services, page_port=page_port, every_nth=None)
 
@@ -99,7 +99,7 @@ async def _show(
     material: Material,
     clock: Clock,
     stop: asyncio.Event,
-    services: Callable[[int], tuple[Service, ...]],
+    services: Callable[[int], Services],
     *,
     page_port: int,
     every_nth: int | None,
@@ -125,13 +125,14 @@ async def _show(
 def _done(running: Running, published: int) -> bool:
     """Whether the core has seen every message and every look of a video that has ended."""
     ended = any(one.condition == "ended" and not one.ok for one in running.components())
-    seen, vision = running.summary(), _vision(running)
-    looks = math.ceil(vision.get("frames", 0.0) / EVERY_NTH)
+    seen = running.summary()
+    looks = math.ceil(_frames(running) / EVERY_NTH)
     return ended and seen.messages >= published and seen.frames >= looks
 
 
-def _vision(running: Running) -> dict[str, float]:
-    return next((dict(stats()) for kind, _, stats in running.parts if kind == "vision"), {})
+def _frames(running: Running) -> float:
+    """Frames that the camera decoded."""
+    return sum(stats().get("frames_total", 0.0) for kind, _, stats in running.parts if kind == "camera")
 
 
 async def _until(condition: Callable[[], bool], clock: Clock) -> None:

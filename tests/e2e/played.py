@@ -221,7 +221,7 @@ async def play(
         feed.watched.set()
 
     sinks = tuple(Kept(stream, folder / "rows") for stream in STREAMS)
-    options = Options(sources=(feed,), sinks=sinks, series_history=False, services=(watch,))
+    options = Options(sources=(feed,), sinks=sinks, series_history=False, services=(("watch", watch),))
     try:
         await run(config, registry(), clock, stop, options)
     finally:
