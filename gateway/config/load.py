@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from gateway.config import cross, parts
+from gateway.config.connections import check_connections
 from gateway.config.decode import Failed, fields_of, unknown_keys
 from gateway.config.files import tree, tree_of
 from gateway.config.findings import Finding, redacted
@@ -119,6 +120,7 @@ def _decoded(root: Map, base: Path, registry: Registry, report: Report) -> Confi
     if isinstance(top, Failed):
         return None
     _check_places(top, sensors, report)
+    check_connections(top.brokers, sensors.values(), sinks.values(), report)
     return _assembled(top, sensors, rules, sinks, base)
 
 
@@ -163,7 +165,7 @@ def _names(root: Map, sensors: dict[str, Sensor]) -> Names:
         for name in entries(root.entries.get("sensors"))
     }
     brokers, rules = (frozenset(entries(root.entries.get(section))) for section in ("brokers", "rules"))
-    return Names(brokers, values, cameras, rules)
+    return Names(brokers, values, cameras, rules, {name: sensor.common for name, sensor in sensors.items()})
 
 
 def _check_places(top: Top, sensors: dict[str, Sensor], report: Report) -> None:

@@ -5,7 +5,8 @@ A kind's struct may define these methods; all are optional:
 - `problems(self) -> list[tuple[str, str]]`: pairs of (key, problem) of its own values, which types alone cannot say;
 - `check(self, names: Names) -> list[tuple[str, str]]`: pairs of (key, problem) about what else the configuration has;
 - `values(self) -> tuple[str, ...]` (codecs): the values it takes out of a payload;
-- `tags(self) -> tuple[str, ...]` (transports): the tags its topic makes.
+- `tags(self) -> tuple[str, ...]` (transports): the tags its topic makes;
+- `broker(self) -> str` (transports, sinks): the broker it connects to, by name.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.config.model import SensorCommon
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from gateway.config.scalars import SeriesRef
 
 Problems = list[tuple[str, str]]
 """(key, problem). Several keys, parted by |: told at the first, and only where none of them failed by itself."""
@@ -38,13 +43,20 @@ def listed(names: Iterable[str], most: int = 24) -> str:
 class Names(msgspec.Struct, frozen=True):
     """The names in one configuration.
 
-    sensors: the values of each, None where its codec does not say or is wrong itself; cameras: the zones of each.
+    sensors: the values of each, None where its codec does not say or is wrong itself; cameras: the zones of each;
+    common: the sensors' own keys, of those that could be read.
     """
 
     brokers: frozenset[str] = frozenset()
     sensors: dict[str, tuple[str, ...] | None] = {}
     cameras: dict[str, tuple[str, ...]] = {}
     rules: frozenset[str] = frozenset()
+    common: dict[str, SensorCommon] = {}
+
+    def unit(self, series: SeriesRef) -> str:
+        """The unit of a series; empty where it has none."""
+        common = self.common.get(series.sensor)
+        return common.units.get(series.value, "") if common else ""
 
     def broker(self, key: str, name: str) -> Problems:
         """What is wrong with a broker's name under `key`: nothing, or one pair."""

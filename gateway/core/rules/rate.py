@@ -42,7 +42,26 @@ class Rate(Struct, frozen=True):
             problems.append(("rate|levels|below", "give one of levels (a rise) and below (a fall, negative)"))
         levels: dict[Colour, float] = {colour: change.per_second for colour, change in self.levels.items()}
         below: dict[Colour, float] = {colour: change.per_second for colour, change in self.below.items()}
-        return problems + ordered("levels", levels, 1) + ordered("below", below, -1)
+        if self.clear_by is not None and self.clear_by.per_second < 0:
+            problems.append(("clear_by", f"found {self.clear_by}; write it as a distance, 0 or more"))
+        return problems + (self._units(names) or ordered("levels", levels, 1) + ordered("below", below, -1))
+
+    def _units(self, names: Names) -> Problems:
+        """Rates in another unit than the series': their numbers would be compared as they stand."""
+        given = {f"levels.{colour}": change for colour, change in by_severity(self.levels).items()}
+        given |= {f"below.{colour}": change for colour, change in by_severity(self.below).items()}
+        given |= {"clear_by": self.clear_by} if self.clear_by else {}
+        unit = names.unit(self.rate)
+        if unit:
+            shown = f"{self.rate} is in {unit} (sensors.{self.rate.sensor}.units)"
+            fix = f"{shown}: write it in {unit}, such as 0.5 {unit}/min"
+            return [(key, f"found {change}; {fix}") for key, change in given.items() if change.unit != unit]
+        first = next(iter(given), "")
+        return [
+            (key, f"found {change}, and {given[first]} for {first.rpartition('.')[2]}; write both in one unit")
+            for key, change in given.items()
+            if change.unit != given[first].unit
+        ]
 
 
 class _Slopes:
