@@ -6,6 +6,7 @@ sensor, rule or sink holds its common keys and, beside them, the one decoded str
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from gateway.config.scalars import NS, Duration, Gate, Hours, Size
 DEFAULT_MODEL = "ssdlite-mobilenet-v2-coco"  # a manifest in models/
 Point = tuple[float, float]
 Tier = Literal["sky", "air", "ground"]
+TIER = "tier"  # the tag that says so of what is not on the ground
 
 
 class Struct(
@@ -43,7 +45,10 @@ class Secret(Struct, frozen=True):
             path = Path(os.environ["CREDENTIALS_DIRECTORY"], self.credential)
         else:
             path = base / (self.file or "")
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
+        try:
+            return path.read_text(encoding="utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise OSError(errno.EILSEQ, f"it is not UTF-8 text (byte {error.start})", str(path)) from None
 
 
 class Text(Struct, frozen=True):

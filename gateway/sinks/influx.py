@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.config.model import Secret, Struct
-from gateway.errors import ConfigError
+from gateway.errors import LoginRefused
 from gateway.ports import Rejected, Row
 from gateway.sinks import lineprotocol
 from gateway.sinks.influx_http import TIMEOUT_S, LinesRefusedError, Post, PostV1, PostV2, TooLargeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from influxdb_client.client.influxdb_client import InfluxDBClient
@@ -112,27 +112,61 @@ class InfluxSink:
         return await self._settle(pieces[:middle]) + await self._settle(pieces[middle:])
 
 
+class _LatePost:
+    """A Post that is made when it is needed, and anew after a refused login: a secret that was mended is found.
+
+    A secret that is missing is the sink's trouble alone: what it has to deliver waits, everything else goes on.
+    """
+
+    def __init__(self, make: Callable[[], Post]) -> None:
+        self._make = make
+        self._post: Post | None = None
+
+    async def __call__(self, body: bytes) -> None:
+        if self._post is None:
+            self._post = self._make()
+        try:
+            await self._post(body)
+        except LoginRefused:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Close the connections, if there are any."""
+        post, self._post = self._post, None
+        if post is not None:
+            await post.aclose()
+
+
 def build_v1(name: str, kind: V1, base: Path) -> InfluxSink:
-    """The sink of a V1. Raises ConfigError when a secret or certificate cannot be read; `base`: where files start."""
+    """The sink of a V1; `base`: where relative files start. Secrets and certificates are read when they are needed."""
     parameters = {"db": kind.db} | ({"rp": kind.rp} if kind.rp else {})
-    password = _secret(name, "password", kind.password, base)
-    return InfluxSink(name, PostV1(kind.v1, parameters, kind.user, password, _context(name, kind.ca, base)))
+
+    def make() -> Post:
+        password = _secret(name, "password", kind.password, base)
+        return PostV1(kind.v1, parameters, kind.user, password, _context(name, kind.ca, base))
+
+    return InfluxSink(name, _LatePost(make))
 
 
 def build_v2(name: str, kind: V2, base: Path) -> InfluxSink:
-    """The sink of a V2. Raises ConfigError when a secret or certificate cannot be read; `base`: where files start."""
-    token = _secret(name, "token", kind.token, base)
-    context = _context(name, kind.ca, base)
+    """The sink of a V2; `base`: where relative files start. Secrets and certificates are read when they are needed."""
 
-    def make() -> InfluxDBClient:
-        from influxdb_client.client.influxdb_client import InfluxDBClient  # noqa: PLC0415 - slow to import, and only for such a sink
+    def make() -> Post:
+        token = _secret(name, "token", kind.token, base)
+        context = _context(name, kind.ca, base)
 
-        timeout_ms = round(TIMEOUT_S * 1000)
-        if context is None:
-            return InfluxDBClient(kind.v2, token or "", org=kind.org, timeout=timeout_ms)
-        return InfluxDBClient(kind.v2, token or "", org=kind.org, timeout=timeout_ms, ssl_context=context)
+        def client() -> InfluxDBClient:
+            from influxdb_client.client.influxdb_client import InfluxDBClient  # noqa: PLC0415 - slow to import, and only for such a sink
 
-    return InfluxSink(name, PostV2(name, make, kind.org, kind.bucket))
+            timeout_ms = round(TIMEOUT_S * 1000)
+            if context is None:
+                return InfluxDBClient(kind.v2, token or "", org=kind.org, timeout=timeout_ms)
+            return InfluxDBClient(kind.v2, token or "", org=kind.org, timeout=timeout_ms, ssl_context=context)
+
+        return PostV2(name, client, kind.org, kind.bucket)
+
+    return InfluxSink(name, _LatePost(make))
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
@@ -166,11 +200,11 @@ def _secret(name: str, key: str, secret: Secret | None, base: Path) -> str | Non
     try:
         return secret.read(base)
     except KeyError as error:
-        raise ConfigError(
-            [f"sinks.{name}.{key}: the environment has no {error.args[0]}; set it, or use a file"]
+        raise LoginRefused(
+            f"sinks.{name}.{key}: the environment has no {error.args[0]}; set it, or use a file"
         ) from error
     except OSError as error:
-        raise ConfigError([f"sinks.{name}.{key}: cannot read {error.filename}: {error.strerror}"]) from error
+        raise LoginRefused(f"sinks.{name}.{key}: cannot read {error.filename}: {error.strerror}") from error
 
 
 def _context(name: str, ca: str | None, base: Path) -> ssl.SSLContext | None:
@@ -179,4 +213,4 @@ def _context(name: str, ca: str | None, base: Path) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=str(base / ca))
     except OSError as error:  # an ssl.SSLError is one
-        raise ConfigError([f"sinks.{name}.ca: {base / ca} holds no certificates that can be read: {error}"]) from error
+        raise LoginRefused(f"sinks.{name}.ca: {base / ca} holds no certificates that can be read: {error}") from error

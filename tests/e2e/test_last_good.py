@@ -148,3 +148,20 @@ def test_the_store_and_the_alerts_can_be_looked_at_beside_the_running_gateway(
     assert gone.returncode == 1
     assert "no gateway answers" in gone.stderr
     assert _zhiwang(gateway, "outbox", "stat", str(gateway.config)).returncode == 0
+
+
+def test_a_secret_that_is_missing_is_its_sink_s_alert_and_all_else_runs(
+    own_mosquitto: Mosquitto, gateway_of: Callable[[str], Gateway]
+) -> None:
+    sink = 'sinks: {{db: {{v2: "http://127.0.0.1:9", bucket: b, token: {{file: secrets/none}}, from: oldest}}}}\n'
+    gateway = gateway_of((CONFIG + sink).format(broker=own_mosquitto.url))
+    gateway.start()
+    with Peer(own_mosquitto, "tanks") as tanks:
+        tanks.say("tank/a", "9.5")
+        alerts = until(lambda: len(found := gateway.open_alerts()) == 2 and found, 20, "the sink's and the tank's")
+    about_sink, about_tank = sorted(alerts, key=lambda alert: alert["class"], reverse=True)
+    assert "secrets/none" in about_sink["text"]["en"]
+    assert about_sink["subject"].startswith("sink/db{")
+    assert about_tank["rule"] == "full"
+    assert gateway.metric("zhiwang_sink_lag_rows") > 0, "what it should deliver waits"
+    assert gateway.stop(10) == 0

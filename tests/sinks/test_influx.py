@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.config.model import Secret
-from gateway.errors import ConfigError, LoginRefused, Throttled, Unreachable
+from gateway.errors import LoginRefused, Throttled, Unreachable
 from gateway.sinks import influx_http
 from gateway.sinks.influx import REQUEST_BYTES, V1, V2, InfluxSink, build_v1, build_v2
 from tests.conftest import free_port
@@ -244,13 +244,22 @@ async def test_requests_are_bounded_and_zipped(scripted: Scripted, sink_to: Call
     assert "precision=ns" in scripted.heads[0]
 
 
-def test_what_cannot_be_read_is_said_before_anything_runs(tmp_path: Path) -> None:
-    """A missing secret, variable or certificate names its key; an odd URL what is allowed."""
-    with pytest.raises(ConfigError, match=r"sinks\.i\.token: cannot read .*nowhere"):
-        build_v2("i", V2(v2="http://x", bucket="b", token=Secret(file="nowhere")), tmp_path)
-    with pytest.raises(ConfigError, match=r"sinks\.i\.password: the environment has no NOT_SET_ANYWHERE"):
-        build_v1("i", V1(v1="http://x", db="b", password=Secret(env="NOT_SET_ANYWHERE")), tmp_path)
-    with pytest.raises(ConfigError, match=r"sinks\.i\.ca"):
-        build_v1("i", V1(v1="http://x", db="b", ca="nowhere.pem"), tmp_path)
+async def test_what_cannot_be_read_is_the_sink_s_trouble_until_it_can(scripted: Scripted, tmp_path: Path) -> None:
+    """A missing secret, variable or certificate names its key; once it is there the same sink delivers."""
+    rows = series_rows(GOOD[0])
+    late = build_v2("i", V2(v2=scripted.url, bucket="b", token=Secret(file="token")), tmp_path)
+    with pytest.raises(LoginRefused, match=r"sinks\.i\.token: cannot read .*token"):
+        await late.deliver(rows)
+    (tmp_path / "token").write_bytes(b"\xff\xfe")
+    with pytest.raises(LoginRefused, match=r"sinks\.i\.token: cannot read .*not UTF-8"):
+        await late.deliver(rows)
+    (tmp_path / "token").write_text("s3cret\n")
+
+    assert list(await late.deliver(rows)) == []
+    await late.aclose()
+    with pytest.raises(LoginRefused, match=r"sinks\.i\.password: the environment has no NOT_SET_ANYWHERE"):
+        await build_v1("i", V1(v1="http://x", db="b", password=Secret(env="NOT_SET_ANYWHERE")), tmp_path).deliver(rows)
+    with pytest.raises(LoginRefused, match=r"sinks\.i\.ca"):
+        await build_v1("i", V1(v1="http://x", db="b", ca="nowhere.pem"), tmp_path).deliver(rows)
     assert V2(v2="influx:8086", bucket="b").problems()
     assert not V2(v2="https://influx.longgang.example", bucket="b").problems()
