@@ -46,6 +46,10 @@ class Mqtt(Struct, frozen=True):
 
     mqtt: str
 
+    def broker(self) -> str:
+        """The broker it connects to."""
+        return self.mqtt
+
     def check(self, names: Names) -> list[tuple[str, str]]:
         """What is wrong with the broker's name."""
         return names.broker("mqtt", self.mqtt)

@@ -36,6 +36,10 @@ class Mqtt(Struct, frozen=True):
     topic: str
     qos: Literal[0, 1] = 1
 
+    def broker(self) -> str:
+        """The broker it connects to."""
+        return self.mqtt
+
     def tags(self) -> tuple[str, ...]:
         """The tags that the topic makes."""
         try:
