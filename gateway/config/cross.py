@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from gateway.config.geo import DATUMS, TO_WGS84, wgs84
+from gateway.config.model import TIER
 from gateway.config.names import Names, Problems, listed, nearest
 from gateway.config.scalars import SeriesRef
 
@@ -130,12 +131,17 @@ def _stored_names(sensor: Sensor, values: tuple[str, ...], path: Path, report: R
     for tag in _tags_of(sensor) or ():
         if tag in RESERVED_NAMES:
             report.error((*path, at), f"the tag {{{tag}}} {influx}")
+        elif tag == TIER:
+            report.error((*path, at), "the tag {tier} is the gateway's own, written from tier:; call it another name")
         elif tag in values:
             clash = "has the name of a value of this sensor, and InfluxDB cannot tell them apart; call it another name"
             report.error((*path, at), f"the tag {{{tag}}} {clash}")
     for value in values:
         if value in RESERVED_NAMES:
             report.error((*path, sensor.codec_key), f"the value {value} {influx}")
+        elif value == TIER and sensor.common.tier != "ground":
+            clash = f"has the name of the tag that tier: {sensor.common.tier} writes; call it another name"
+            report.error((*path, sensor.codec_key), f"the value {value} {clash}")
 
 
 def _tags(rule: Rule, sensor: Sensor, path: Path, report: Report) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
+from gateway.config.model import TIER
 from gateway.core.exact import mix
 from gateway.core.lines import RowWriter, prefix, subject
 from gateway.core.readings import Readings, before, grouped
@@ -134,6 +135,8 @@ class Ingest:
 
     def _intern(self, place: int, tags: dict[str, str]) -> Thing | None:
         route = self.routes[place]
+        if route.sensor.tier != "ground":
+            tags = {**tags, TIER: route.sensor.tier}
         fields = tuple(field.name for field in route.decoder.fields)
         key = (route.name, tuple(sorted(tags.items())), fields)
         index = self._by_tags.get(key)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from gateway.config.model import TIER
 from gateway.core.readings import grouped
 from gateway.ports import NO_TIME
 
@@ -226,9 +227,9 @@ def _history(
 
 
 def _same_tags(a: Thing | None, b: Thing | None) -> bool:
-    """Whether the tags that both have are equal."""
+    """Whether the tags that both have are equal; what is in the air and what is on the ground may join."""
     mine, other = dict(a.tags) if a else {}, dict(b.tags) if b else {}
-    return all(other[key] == value for key, value in mine.items() if key in other)
+    return all(other[key] == value for key, value in mine.items() if key in other and key != TIER)
 
 
 class _LocalHours:

@@ -143,3 +143,14 @@ def test_a_gate_with_a_tag_in_common_or_a_single_one_is_none(topic: str, tmp_pat
     text = PAIR.replace("rain/{gauge}", topic)
     rules = "rules:\n  r: {threshold: water.level, levels: {red: 3}, unless: rain.mm > 5}\n"
     assert warned(text + rules, tmp_path) == []
+
+
+def test_the_tier_is_no_name_of_a_tag() -> None:
+    """Given {tier} in a topic, or a value of that name in the air: the gateway writes that tag itself."""
+    (problem,) = told(HEAD.replace("{site}", "{tier}"))
+    assert problem == (
+        "sensors.water.topic: the tag {tier} is the gateway's own, written from tier:; call it another name"
+    )
+    (problem,) = told(HEAD.replace("json: {level: level}", "plain: tier, tier: air"))
+    assert problem.startswith("sensors.water.plain: the value tier has the name of the tag that tier: air writes")
+    assert told(HEAD.replace("json: {level: level}", "plain: tier")) == []
