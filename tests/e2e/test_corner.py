@@ -103,7 +103,8 @@ def test_the_corner_sees_a_flood_rise_and_fall_and_its_broker_go_away(
         _well_formed(centre)
         _topics_as_designed(centre)
         assert not [one for one in centre.changes() if one.body["rule"] == "silent"]
-        assert gateway.open_alerts() == []
+        surge = set() if short else {"surge"}  # such a rise within 30 s is one too; nobody has acknowledged it
+        assert {alert["rule"] for alert in gateway.open_alerts()} == surge
         assert gateway.stop() == 0
         offline = centre.wait(lambda one: one.topic == f"{BASE}/status" and one.body["status"] == "offline", "goodbye")
         assert offline.body["gateway"] == "lg-017-02"
