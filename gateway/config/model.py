@@ -19,7 +19,6 @@ DEFAULT_MODEL = "ssdlite-mobilenet-v2-coco"  # a manifest in models/
 Point = tuple[float, float]
 Tier = Literal["sky", "air", "ground"]
 TIER = "tier"  # the tag that says so of what is not on the ground
-TIER = "tier"  # the tag that says so of what is not on the ground
 
 
 class Struct(
