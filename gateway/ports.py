@@ -99,7 +99,7 @@ class Row(NamedTuple):
     position: int
     at_ns: int
     key: str
-    count: int
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride] - a row is read by its names, never searched as a tuple
     body: bytes
 
 

@@ -31,7 +31,7 @@ class EchoCore:
         self.slow_s = slow_s
         self.restored = 0
 
-    def step(self, cut: Cut) -> Stepped:  # noqa: C901 - one branch a word
+    def step(self, cut: Cut) -> Stepped:
         """Echo."""
         self.cuts.append(cut)
         if self.slow_s:
