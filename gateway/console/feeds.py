@@ -12,6 +12,7 @@ import aiomqtt
 import msgspec
 from aiomqtt.exceptions import MqttConnectError
 
+from gateway.config.findings import redacted
 from gateway.console.alert import Alert, from_json
 from gateway.errors import LoginRefused, RefusedError, Unreachable
 from gateway.sources import local_client
@@ -110,7 +111,9 @@ class Login(NamedTuple):
         """`mqtt://user@host:1883` or `mqtts://…`. Raises RefusedError."""
         parts = urlsplit(url)
         if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname:
-            raise RefusedError(f"found {url!r}; expected mqtt://host, mqtts://host:port or a configuration's file")
+            raise RefusedError(
+                f"found {redacted(url)!r}; expected mqtt://host, mqtts://host:port or a configuration's file"
+            )
         tls = parts.scheme == "mqtts"
         given = unquote(parts.password) if parts.password else password
         user = unquote(parts.username) if parts.username else None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.config.model import Secret, Struct
+from gateway.config.urls import login, without_login
 from gateway.errors import LoginRefused
 from gateway.ports import Rejected, Row
 from gateway.sinks import lineprotocol
@@ -34,7 +35,12 @@ class V2(Struct, frozen=True, kw_only=True):
 
     def problems(self) -> list[tuple[str, str]]:
         """What is wrong with the values themselves."""
-        return _url_problems("v2", self.v2)
+        problems = _url_problems("v2", self.v2)
+        if not problems and login(self.v2) != (None, None):
+            problems.append(
+                ("v2", "has a login, which InfluxDB 2.x does not take; write token: {file: secrets/influx}")
+            )
+        return problems
 
 
 class V1(Struct, frozen=True, kw_only=True):
@@ -143,8 +149,11 @@ def build_v1(name: str, kind: V1, base: Path) -> InfluxSink:
     parameters = {"db": kind.db} | ({"rp": kind.rp} if kind.rp else {})
 
     def make() -> Post:
-        password = _secret(name, "password", kind.password, base)
-        return PostV1(kind.v1, parameters, kind.user, password, _context(name, kind.ca, base))
+        user, password = login(kind.v1)
+        user = kind.user or user
+        if kind.password is not None:
+            password = _secret(name, "password", kind.password, base)
+        return PostV1(without_login(kind.v1), parameters, user, password, _context(name, kind.ca, base))
 
     return InfluxSink(name, _LatePost(make))
 
@@ -188,8 +197,12 @@ def _ended(body: bytes) -> bytes:
 
 
 def _url_problems(key: str, url: str) -> list[tuple[str, str]]:
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https") and parts.hostname:
+    try:
+        parts = urlsplit(url)
+        written = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, brackets without an address
+        written = False
+    if written and "?" not in url and "#" not in url:
         return []
     return [(key, f"found {url!r}; it is written http://host:8086 or https://host")]
 

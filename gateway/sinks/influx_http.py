@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import aiohttp
 import msgspec
 
+from gateway.config.urls import shown
 from gateway.errors import GatewayError, LoginRefused, Throttled, Unreachable
 
 if TYPE_CHECKING:
@@ -121,7 +122,10 @@ def _packed(body: bytes) -> tuple[bytes, bool]:
 
 
 class PostV1:
-    """`/write?db=…&precision=ns` of InfluxDB 1.x and of what speaks it."""
+    """`/write?db=…&precision=ns` of InfluxDB 1.x and of what speaks it.
+
+    `url` is without a login: errors show it.
+    """
 
     def __init__(
         self,
@@ -192,7 +196,7 @@ class PostV2:
         if self._client is None:
             self._client = self._make()
         packed, zipped = _packed(body)
-        where = f"{self._client.url.rstrip('/')}/api/v2/write"
+        where = f"{shown(self._client.url).rstrip('/')}/api/v2/write"
         try:
             WriteService(self._client.api_client).post_write(
                 self._org,

@@ -6,9 +6,10 @@ import asyncio
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
-from urllib.parse import urlsplit
 
 import aiomqtt
+
+from gateway.config.urls import address, login_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,9 +74,8 @@ def make_client(broker: Broker, client_id: str, base: Path, will: Outgoing, answ
     Secrets and certificates are read anew, so that a changed one is found. Raises OSError or KeyError where one cannot
     be read.
     """
-    parts = urlsplit(broker.url)
-    secure = parts.scheme == "mqtts"
-    password = broker.password.read(base) if broker.password else None
+    host, port, secure = address(broker.url)
+    user, password = login_of(broker, client_id.removesuffix("-out"), base)
     context = None
     if secure:
         context = ssl.create_default_context(cafile=str(base / broker.ca) if broker.ca else None)
@@ -83,9 +83,9 @@ def make_client(broker: Broker, client_id: str, base: Path, will: Outgoing, answ
             context.load_cert_chain(base / broker.certificate, base / broker.key if broker.key else None)
     modern = broker.version == "5"
     return Client(
-        parts.hostname or "",
-        parts.port or (8883 if secure else 1883),
-        username=broker.user or (client_id.removesuffix("-out") if password else None),
+        host,
+        port,
+        username=user,
         password=password,
         identifier=client_id,
         protocol=aiomqtt.ProtocolVersion.V5 if modern else aiomqtt.ProtocolVersion.V311,

@@ -11,6 +11,7 @@ from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gateway.config.urls import shown
 from gateway.errors import GatewayError, LoginRefused, Unreachable
 from gateway.events import Health
 from gateway.sinks.mqtt_client import Client, Incoming, Outgoing, make_client
@@ -53,6 +54,7 @@ class Link:
     ) -> None:
         self._name = name
         self._broker = broker
+        self._where = shown(broker.url)
         self._client_id = client_id
         self._base = base
         self._clock = clock
@@ -66,7 +68,7 @@ class Link:
         self._client: Client | None = None
         self._ready = asyncio.Event()
         self._lost = asyncio.Event()
-        self._why: GatewayError = Unreachable(f"{broker.url}: not connected yet")
+        self._why: GatewayError = Unreachable(f"{self._where}: not connected yet")
 
     async def run(self) -> None:
         """Keep the connection until cancelled, or until `closing` is set and on_session returns."""
@@ -128,7 +130,7 @@ class Link:
         before = client.refusals
         try:
             async with asyncio.TaskGroup() as tasks:
-                watch = tasks.create_task(_raise_when(lost, self._broker.url))
+                watch = tasks.create_task(_raise_when(lost, self._where))
                 if sent := [tasks.create_task(self._send(client, message)) for message in messages]:
                     await asyncio.wait(sent)
                 watch.cancel()
@@ -141,7 +143,7 @@ class Link:
             raise failure
         if client.refusals != before:  # perhaps of another's that was under way: once too often is harmless
             raise LoginRefused(
-                f"{self._broker.url} refuses what {self._client_id} publishes: {client.refused}. Let its user write "
+                f"{self._where} refuses what {self._client_id} publishes: {client.refused}. Let its user write "
                 f"{messages[0].topic.rpartition('/')[0]}/… in the broker's access control"
             )
 
@@ -183,7 +185,7 @@ class Link:
             async with self._client_of() as client, asyncio.TaskGroup() as tasks:
                 self._client = client
                 reader = tasks.create_task(self._read(client))
-                watch = tasks.create_task(_raise_when(self._lost, self._broker.url))
+                watch = tasks.create_task(_raise_when(self._lost, self._where))
                 await self._on_session()
                 reader.cancel()
                 watch.cancel()
@@ -222,23 +224,23 @@ class Link:
 
     def _ours(self, error: BaseException) -> GatewayError:
         """The error that says what to do."""
-        url = self._broker.url
+        where = self._where
         if isinstance(error, GatewayError):
             return error
         if isinstance(error, MqttConnectError):
             code = error.rc if isinstance(error.rc, int) else error.rc.value if error.rc is not None else 0
             if code in _LOGIN:
-                return LoginRefused(f"{url} refuses {self._client_id}: {error}. Check the broker's user and password")
+                return LoginRefused(f"{where} refuses {self._client_id}: {error}. Check the broker's user and password")
         if isinstance(error, KeyError):
-            return LoginRefused(f"{url}: the environment has no {error.args[0]}; set it, or use a file")
+            return LoginRefused(f"{where}: the environment has no {error.args[0]}; set it, or use a file")
         if isinstance(error, OSError):  # of our own files: aiomqtt turns the network's into MqttError
-            return LoginRefused(f"{url}: password or certificate cannot be read: {error}")
-        return Unreachable(f"{url}: {error or 'no answer'}")
+            return LoginRefused(f"{where}: password or certificate cannot be read: {error}")
+        return Unreachable(f"{where}: {error or 'no answer'}")
 
 
-async def _raise_when(lost: asyncio.Event, url: str) -> None:
+async def _raise_when(lost: asyncio.Event, where: str) -> None:
     await lost.wait()
-    raise Unreachable(f"{url}: the connection was lost")
+    raise Unreachable(f"{where}: the connection was lost")
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

@@ -6,13 +6,13 @@ import socket
 import ssl
 import struct
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gateway.config.urls import address, login_of
 from gateway.sources.mqtt_publish import Taken, take
 
 if TYPE_CHECKING:
@@ -159,13 +159,6 @@ class Client(paho.Client):
         self._last_bytes_received = paho.time_func()
 
 
-def address(url: str) -> tuple[str, int, bool]:
-    """Host, port and whether TLS is wanted, of mqtt:// or mqtts://."""
-    parts = urlsplit(url)
-    secure = parts.scheme == "mqtts"
-    return parts.hostname or "", parts.port or (8883 if secure else 1883), secure
-
-
 def make_client(broker: Broker, client_id: str, base: Path) -> Client:
     """A client that keeps its session and acknowledges by hand, ready to `reconnect()`.
 
@@ -181,10 +174,9 @@ def make_client(broker: Broker, client_id: str, base: Path) -> Client:
         reconnect_on_failure=False,
         manual_ack=True,
     )
-    if broker.password is not None:
-        client.username_pw_set(broker.user or client_id, broker.password.read(base))
-    elif broker.user is not None:
-        client.username_pw_set(broker.user)
+    user, password = login_of(broker, client_id, base)
+    if user is not None:
+        client.username_pw_set(user, password)
     host, port, secure = address(broker.url)
     if secure:
         context = ssl.create_default_context(cafile=str(base / broker.ca) if broker.ca else None)

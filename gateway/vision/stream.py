@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import av
 import av.error
 
+from gateway.config import urls
 from gateway.errors import CameraError, LoginRefused
 
 if TYPE_CHECKING:
@@ -41,10 +42,7 @@ def is_file(detect: str) -> bool:
 
 def shown(detect: str) -> str:
     """A camera's address for people: without login, and without the query, where some cameras keep one."""
-    if is_file(detect):
-        return detect
-    parts = urlsplit(detect)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return detect if is_file(detect) else urls.shown(detect)
 
 
 def with_login(detect: str, user: str, password: str) -> str:

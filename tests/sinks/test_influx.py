@@ -108,6 +108,31 @@ async def test_a_wrong_password_is_a_refused_login_and_the_right_one_goes_throug
     assert list(await right.deliver(series_rows(GOOD[0]))) == []
 
 
+async def test_a_login_in_the_url_is_used_and_told_to_nobody(
+    influx_with_login: Influx, sink_to: Callable[[V1 | V2], InfluxSink]
+) -> None:
+    """Beside a `user:` of its own too, which comes first."""
+    db = influx_with_login.database("inline")
+    rows = series_rows(b"login v=1 1\n")
+    for inline, user in (("admin:wr0ng%40", None), ("nobody:wr0ng%40", "admin")):
+        wrong = sink_to(V1(v1=influx_with_login.url.replace("://", f"://{inline}@"), db=db, user=user))
+        with pytest.raises(LoginRefused, match=f"^{influx_with_login.url}/write answered 401") as refused:
+            await wrong.deliver(rows)
+        assert "wr0ng" not in str(refused.value)
+    right = sink_to(V1(v1=influx_with_login.url.replace("://", "://admin:secret@"), db=db))
+    assert list(await right.deliver(rows)) == []
+
+
+@pytest.mark.parametrize("url", ["http://h:port", "http://h?u=a&p=b", "https://h#x", "ftp://h", "http://[h"])
+def test_an_address_that_cannot_be_one_is_told(url: str) -> None:
+    """A query would have to stand behind what is added to the address."""
+    for kind, key in ((V1(v1=url, db="d"), "v1"), (V2(v2=url, bucket="b"), "v2")):
+        assert [problem[0] for problem in kind.problems()] == [key]
+    assert V1(v1="http://u:p@h/x", db="d").problems() == []
+    [(_, problem)] = V2(v2="http://u:p@h/x", bucket="b").problems()
+    assert "write token:" in problem
+
+
 async def test_a_server_that_goes_and_comes_back_gets_the_same_rows(
     own_influx: Influx, sink_to: Callable[[V1 | V2], InfluxSink]
 ) -> None:

@@ -398,6 +398,21 @@ async def test_a_wrong_password_is_a_refused_login(
         assert list(await gateway.alerts.deliver(rows([alert(1)]))) == []
 
 
+@pytest.mark.parametrize(("inline", "let_in"), [("lg-1:right", True), ("lg-1:wr0ng%40", False)])
+async def test_a_login_in_the_url_is_used_and_told_to_nobody(
+    own_mosquitto: Mosquitto, tmp_path: Path, caplog: pytest.LogCaptureFixture, inline: str, *, let_in: bool
+) -> None:
+    """In no error, log or Health; the place is."""
+    _lock(own_mosquitto, tmp_path)
+    async with running(Broker(url=own_mosquitto.url.replace("://", f"://{inline}@")), tmp_path) as gateway:
+        await until(lambda: gateway.said)
+        assert gateway.said[0].ok == let_in
+        if not let_in:
+            with pytest.raises(LoginRefused, match=f"^{own_mosquitto.url} refuses") as refused:
+                await gateway.alerts.deliver(rows([alert(1)]))
+            assert "wr0ng" not in f"{refused.value}{gateway.said}{caplog.text}"
+
+
 async def test_a_topic_that_the_broker_lets_us_not_write_is_said_and_nothing_counts_as_delivered(
     tmp_path: Path,
 ) -> None:

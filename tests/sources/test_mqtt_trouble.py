@@ -183,6 +183,17 @@ async def test_the_right_password_lets_us_in_and_the_user_is_the_gateways_name(
         assert {health.condition for health in door.said} >= {"login", "connected"}
 
 
+@pytest.mark.parametrize(("inline", "let_in"), [("gw:right", True), ("gw:wr0ng%40", False)])
+async def test_a_login_in_the_url_is_used_and_told_to_nobody(guarded: Mosquitto, inline: str, *, let_in: bool) -> None:
+    """It is a warning of `check`, not a gateway that cannot get in; the keys beside it come first."""
+    door = Door()
+    url = guarded.url.replace("://", f"://{inline}@")
+    async with running(Broker(url=url), door, [("a/#", 1)], "box", subscribed=False):
+        await until(lambda: door.health("connected"))
+        assert door.health("login") == door.health("connected") == [let_in]
+    assert "wr0ng" not in str(door.said)
+
+
 async def test_what_works_is_said_to_work_though_only_an_earlier_process_knew_otherwise(
     guarded: Mosquitto, tmp_path: Path
 ) -> None:
