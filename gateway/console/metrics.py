@@ -13,6 +13,7 @@ HELP: dict[str, str] = {
     "zhiwang_core_late_total": "Readings behind their series: stored, seen by no rule.",
     "zhiwang_core_duplicate_total": "Readings that were there already.",
     "zhiwang_core_clock_adrift_total": "Readings whose stamps are not believed, stored at their admitted time.",
+    "zhiwang_core_crowded_total": "Readings whose window (over:) does not hold all that came: unknown to their rule.",
     "zhiwang_core_frames_total": "Camera frames with detections.",
     "zhiwang_core_detections_total": "Boxes at or above the low floor (score 0.1).",
     "zhiwang_door_inputs_total": "Inputs admitted.",

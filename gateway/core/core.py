@@ -20,6 +20,7 @@ import numpy as np
 from gateway.core.alerts import Alerts
 from gateway.core.body import Bodies
 from gateway.core.coverage import Coverage
+from gateway.core.flaws import Flaws
 from gateway.core.guard import Guard
 from gateway.core.ingest import Arrived, Ingest
 from gateway.core.machine import Transition
@@ -92,13 +93,14 @@ class Core:
         self._ingest = Ingest(plan.routes, state, self.counts)
         self._health = HealthRule(state)
         self._guard = Guard(state, self._health, self._alerts)
+        self._flaws = Flaws(self._health, self.counts)
         self._silent, self._adrift = Silent(plan.routes, state), Adrift(state)
         self._coverage = Coverage(tuple(camera.name for camera in plan.cameras), state)
         rules: dict[str, Rule] = {}
         self._rules: list[Rule] = []
         for place, config in enumerate(plan.rules):
             if config.common.mode != "off":
-                rule = self._kinds[config.key].build(Making(config, place, plan, state, rules))
+                rule = self._kinds[config.key].build(Making(config, place, plan, state, rules, self._flaws.found))
                 rules[config.name] = rule
                 self._rules.append(rule)
         for place, route in enumerate(plan.routes):
@@ -205,13 +207,10 @@ class Core:
         first = messages[0]
         out.dead += self._guard.letters(first)
         said += self._own(self._guard.settle(Moment(first.n, first.admitted_ns, first.elapsed_ns, 0)))
-        for n, sensor in self._refusals():
+        for n, health in [*self._refusals(), *self._flaws.told()]:
             arrived = messages[n - first.n]
-            detail = f"sensor {sensor} has more series than sensors.{sensor}.series allows"
             moment = Moment(n, arrived.admitted_ns, arrived.elapsed_ns, 0)
-            said += self._own(
-                self._health.health(Health(f"sensor/{sensor}", "series", ok=False, detail=detail), moment)
-            )
+            said += self._own(self._health.health(health, moment))
         self._collect(out)
         self._alert(said, taken.lines, elapsed, out, taken.readings)
         self._recent.finish()
@@ -220,9 +219,10 @@ class Core:
         """What the health rule says."""
         return [(self._health.place, self._health, t) for t in changes]
 
-    def _refusals(self) -> list[tuple[int, str]]:
+    def _refusals(self) -> list[tuple[int, Health]]:
         refused, self._ingest.refused = self._ingest.refused, []
-        return refused
+        why = "sensor {0} has more series than sensors.{0}.series allows"
+        return [(n, Health(f"sensor/{name}", "series", ok=False, detail=why.format(name))) for n, name in refused]
 
     def _alert(
         self,
@@ -305,6 +305,7 @@ class Core:
     def _tick(self, moment: Moment, out: _Out) -> list[Said]:
         tally = self._tally()
         said: list[Said] = [(self._silent.place, self._silent, t) for t in self._silent.tick(moment)]
+        said += self._own(self._flaws.healed(self._rules, moment))
         for rule in self._rules:
             said += [(rule.place, rule, t) for t in self._guard.ask(rule, rule.tick, moment)]
         self._alerts.tick(moment.admitted_ns, moment.elapsed_ns)
@@ -327,7 +328,7 @@ class Core:
         """A new configuration holds: know its fixed things; close the alerts of what is gone or was changed."""
         self._ingest.intern_fixed()
         self._meet()
-        said = self._own(self._guard.lift(moment))
+        said = self._own(self._guard.lift(moment) + self._flaws.begin(self._rules, moment))
         for sensor in self._ingest.roomy():
             said += self._own(self._health.health(Health(f"sensor/{sensor}", "series", ok=True), moment))
         parts = {f"camera/{camera.name}" for camera in self._plan.cameras}

@@ -44,6 +44,8 @@ CONDITIONS = {
     "subscribed": ("订阅被拒绝", "a subscription is refused"),
     "model": ("模型用不了", "no usable model"),
     "failed": ("规则出错,已停用", "the rule failed and was set aside"),
+    "crowded": ("读数太密,时间窗放不下", "readings come too often for its window"),
+    "labels": ("模型不认识要数的类别", "its camera's model does not know what it counts"),
     "clock_adrift": ("时钟不可信", "its clock cannot be believed"),
     "step": ("系统时钟被改动", "the clock was moved"),
     "series": ("序列数超过上限", "more series than allowed"),

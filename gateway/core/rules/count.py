@@ -12,6 +12,7 @@ import numpy as np
 
 from gateway.config.kinds import Kind
 from gateway.config.model import RuleCommon, Struct
+from gateway.config.names import listed
 from gateway.config.scalars import NS
 from gateway.core.machine import Machine, Timing, Transition, declare
 from gateway.core.readings import grouped
@@ -120,6 +121,7 @@ class CountRule:
         self._camera, self._zone = camera.name, zone
         self._polygon = camera.camera.zones.get(zone)
         self._score = np.float32(camera.score if kind.score is None else kind.score)
+        self._wanted, self._known = kind.labels(), camera.labels
         self._labels = [i for i, label in enumerate(camera.labels) if label in kind.labels()]
         self._bands = Bands([number - 0.5 for number in levels.values()], 0.0)
         table = declare(state, f"rule/{self.name}", owner)
@@ -133,6 +135,11 @@ class CountRule:
     def table(self) -> Table:
         """The machine's one row."""
         return self._machine.table
+
+    def flaws(self) -> dict[str, str]:
+        """What its camera's model does not tell apart can never be counted."""
+        wrong = [label for label in self._wanted if label not in self._known]
+        return {"labels": f"{', '.join(wrong)}; it knows {listed(filter(None, self._known))}"} if wrong else {}
 
     def meet(self, thing: Thing) -> None:
         """Sensors are not its business."""

@@ -73,6 +73,10 @@ class HealthRule:
         level = 0 if health.ok else 1
         return [Transition(moment.n, slot, "level", level, moment.admitted_ns, since, np.nan, moment.admitted_ns)]
 
+    def unwell(self, kind: str) -> list[Condition]:
+        """What components of a kind said last and is not well, by component and condition."""
+        return [said for _, said in self._book.items() if not said.ok and said.component.startswith(f"{kind}/")]
+
     def abandon(self, parts: set[str]) -> list[str]:
         """Forget what cameras and sensors said that are no longer among the configured parts; their subjects.
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gateway.config.model import Rule as RuleConfig
+    from gateway.core.flaws import Flaw
     from gateway.core.plan import CameraPlan, Plan, Route
     from gateway.core.rule import Rule
     from gateway.core.state import State
@@ -23,13 +24,17 @@ ORDER: tuple[Colour, ...] = ("blue", "yellow", "orange", "red")
 
 
 class Making(NamedTuple):
-    """`place` is the rule's in the configuration; `rules` holds those already made (and, at the end, all)."""
+    """`place` is the rule's in the configuration; `rules` holds those already made (and, at the end, all).
+
+    What the rule finds wrong with itself while it is stepped goes into `found`.
+    """
 
     config: RuleConfig
     place: int
     plan: Plan
     state: State
     rules: Mapping[str, Rule]
+    found: list[Flaw]
 
     def route(self, sensor: str) -> Route:
         """The route of a sensor; `config.check` saw to it that it exists."""

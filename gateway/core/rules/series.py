@@ -10,7 +10,7 @@ from gateway.core.machine import CODE, UNKNOWN, Machine, Timing, Transition, dec
 from gateway.core.rule import Moment, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -73,11 +73,12 @@ class SeriesRule:
         unit: str,
         state: State,
         table: str = "",
+        flaws: Callable[[], dict[str, str]] = dict,
     ) -> None:
         """levels: colour → line, mildest first. `table`: the state's name, where it is not the rule's."""
         self.name, self.place, self.kind, self.common, self.owner = name, place, kind, common, owner
         self.colours, self.limits = tuple(levels), tuple(levels.values())
-        self._judge, self._watch, self._gates, self._unit = judge, watch, gates, unit
+        self._judge, self._watch, self._gates, self._unit, self._flaws = judge, watch, gates, unit, flaws
         self._lateness_ns = int(watch.route.sensor.allowed_lateness)
         self._machine = Machine(declare(state, table or f"rule/{name}", owner), timing)
 
@@ -90,6 +91,10 @@ class SeriesRule:
     def table(self) -> Table:
         """The machine's rows."""
         return self._machine.table
+
+    def flaws(self) -> dict[str, str]:
+        """What its kind says."""
+        return self._flaws()
 
     def meet(self, thing: Thing) -> None:
         """Watch a new thing's series, where it is one of the rule's."""

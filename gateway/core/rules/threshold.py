@@ -11,7 +11,8 @@ import numpy as np
 from gateway.config.kinds import Kind
 from gateway.config.model import Struct
 from gateway.config.scalars import Duration, Over, SeriesRef
-from gateway.core.machine import CODE, UNKNOWN, Timing, Transition
+from gateway.core.flaws import Flaw
+from gateway.core.machine import CODE, NEVER, UNKNOWN, Timing, Transition
 from gateway.core.rules.making import Making, by_severity, gap_ns
 from gateway.core.rules.series import Bands, Judged, SeriesRule
 from gateway.core.windows import Windows
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from gateway.config.names import Names, Problems
     from gateway.core.readings import Readings
+    from gateway.core.watch import Watch
 
 
 class Threshold(Struct, frozen=True):
@@ -84,9 +86,11 @@ def ordered(key: str, levels: Mapping[Colour, float], sign: int) -> Problems:
 class _Lines:
     """The judge of a threshold: the value or its window against the bands."""
 
-    def __init__(self, bands: Bands | _Outside, windows: Windows | None) -> None:
+    def __init__(self, bands: Bands | _Outside, windows: Windows | None, making: Making, watch: Watch) -> None:
         self._bands = bands
         self._windows = windows
+        self._name, self._found = making.config.name, making.found
+        self._watch = watch
 
     def meet(self, slot: int) -> None:
         if self._windows:
@@ -94,11 +98,26 @@ class _Lines:
 
     def judge(self, readings: Readings, slot: NDArray[np.intp]) -> Judged:
         if self._windows:
-            readings = readings._replace(value=self._windows.step(readings, slot))
+            figures = self._windows.step(readings, slot)
+            if figures.crowded.any():
+                row = int(np.argmin(np.where(figures.crowded, readings.n, NEVER)))
+                whose = int(slot[int(np.searchsorted(readings.start, row, side="right")) - 1])
+                detail = f"{self._watch.things[whose].subject(self._watch.value)} {self._why(self._windows)}"
+                times = int(np.count_nonzero(figures.crowded))
+                self._found.append(Flaw(int(readings.n[row]), self._name, "crowded", detail, times))
+            readings = readings._replace(value=figures.value)
         return Judged(readings, slot, self._bands.code(readings.value))
 
     def settle(self, transitions: list[Transition]) -> list[Transition]:
         return transitions
+
+    def flaws(self) -> dict[str, str]:
+        """A window that does not fit is unknown, and nothing is raised by it."""
+        return {"crowded": self._why(self._windows)} if self._windows and self._windows.crowded() else {}
+
+    def _why(self, windows: Windows) -> str:
+        sensor = self._watch.route.name
+        return f"sent more than the {windows.size} that it keeps: say at sensors.{sensor}.every how often it sends"
 
 
 class _Outside:
@@ -133,6 +152,8 @@ def build(making: Making) -> SeriesRule:
     windows = (
         Windows(making.state, f"rule/{config.name}", owner, kind.over, every, kind.coverage) if kind.over else None
     )
+    watch = making.watch(kind.threshold)
+    lines = _Lines(bands, windows, making, watch)
     levels = {colour: span[1] for colour, span in outside.items()} if outside else flat
     step = kind.step or 2 * kind.clear_by or abs(next(iter(levels.values()))) / 10 or math.inf
     timing = Timing(len(levels), int(config.common.for_), int(kind.clear_for), gap, step)
@@ -143,12 +164,13 @@ def build(making: Making) -> SeriesRule:
         config.common,
         owner,
         levels,
-        _Lines(bands, windows),
-        making.watch(kind.threshold),
+        lines,
+        watch,
         making.gates(),
         timing,
         making.unit(kind.threshold),
         making.state,
+        flaws=lines.flaws,
     )
 
 

@@ -80,19 +80,24 @@ class ThresholdReference:
 
 
 class Window:
-    """(t − length, t]: its contents, recomputed each time. It holds at most 2 × what is promised, and 8."""
+    """(t − length, t]: its contents, recomputed each time; unknown where there are more than there is room for.
+
+    There is room for eight times what is promised, but for 256 at least and for not much more than 2,048.
+    """
 
     def __init__(self, over: Over, sensor: SensorCommon, coverage: float) -> None:
         self.over = over
         promised = over.window_ns / int(sensor.every) if sensor.every else 0.0
         self.least = promised * coverage
-        self.held: deque[tuple[int, float]] = deque(maxlen=2 * math.ceil(promised) + 8 if sensor.every else 2048)
+        wanted = math.ceil(promised)
+        self.room = max(256, min(8 * wanted, 2048), 2 * wanted + 8) if sensor.every else 2048
+        self.held: list[tuple[int, float]] = []
 
     def add(self, seen: Seen) -> float:
         """The figure with this reading; NaN while it is unknown."""
         self.held.append((seen.event_ns, seen.value))
         values = [value for when, value in self.held if when > seen.event_ns - self.over.window_ns]
-        if len(values) < self.least:
+        if not self.least <= len(values) <= self.room:
             return float("nan")
         return {"mean": _mean, "max": max, "p95": _p95}[self.over.how](values)
 
