@@ -152,15 +152,14 @@ class Core:
                     lines.setdefault(series, {}).update(zip(rule.colours, rule.limits, strict=True))
         units = {(route.name, field.name): field.unit for route in self._plan.routes for field in route.decoder.fields}
         wm, value, out = self._ingest.series["wm"], self._ingest.series["value"], list[Latest]()
-        for thing in list(self._ingest.things):
-            for place, field in enumerate(thing.fields):
-                series = thing.base + place
-                if series < len(wm) and wm[series] != NO_TIME:
-                    unit = units.get((thing.route, field), "")
-                    latest = Latest(
-                        thing.subject(field), unit, int(wm[series]), float(value[series]), lines.get(series, {})
-                    )
-                    out.append(latest)
+        things = list(self._ingest.things)
+        owners = {
+            one: (thing, field) for thing in things for field, one in zip(thing.fields, thing.series, strict=True)
+        }
+        for series, (thing, field) in owners.items():
+            if series < len(wm) and wm[series] != NO_TIME:
+                unit, named = units.get((thing.route, field), ""), thing.subject(field)
+                out.append(Latest(named, unit, int(wm[series]), float(value[series]), lines.get(series, {})))
         return out
 
     # ── stepping ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -254,9 +253,7 @@ class Core:
         thing = subject.thing
         if thing is None or not {"lon", "lat"} <= set(thing.fields):
             return subject
-        lon, lat = (
-            as_of(thing.base + thing.fields.index(axis), n, readings, self._ingest.series) for axis in ("lon", "lat")
-        )
+        lon, lat = (as_of(thing.series_of(axis), n, readings, self._ingest.series) for axis in ("lon", "lat"))
         return subject if np.isnan(lon) or np.isnan(lat) else subject._replace(position=(lon, lat))
 
     def _collect(self, out: _Out) -> None:

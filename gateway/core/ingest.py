@@ -29,17 +29,17 @@ TOPICS_KEPT = 100_000  # the topic cache is emptied beyond this; it holds nothin
 
 
 class Thing(msgspec.Struct, frozen=True, array_like=True):
-    """A device of a route, by its tags; its fields are the series base, base + 1, …"""
+    """A device of a route, by its tags; each of its fields is a series"""
 
     index: int
-    base: int
+    series: tuple[int, ...]
     route: str
     fields: tuple[str, ...]
     tags: tuple[tuple[str, str], ...]
 
     def series_of(self, field: str) -> int:
         """The series of one of its fields."""
-        return self.base + self.fields.index(field)
+        return self.series[self.fields.index(field)]
 
     def subject(self, field: str = "") -> str:
         """As alerts name it: `air.pm25{device=0017,site=a}`."""
@@ -85,7 +85,6 @@ class _Rows(NamedTuple):
     admitted: NDArray[np.int64]
     elapsed: NDArray[np.int64]
     thing: NDArray[np.intp]
-    base: NDArray[np.int64]
     retained: NDArray[np.bool_]
     decoded: Decoded
 
@@ -98,13 +97,15 @@ class Ingest:
         self.counts = counts
         self.refused: list[tuple[int, str]] = []
         self.things: list[Thing] = []
-        self._things = state.book("things", Thing)
+        self._things = state.book("things", Thing, version=2)
         self._ties = state.book("ties", _Ties)
         columns = {"wm": (np.int64, NO_TIME), "value": (np.float64, np.nan), "tied": (np.int8, 0)}
         self.series = state.table("series", columns)
-        self._by_topic: dict[tuple[str, str], tuple[tuple[int, int, int], ...]] = {}
+        self._by_topic: dict[tuple[str, str], tuple[tuple[int, int], ...]] = {}
         self._by_tags: dict[tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]], int] = {}
         self._heads: list[str] = []
+        self._known: dict[tuple[str, tuple[tuple[str, str], ...]], dict[str, int]] = {}  # series by field
+        self._numbers = np.zeros((64, max((len(route.decoder.fields) for route in routes), default=0)), np.int32)
         self._made: Counter[str] = Counter()
         self._writers = [RowWriter(route.decoder.fields) for route in routes]
 
@@ -112,12 +113,8 @@ class Ingest:
 
     def restored(self) -> None:
         """Rebuild what is derived from the stored things. Call once after restoring."""
-        self.things = [thing for _, thing in self._things.items()]
-        self._heads = [prefix(thing.route, dict(thing.tags)) for thing in self.things]
-        self._by_tags = {(thing.route, thing.tags, thing.fields): thing.index for thing in self.things}
-        self._made = Counter()
-        for thing in self.things:
-            self._made[thing.route] += len(thing.fields)
+        for _, thing in self._things.items():  # noqa: PERF102 - a Book gives its items by key, and these in order
+            self._add(thing)
 
     def intern_fixed(self) -> None:
         """Know the things of routes without wildcards before their first message: they can be silent from the start."""
@@ -142,28 +139,38 @@ class Ingest:
         index = self._by_tags.get(key)
         if index is not None:
             return self.things[index]
-        if self._made[route.name] + len(fields) > route.sensor.series:
+        known = self._known.get(key[:2], {})
+        fresh = [field for field in fields if field not in known]
+        if self._made[route.name] + len(fresh) > route.sensor.series:
             return None
-        thing = Thing(len(self.things), self.series.n, route.name, fields, key[1])
-        self.things.append(thing)
+        numbers = {**known, **{field: self.series.n + i for i, field in enumerate(fresh)}}
+        thing = Thing(len(self.things), tuple(numbers[field] for field in fields), route.name, fields, key[1])
+        self.series.grow(self.series.n + len(fresh))
         self._things.put(f"{thing.index:09}", thing)
-        self._heads.append(prefix(route.name, tags))
-        self._by_tags[key] = thing.index
-        self._made[route.name] += len(fields)
-        self.series.grow(thing.base + len(fields))
+        self._add(thing)
         return thing
 
-    def _resolve(self, source: str, topic: str) -> tuple[tuple[int, int, int], ...]:
-        hits: list[tuple[int, int, int]] = []
+    def _add(self, thing: Thing) -> None:
+        """Know a thing. A sensor that is configured with other fields makes new things of the same series."""
+        known = self._known.setdefault((thing.route, thing.tags), {})
+        self._made[thing.route] += len(set(thing.fields) - set(known))
+        known.update(zip(thing.fields, thing.series, strict=True))
+        if thing.index == len(self._numbers):
+            self._numbers = np.concatenate([self._numbers, np.zeros_like(self._numbers)])
+        width = self._numbers.shape[1]  # an older thing may have had more; nothing comes for it any more
+        self._numbers[thing.index, : len(thing.series)] = thing.series[:width]
+        self._by_tags[thing.route, thing.tags, thing.fields] = thing.index
+        self._heads.append(prefix(thing.route, dict(thing.tags)))
+        self.things.append(thing)
+
+    def _resolve(self, source: str, topic: str) -> tuple[tuple[int, int], ...]:
+        hits: list[tuple[int, int]] = []
         refused = False
         for place, route in enumerate(self.routes):
             if route.source == source and (tags := route.pattern.match(topic)) is not None:
                 thing = self._intern(place, tags)
-                if thing is None:
-                    refused = True
-                    hits.append((place, -1, -1))
-                else:
-                    hits.append((place, thing.index, thing.base))
+                refused = refused or thing is None
+                hits.append((place, -1 if thing is None else thing.index))
         if not refused:  # a refused thing is tried again: the bound may have been raised
             if len(self._by_topic) >= TOPICS_KEPT:
                 self._by_topic.clear()
@@ -174,7 +181,7 @@ class Ingest:
 
     def take(self, run: Sequence[Arrived]) -> Taken:
         """Decode a run of messages, write their points, and give the rules what is accepted and in order."""
-        picked: dict[int, list[tuple[Arrived, int, int]]] = {}
+        picked: dict[int, list[tuple[Arrived, int]]] = {}
         dead: list[tuple[int, DeadLetter]] = []
         for arrived in run:
             message = arrived.message
@@ -184,7 +191,7 @@ class Ingest:
             if not hits:
                 dead.append((arrived.n, self._letter(arrived, "topics", "no sensor has a topic that matches this one")))
                 self.counts["unrouted"] += 1
-            for place, thing, base in hits:
+            for place, thing in hits:
                 if thing < 0:
                     name = self.routes[place].name
                     reason = f"sensor {name} already has its {self.routes[place].sensor.series} series"
@@ -192,8 +199,8 @@ class Ingest:
                     self.refused.append((arrived.n, name))
                     self.counts["refused"] += 1
                 else:
-                    picked.setdefault(place, []).append((arrived, thing, base))
-        routed = [arrived.n for chosen in picked.values() for arrived, _, _ in chosen]
+                    picked.setdefault(place, []).append((arrived, thing))
+        routed = [arrived.n for chosen in picked.values() for arrived, _ in chosen]
         self.counts["messages"] += len(set(routed) if len(picked) > 1 else routed)  # read by two routes, it is one
         lines: list[tuple[int, str]] = []
         heard: list[Heard] = []
@@ -213,21 +220,19 @@ class Ingest:
     def _letter(self, arrived: Arrived, where: str, reason: str) -> DeadLetter:
         return DeadLetter(arrived.admitted_ns, where, arrived.message.topic, reason, arrived.message.body)
 
-    def _decode(self, place: int, chosen: list[tuple[Arrived, int, int]], dead: list[tuple[int, DeadLetter]]) -> _Rows:
-        decoded = self.routes[place].decoder.decode([arrived.message.body for arrived, _, _ in chosen])
+    def _decode(self, place: int, chosen: list[tuple[Arrived, int]], dead: list[tuple[int, DeadLetter]]) -> _Rows:
+        decoded = self.routes[place].decoder.decode([arrived.message.body for arrived, _ in chosen])
         for bad in decoded.bad:
             arrived = chosen[bad.message][0]
             dead.append((arrived.n, self._letter(arrived, self.routes[place].name, bad.reason)))
         self.counts["undecodable"] += len(decoded.bad)
         whose = decoded.message
-        stamps = np.array([(a.n, a.admitted_ns, a.elapsed_ns, t, b) for a, t, b in chosen], np.int64).T[:, whose]
-        retained = np.array([arrived.message.retain for arrived, _, _ in chosen], bool)[whose]
-        given = np.array(
-            [NO_TIME if a.message.event_ns is None else a.message.event_ns for a, _, _ in chosen], np.int64
-        )
+        stamps = np.array([(a.n, a.admitted_ns, a.elapsed_ns, thing) for a, thing in chosen], np.int64).T[:, whose]
+        retained = np.array([arrived.message.retain for arrived, _ in chosen], bool)[whose]
+        given = np.array([NO_TIME if a.message.event_ns is None else a.message.event_ns for a, _ in chosen], np.int64)
         claimed = np.where(decoded.event_ns == NO_TIME, given[whose], decoded.event_ns)
         rows = decoded._replace(event_ns=claimed)
-        return _Rows(stamps[0], stamps[1], stamps[2], stamps[3].astype(np.intp), stamps[4], retained, rows)
+        return _Rows(stamps[0], stamps[1], stamps[2], stamps[3].astype(np.intp), retained, rows)
 
     def _store(
         self,
@@ -261,7 +266,7 @@ class Ingest:
             if not isinstance(column, list):
                 keep = fit & ~np.isnan(column)
                 self.counts["readings"] += int(np.count_nonzero(~np.isnan(column)))
-                series = (rows.base[keep] + f).astype(np.int32)
+                series = self._numbers[rows.thing[keep], f]
                 columns.append((series, rows.n[keep], event[keep], column[keep], rows.admitted[keep]))
                 untimed.append(none[keep])
 

@@ -55,6 +55,9 @@ class Watch:
         if any(tags.get(key) != wanted for key, wanted in self._where):
             return None
         series, slot = thing.series_of(self.value), len(self.things)
+        if series < len(self._slot_of) and self._slot_of[series] >= 0:  # its sensor was configured with other fields
+            self.things[self._slot_of[series]] = thing
+            return None
         if series >= len(self._slot_of):
             grown = np.full(max(series + 1, 2 * len(self._slot_of)), -1, np.intp)
             grown[: len(self._slot_of)] = self._slot_of

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.events import Configured, Health, Message, Restart
-from tests.core.build import T0, S, at, core_of, run, start
+from tests.core.build import T0, S, at, core_of, run, start, ticks
 
 if TYPE_CHECKING:
     from gateway.core.core import Core
@@ -50,3 +50,49 @@ def test_a_rule_that_leaves_the_shadow_over_its_line_wakes_somebody(was: str, no
         ("closed", was == "shadow"),
         ("raised", now == "shadow"),
     ]
+
+
+WIDER = AIR.replace("json: {pm: pm}", "json: {rh: rh, pm: pm}")
+
+
+def test_another_value_of_a_sensor_leaves_its_series_as_they_were() -> None:
+    """The things get new fields, not a new life: nothing falls silent, and what is raised is cleared by a reading."""
+    core = core_of(AIR)
+    first = run(core, [*start(), air(500, 1)])
+    wider = after(core, WIDER)
+
+    came = run(wider, [*begun(10), air(500, 11), *ticks(T0 + 11 * S, T0 + 20 * S), air(50, 21)], n0=10)
+    quiet = run(wider, ticks(T0 + 21 * S, T0 + 45 * S), n0=99)
+
+    assert first.of("dust") == [("raised", "moderate")]
+    assert came.brief() == [("dust", "air.pm{d=a}", "cleared", "moderate")]
+    assert came.series.count(b"air,d=a rh=3.0,pm=") == 2
+    assert [latest.subject for latest in wider.latest()] == ["air.pm{d=a}", "air.rh{d=a}"]
+    assert quiet.brief() == []
+
+
+def test_a_silent_thing_is_the_same_thing_with_more_values() -> None:
+    core = core_of(AIR)
+    first = run(core, [*start(), air(5, 1), *ticks(T0 + S, T0 + 40 * S)])
+    wider = after(core, WIDER)
+
+    came = run(wider, [*begun(50), air(5, 51)], n0=99)
+    again = after(wider, WIDER)
+
+    assert first.of("silent") == [("raised", "minor")]
+    assert came.of("silent") == [("cleared", "minor")]
+    assert again.snapshot() == wider.snapshot()
+    assert run(again, [*begun(60), *ticks(T0 + 60 * S, T0 + 85 * S)], n0=199).brief() == []
+
+
+def test_a_value_that_is_taken_out_and_put_back_is_the_same_series() -> None:
+    core = core_of(WIDER)
+    run(core, [*start(), air(500, 1)])
+    narrow = after(core, AIR)
+    run(narrow, [*begun(10), air(500, 11)], n0=10)
+    back = after(narrow, WIDER)
+
+    came = run(back, [*begun(20), air(50, 21)], n0=20)
+
+    assert came.brief() == [("dust", "air.pm{d=a}", "cleared", "moderate")]
+    assert len(back.latest()) == 2

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gateway.core.ingest import Heard, Thing
     from gateway.core.plan import Route
-    from gateway.core.state import State
+    from gateway.core.state import State, Table
     from gateway.events import Health
 
 DEAF = 2**61  # since when a source can hear that cannot: no deadline that begins then is ever over
@@ -38,6 +38,19 @@ class Up(msgspec.Struct, frozen=True, array_like=True):
     admitted_ns: int
 
 
+Tags = tuple[tuple[str, str], ...]
+
+
+def inherit(table: Table, slots: dict[tuple[str, Tags], int], thing: Thing, slot: int) -> int | None:
+    """Make a thing's row, of what its forerunner was whose sensor had other fields; the forerunner's slot."""
+    table.grow(slot + 1)
+    before = slots.get((thing.route, thing.tags))
+    slots[thing.route, thing.tags] = slot
+    if before is not None and not table.is_fresh(before) and table.is_fresh(slot):
+        table.move(before, slot)
+    return before
+
+
 class Silent:
     """One subject a thing."""
 
@@ -51,6 +64,7 @@ class Silent:
         columns = {"elapsed": (np.int64, NO_TIME), "admitted": (np.int64, NO_TIME), "on": (np.int8, 0)}
         self.table = state.table("silent/things", columns)
         self.things: list[Thing] = []
+        self._slots: dict[tuple[str, Tags], int] = {}
         self._source_names: list[str] = []
         self._every = np.zeros(64, np.int64)  # of each thing; 0: it promises nothing
         self._source = np.zeros(64, np.intp)  # of each thing, among the names
@@ -59,7 +73,8 @@ class Silent:
         """Listen for a new thing; one without `every` is never silent."""
         route, slot = self._routes.get(thing.route), len(self.things)
         self.things.append(thing)
-        self.table.grow(slot + 1)
+        if (before := inherit(self.table, self._slots, thing, slot)) is not None:
+            self._every[before] = 0
         if slot == len(self._every):
             self._every, self._source = (np.append(old, np.zeros_like(old)) for old in (self._every, self._source))
         if route is not None and route.sensor.every:
@@ -138,12 +153,13 @@ class Adrift:
     def __init__(self, state: State) -> None:
         columns = {"on": (np.int8, 0), "since": (np.int64, NO_TIME), "elapsed": (np.int64, NO_TIME)}
         self.table = state.table("adrift/things", columns)
+        self._slots: dict[tuple[str, Tags], int] = {}
         self.things: list[Thing] = []
 
     def meet(self, thing: Thing) -> None:
         """Watch a new thing's clock."""
         self.things.append(thing)
-        self.table.grow(len(self.things))
+        inherit(self.table, self._slots, thing, len(self.things) - 1)
 
     def subject(self, slot: int) -> Subject:
         """The thing of a slot."""
