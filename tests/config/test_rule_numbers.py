@@ -47,3 +47,13 @@ def test_rates_of_a_series_without_a_unit_agree_among_themselves() -> None:
 def test_a_distance_is_not_negative() -> None:
     (problem,) = told(rule("rate: water.level, levels: {yellow: 1 m/min}, clear_by: -1 m/min"))
     assert problem == "rules.r.clear_by: found -1 m/min; write it as a distance, 0 or more"
+
+
+def test_a_window_longer_than_what_is_kept_is_refused() -> None:
+    """30 h of a reading a second are 108,000: it would be unknown for ever."""
+    (problem,) = told(rule("threshold: water.level, levels: {yellow: 10}, over: mean 30 h"))
+    assert problem == (
+        "rules.r.over: found mean 30 h, which holds 108000 readings of water (every 1 s); 65536 are kept: "
+        "write 18 h or less"
+    )
+    assert told(rule("threshold: water.level, levels: {yellow: 10}, over: mean 18 h, coverage: 1")) == []

@@ -10,12 +10,12 @@ import numpy as np
 
 from gateway.config.kinds import Kind
 from gateway.config.model import Struct
-from gateway.config.scalars import Duration, Over, SeriesRef
+from gateway.config.scalars import DURATIONS_NS, Duration, Over, SeriesRef
 from gateway.core.flaws import Flaw
 from gateway.core.machine import CODE, NEVER, UNKNOWN, Timing, Transition
 from gateway.core.rules.making import Making, by_severity, gap_ns
 from gateway.core.rules.series import Bands, Judged, SeriesRule
-from gateway.core.windows import Windows
+from gateway.core.windows import MOST, Windows, promised, room
 from gateway.events import Colour
 
 if TYPE_CHECKING:
@@ -55,7 +55,22 @@ class Threshold(Struct, frozen=True):
             problems.append(("step", f"found {self.step:g}; write it as a distance, more than 0"))
         if self.clear_by < 0:
             problems.append(("clear_by", f"found {self.clear_by}; write it as a distance, 0 or more"))
+        problems += self._kept(names)
         return problems + ordered("levels", self.levels, 1) + ordered("below", self.below, -1) + self._nested()
+
+    def _kept(self, names: Names) -> Problems:
+        """A window that cannot hold what its sensor promises is never known."""
+        common = names.common.get(self.threshold.sensor)
+        if self.over is None or common is None or not common.every:
+            return []
+        wanted = math.ceil(promised(self.over, int(common.every)))
+        if wanted <= room(self.over, int(common.every)):
+            return []
+        longest = MOST * int(common.every)
+        unit = next(unit for unit in ("d", "h", "min", "s", "ms", "us", "ns") if longest >= DURATIONS_NS[unit])
+        holds = f"holds {wanted} readings of {self.threshold.sensor} (every {common.every})"
+        fix = f"write {longest // DURATIONS_NS[unit]} {unit} or less"
+        return [("over", f"found {self.over}, which {holds}; {MOST} are kept: {fix}")]
 
     def _nested(self) -> Problems:
         spans = list(by_severity(self.outside).items())
