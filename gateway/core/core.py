@@ -323,6 +323,7 @@ class Core:
 
     def _configured(self, moment: Moment) -> list[Said]:
         """A new configuration holds: know its fixed things; close the alerts of what is gone or was changed."""
+        self._state.settle()
         self._ingest.intern_fixed()
         self._meet()
         said = self._own(self._guard.lift(moment) + self._flaws.begin(self._rules, moment))

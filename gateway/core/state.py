@@ -2,7 +2,8 @@
 
 Nothing that decides anything lives in an attribute elsewhere. A table or book is declared with its owner's name, a
 schema version and a hash of the owner's configuration; what was stored under another version or hash is not restored,
-so an owner whose configuration changed starts empty.
+so an owner whose configuration changed starts empty. It also does when it comes back: `settle` notes what is declared,
+and a restore forgets what deltas from before hold of what then was not.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T", bound=msgspec.Struct)
+DECLARED = "declared"
 GROWTH = 64  # rows added at least; capacity then doubles
 
 
@@ -74,6 +76,10 @@ class Table:
         """Every row is as new."""
         self.rows[: self.n] = self._fresh
         self._touched.append(np.arange(self.n))
+
+    def void(self) -> None:
+        """Every row is as new, and nothing is to be told of it."""
+        self.rows[: self.n] = self._fresh
 
     def delta(self) -> list[Any] | None:
         """The touched rows since the last call."""
@@ -135,6 +141,10 @@ class Book(Generic[T]):
         for key in list(self._records):
             self.drop(key)
 
+    def void(self) -> None:
+        """Hold nothing, and nothing is to be told of it."""
+        self._records.clear()
+
     def delta(self) -> list[Any] | None:
         """The touched records since the last call; None stands for a removed one."""
         if not self._touched:
@@ -155,12 +165,19 @@ class Book(Generic[T]):
         return [[key, self._encode(record)] for key, record in self.items()]
 
 
+class Declared(msgspec.Struct, frozen=True, array_like=True):
+    """What a part is declared under."""
+
+    mark: str
+
+
 class State:
     """All tables and books of a core, by name, with what they were declared under."""
 
     def __init__(self) -> None:
         self._parts: dict[str, tuple[str, Table | Book[Any]]] = {}
         self._changed: set[str] = set()
+        self._declared = self.book(DECLARED, Declared)
 
     def table(self, name: str, columns: Mapping[str, tuple[Any, ...]], owner: str = "", version: int = 1) -> Table:
         """Declare a table. `owner`: hash of the owner's configuration."""
@@ -178,6 +195,21 @@ class State:
         if name in self._parts:
             raise StateError(f"two parts of the core declare the state {name!r}")
         self._parts[name] = (mark, part)
+
+    def settle(self) -> None:
+        """A configuration holds: what was stored under any other is no longer anybody's."""
+        for name in [name for name, _ in self._declared.items() if name not in self._parts]:
+            self._declared.drop(name)
+        for name, (mark, _) in self._parts.items():
+            if self._declared.get(name) != Declared(mark):
+                self._declared.put(name, Declared(mark))
+
+    def _forget(self, changes: list[Any]) -> None:
+        """Where a part was not declared, or otherwise, what was restored of it until then is void."""
+        for name, body in changes:
+            declared = self._parts.get(name)
+            if declared is not None and (body is None or msgspec.msgpack.decode(body) != [declared[0]]):
+                declared[1].void()
 
     def delta(self) -> bytes:
         """What changed since the last call; empty when nothing did."""
@@ -199,6 +231,8 @@ class State:
             if declared is None or declared[0] != mark:
                 self._changed.add(name)
             else:
+                if name == DECLARED:
+                    self._forget(change)
                 declared[1].apply(change)
 
     def clear(self, part: Table | Book[Any]) -> None:
