@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import aiomqtt
 
+from gateway.config.tls import context_of
 from gateway.config.urls import address, login_of
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from gateway.config.model import Broker
@@ -56,6 +57,14 @@ class Client(aiomqtt.Client):
         self.window = asyncio.Semaphore(min(window, IN_FLIGHT))
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
+    def close_what_is_refused(self, context: ssl.SSLContext, host: str) -> None:
+        """Shake hands as the socket is wrapped, which closes it on failure: paho leaves it open."""
+
+        def wrap(tcp_sock: socket.socket) -> ssl.SSLSocket:
+            return context.wrap_socket(tcp_sock, server_hostname=host)
+
+        self._client._ssl_wrap_socket = wrap  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - paho has no public way
+
     async def __aenter__(self) -> Self:
         self.pending_calls_threshold = IN_FLIGHT  # aiomqtt warns from 10 on, at every call
         try:
@@ -76,13 +85,9 @@ def make_client(broker: Broker, client_id: str, base: Path, will: Outgoing, answ
     """
     host, port, secure = address(broker.url)
     user, password = login_of(broker, client_id.removesuffix("-out"), base)
-    context = None
-    if secure:
-        context = ssl.create_default_context(cafile=str(base / broker.ca) if broker.ca else None)
-        if broker.certificate:
-            context.load_cert_chain(base / broker.certificate, base / broker.key if broker.key else None)
+    context = context_of(broker, base) if secure else None
     modern = broker.version == "5"
-    return Client(
+    client = Client(
         host,
         port,
         username=user,
@@ -99,3 +104,6 @@ def make_client(broker: Broker, client_id: str, base: Path, will: Outgoing, answ
         tls_context=context,
         socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),  # an alert does not wait for Nagle
     )
+    if context is not None:
+        client.close_what_is_refused(context, host)
+    return client

@@ -12,6 +12,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gateway.config.tls import context_of
 from gateway.config.urls import address, login_of
 from gateway.sources.mqtt_publish import Taken, take
 
@@ -179,10 +180,7 @@ def make_client(broker: Broker, client_id: str, base: Path) -> Client:
         client.username_pw_set(user, password)
     host, port, secure = address(broker.url)
     if secure:
-        context = ssl.create_default_context(cafile=str(base / broker.ca) if broker.ca else None)
-        if broker.certificate is not None:
-            context.load_cert_chain(base / broker.certificate, base / broker.key if broker.key else None)
-        client.tls = context
+        client.tls = context_of(broker, base)
     keepalive = max(1, round(broker.keepalive / 1e9))
     if not modern:
         client.connect_async(host, port, keepalive)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -20,14 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.servers.certificates import Certificate
+
 
 class _Server:
     """A program that a test may stop and start again: same port, same data."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ca: Path | None = None) -> None:
         self.folder = folder
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if ca else ''}://127.0.0.1:{self.port}"
+        self._trust = ssl.create_default_context(cafile=str(ca)) if ca else None
         self.log = folder / "log"
         self._command: list[str] = []
         self._ready = "/"
@@ -40,12 +44,13 @@ class _Server:
         deadline = time.monotonic() + 30
         while True:
             try:
-                with urllib.request.urlopen(self.url + self._ready, timeout=1):  # noqa: S310 - our own server
-                    return
+                self._get(self._ready, {})
             except OSError:
                 assert self._process.poll() is None, self.log.read_text(encoding="utf-8")[-2000:]
                 assert time.monotonic() < deadline, self.log.read_text(encoding="utf-8")[-2000:]
                 time.sleep(0.05)
+            else:
+                return
 
     def stop(self) -> None:
         """End it in order."""
@@ -72,7 +77,7 @@ class _Server:
 
     def _get(self, path: str, parameters: dict[str, str], body: bytes | None = None) -> bytes:
         url = f"{self.url}{path}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, data=body, timeout=10) as answer:  # noqa: S310 - our own server
+        with urllib.request.urlopen(url, data=body, timeout=10, context=self._trust) as answer:  # noqa: S310 - our own server
             return bytes(answer.read())
 
 
@@ -80,10 +85,10 @@ S = TypeVar("S", bound=_Server)
 
 
 class Influx(_Server):
-    """influxd 1.6. `login`: ask for the user `admin` with password `secret`."""
+    """influxd 1.6. `login`: ask for the user `admin` with password `secret`; `tls`: a certificate and its authority."""
 
-    def __init__(self, folder: Path, *, login: bool = False) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, login: bool = False, tls: tuple[Certificate, Path] | None = None) -> None:
+        super().__init__(folder, tls and tls[1])
         self._login = {"u": "admin", "p": "secret"} if login else {}
         (folder / "influxdb.conf").write_text(
             f"""
@@ -101,6 +106,9 @@ class Influx(_Server):
             bind-address = "127.0.0.1:{self.port}"
             auth-enabled = {str(login).lower()}
             log-enabled = false
+            https-enabled = {str(tls is not None).lower()}
+            https-certificate = "{tls[0].crt if tls else ""}"
+            https-private-key = "{tls[0].key if tls else ""}"
             """,
             encoding="utf-8",
         )
@@ -133,14 +141,16 @@ class Influx(_Server):
 class Victoria(_Server):
     """VictoriaMetrics, single node: takes `/api/v2/write`; strings are stored as 0, times in milliseconds."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, tls: tuple[Certificate, Path] | None = None) -> None:
+        super().__init__(folder, tls and tls[1])
+        secure = ["-tls=true", f"-tlsCertFile={tls[0].crt}", f"-tlsKeyFile={tls[0].key}"] if tls else []
         self._command = [
             binary("victoria-metrics", "victoria-metrics"),
             f"-storageDataPath={folder}/data",
             f"-httpListenAddr=127.0.0.1:{self.port}",
             "-retentionPeriod=100y",
             "-loggerLevel=ERROR",
+            *secure,
         ]
         self._ready = "/health"
 

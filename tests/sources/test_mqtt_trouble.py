@@ -21,6 +21,7 @@ from tests.sources.wire import PINGREQ, PUBLISH, wired
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.servers.certificates import Authority
     from tests.servers.mosquitto import Mosquitto
 
 NS = 10**9
@@ -251,6 +252,31 @@ async def test_tls_with_our_own_authority_and_a_certificate_nobody_vouches_for(
         await until(lambda: stranger.said)
         assert "certificate of 127.0.0.1" in stranger.said[0].detail
         assert "is refused: self" in stranger.said[0].detail
+
+
+async def test_a_broker_that_asks_for_our_certificate_gets_it(
+    own_mosquitto: Mosquitto, authority: Authority, tmp_path: Path
+) -> None:
+    """Given `certificate:` and `key:` it lets us in; without, or with files that do not fit, that is told."""
+    served, ours, other = (authority.issue(name) for name in ("broker", "gw", "other"))
+    lines = (f"certfile {served.crt}", f"keyfile {served.key}", f"cafile {authority.ca}", "require_certificate true")
+    own_mosquitto.stop()
+    own_mosquitto.configure("\n".join(lines))
+    own_mosquitto.start()
+    url, ca = own_mosquitto.url.replace("mqtt://", "mqtts://"), str(authority.ca)
+    let_in = Broker(url=url, ca=ca, certificate=str(ours.crt), key=str(ours.key))
+    async with running(let_in, Door(), [("t/#", 1)], "gw"):
+        pass
+    for broker, said in (
+        (Broker(url=url, ca=ca), ""),
+        (Broker(url=url, ca=ca, certificate=str(ours.crt), key=str(tmp_path / "none")), f"cannot read {tmp_path}/none"),
+        (Broker(url=url, ca=ca, certificate=str(ours.crt), key=str(other.key)), f"{other.key} is not its key"),
+    ):
+        door = Door()
+        async with running(broker, door, [("t/#", 1)], "gw", subscribed=False):
+            await until(lambda door=door: door.health("connected"))
+        assert door.health("connected")[0] is False
+        assert said in door.said[0].detail
 
 
 async def test_a_high_rate_over_a_small_buffer_loses_and_repeats_nothing(mosquitto: Mosquitto) -> None:
