@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from gateway.config.model import Config
 
 
+OWN = ("source/ticks", "source/local", "source/vision", "sink/history")
+"""What speaks of its health without standing in the configuration."""
+
+
 def make_plan(config: Config, registry: Registry, manifests: Mapping[str, Manifest]) -> Plan:
     """The core's plan; `manifests` by camera."""
     routes: list[Route] = []
@@ -43,6 +47,7 @@ def make_plan(config: Config, registry: Registry, manifests: Mapping[str, Manife
         routes=tuple(routes),
         cameras=cameras,
         rules=rules,
+        others=frozenset({*OWN, *(f"sink/{name}" for name in config.sinks)}),
     )
 
 

@@ -329,8 +329,7 @@ class Core:
         said = self._own(self._guard.lift(moment) + self._flaws.begin(self._rules, moment))
         for sensor in self._ingest.roomy():
             said += self._own(self._health.health(Health(f"sensor/{sensor}", "series", ok=True), moment))
-        parts = {f"camera/{camera.name}" for camera in self._plan.cameras}
-        parts |= {f"sensor/{route.name}" for route in self._plan.routes}
+        parts = self._plan.components()
         gone = [("silent", text) for text in self._silent.abandon()]
         gone += [("health", text) for text in [*self._adrift.abandon(self._plan.routes), *self._health.abandon(parts)]]
         for rule, text in gone:

@@ -38,7 +38,10 @@ class CameraPlan(NamedTuple):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A gateway as its core sees it. `community` is a topic level: `_` without one."""
+    """A gateway as its core sees it. `community` is a topic level: `_` without one.
+
+    `others`: components that speak of their health and are neither a broker of a route nor a camera: `sink/influx`.
+    """
 
     gateway: str
     timezone: str
@@ -49,3 +52,10 @@ class Plan(msgspec.Struct, frozen=True):
     routes: tuple[Route, ...]
     cameras: tuple[CameraPlan, ...]
     rules: tuple[Rule, ...]
+    others: frozenset[str] = frozenset()
+
+    def components(self) -> frozenset[str]:
+        """Every source, camera, sensor and sink that there is."""
+        parts = {f"camera/{camera.name}" for camera in self.cameras}
+        parts |= {part for route in self.routes for part in (f"sensor/{route.name}", f"source/{route.source}")}
+        return self.others | parts

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.app.plan import make_plan
+from gateway.config.load import loads
+from gateway.core import Core
 from gateway.events import Configured, Health, Message, Restart
+from gateway.registry import registry
 from tests.core.build import T0, S, at, core_of, run, start, ticks
 
 if TYPE_CHECKING:
-    from gateway.core.core import Core
     from tests.core.build import Stamped
 
 AIR = """
@@ -96,3 +100,33 @@ def test_a_value_that_is_taken_out_and_put_back_is_the_same_series() -> None:
 
     assert came.brief() == [("dust", "air.pm{d=a}", "cleared", "moderate")]
     assert len(back.latest()) == 2
+
+
+CITY = """gateway: g
+brokers: {here: {url: mqtt://h}, there: {url: mqtt://t}}
+sensors: {a: {mqtt: here, topic: a, plain: v}, b: {mqtt: there, topic: b, plain: v}}
+sinks: {city: {mqtt: there}, store: {v1: "http://i", db: d}}
+"""
+
+
+def wired(text: str, *, state: bytes | None = None) -> Core:
+    """A core as `app` makes it."""
+    core = Core(make_plan(loads(text, Path("/"), registry()), registry(), {}), registry().rules)
+    core.restore(state, [])
+    return core
+
+
+def test_a_part_that_is_no_longer_configured_ends_its_alerts_and_the_others_do_not() -> None:
+    parts = ["source/here", "source/there", "source/ticks", "sink/city", "sink/store", "sink/history", "disk/outbox"]
+    core = wired(CITY)
+    ill = [at(Health(part, "running", ok=False, detail="x"), T0 + S) for part in parts]
+    assert len(run(core, [*start(up=False), *ill]).alerts) == len(parts)
+    text = CITY.replace(", b: {mqtt: there, topic: b, plain: v}", "").replace(', store: {v1: "http://i", db: d}', "")
+    later = wired(text, state=core.snapshot())
+
+    came = run(later, [at(Restart("", "b3f1", 1), T0 + 9 * S), at(Configured("", ""), T0 + 9 * S)], n0=90)
+
+    assert sorted((row.subject, row.change) for row in came.alerts) == [
+        ("sink/store{condition=running}", "closed"),
+        ("source/there{condition=running}", "closed"),
+    ]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gateway.events import Health
 
 SEVERE = frozenset({"disk", "clock", "recorder"})
-CONFIGURED = frozenset({"camera", "sensor"})  # of these the core knows which there are
+CONFIGURED = frozenset({"source", "camera", "sensor", "sink"})  # of these the core knows which there are
 MODERATE = frozenset({"source", "camera", "sink", "rule", "engine"})
 
 
@@ -36,7 +36,7 @@ class HealthRule:
 
     name, place, kind, owner = "health", -3, "health", ""
     common = RuleCommon(class_="equipment")
-    colours, limits = ("blue",), (0.0,)
+    colours, limits, lows = ("blue",), (0.0,), ()
 
     def __init__(self, state: State) -> None:
         self._book = state.book("health", Condition)
@@ -77,8 +77,8 @@ class HealthRule:
         """What components of a kind said last and is not well, by component and condition."""
         return [said for _, said in self._book.items() if not said.ok and said.component.startswith(f"{kind}/")]
 
-    def abandon(self, parts: set[str]) -> list[str]:
-        """Forget what cameras and sensors said that are no longer among the configured parts; their subjects.
+    def abandon(self, parts: frozenset[str]) -> list[str]:
+        """Forget what sources, cameras, sensors and sinks said that are no longer among the parts; their subjects.
 
         A camera whose model cannot be had is configured, but no part of the core: that it says so stands.
         """
