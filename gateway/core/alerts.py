@@ -132,7 +132,7 @@ class Alerts:
             if record and record.active:
                 self._change(key, _set(record, value=value, changed_ns=t.at_ns), "updated", t.admitted_ns)
             return
-        limit = rule.limits[max(t.level - 1, 0)] if rule.kind not in {"silent", "stuck", "health", "adrift"} else None
+        limit = _limit(rule, t) if rule.kind not in {"silent", "stuck", "health", "adrift"} else None
         severity = subject.severity or SEVERITY_OF[rule.colours[t.level - 1]] if t.level else ""
         if record is None:
             if t.level:
@@ -301,6 +301,15 @@ class Alerts:
         )
         if not record.shadow:
             self.lines.append(_point(record, change))
+
+
+def _limit(rule: Speaker, t: Transition) -> float:
+    """The line of a level; of two, the one that the value is nearer to."""
+    place = max(t.level - 1, 0)
+    high = rule.limits[place]
+    if rule.lows and t.value < (rule.lows[place] + high) / 2:
+        return rule.lows[place]
+    return high
 
 
 def _set(record: Record, **changes: object) -> Record:

@@ -44,8 +44,8 @@ class Moment(NamedTuple):
 class Speaker(Protocol):
     """What raises alerts.
 
-    `colours` are those of its levels, mildest first, `limits` their lines; `owner` is a hash of the configuration that
-    decides its state.
+    `colours` are those of its levels, mildest first, `limits` their lines; `lows` the lower ones, where a
+    level has two; `owner` is a hash of the configuration that decides its state.
     """
 
     @property
@@ -62,6 +62,8 @@ class Speaker(Protocol):
     def colours(self) -> tuple[str, ...]: ...
     @property
     def limits(self) -> tuple[float, ...]: ...
+    @property
+    def lows(self) -> tuple[float, ...]: ...
     def subject(self, slot: int) -> Subject: ...
 
 

@@ -438,3 +438,12 @@ def test_numbers_that_nothing_can_hold_are_refused_and_the_neighbour_goes_on() -
 def test_a_stored_state_that_cannot_be_read_is_told_apart() -> None:
     with pytest.raises(StateError, match="stored state cannot be read"):
         core_of(WATER).restore(b"\xc1", [])
+
+
+@pytest.mark.parametrize(("value", "line"), [(1.0, 2.0), (9.0, 4.0)])
+def test_outside_of_two_lines_the_alert_names_the_one_that_was_passed(value: float, line: float) -> None:
+    text = f"sensors:{WATER_SENSOR}rules:\n  odd: {{threshold: water.level, outside: {{yellow: [2, 4]}}}}\n"
+
+    came = run(core_of(text), [*start(), level(value, 1)])
+
+    assert body_of(came.alerts[0])["limit"] == line

@@ -116,6 +116,7 @@ class CountRule:
         self.common: RuleCommon = config.common
         levels = by_severity(kind.levels)
         self.colours, self.limits = tuple(levels), tuple(float(n) for n in levels.values())
+        self.lows: tuple[float, ...] = ()
         self.things: list[Thing | None] = [None]
         self._gates: Gates = making.gates()
         self._camera, self._zone = camera.name, zone

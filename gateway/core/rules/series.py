@@ -74,10 +74,11 @@ class SeriesRule:
         state: State,
         table: str = "",
         flaws: Callable[[], dict[str, str]] = dict,
+        lows: tuple[float, ...] = (),
     ) -> None:
         """levels: colour → line, mildest first. `table`: the state's name, where it is not the rule's."""
         self.name, self.place, self.kind, self.common, self.owner = name, place, kind, common, owner
-        self.colours, self.limits = tuple(levels), tuple(levels.values())
+        self.colours, self.limits, self.lows = tuple(levels), tuple(levels.values()), lows
         self._judge, self._watch, self._gates, self._unit, self._flaws = judge, watch, gates, unit, flaws
         self._lateness_ns = int(watch.route.sensor.allowed_lateness)
         self._machine = Machine(declare(state, table or f"rule/{name}", owner), timing)

@@ -56,7 +56,7 @@ class Silent:
 
     name, place, kind, owner = "silent", -2, "silent", ""
     common = RuleCommon(class_="equipment")
-    colours, limits = ("blue",), (0.0,)
+    colours, limits, lows = ("blue",), (0.0,), ()
 
     def __init__(self, routes: Sequence[Route], state: State) -> None:
         self._routes = {route.name: route for route in routes}
@@ -148,7 +148,7 @@ class Adrift:
 
     name, place, kind, owner = "health", -1, "adrift", ""
     common = RuleCommon(class_="equipment")
-    colours, limits = ("blue",), (0.0,)
+    colours, limits, lows = ("blue",), (0.0,), ()
 
     def __init__(self, state: State) -> None:
         columns = {"on": (np.int8, 0), "since": (np.int64, NO_TIME), "elapsed": (np.int64, NO_TIME)}

@@ -186,6 +186,7 @@ def build(making: Making) -> SeriesRule:
         making.unit(kind.threshold),
         making.state,
         flaws=lines.flaws,
+        lows=tuple(span[0] for span in outside.values()),
     )
 
 

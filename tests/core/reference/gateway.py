@@ -237,7 +237,16 @@ class GatewayReference:
         reference = self.series_rules[rule.name, key]
         for change in reference.condition.changes:
             severity = SEVERITY[reference.colours[change.level - 1]] if change.level else ""
-            said.append((self._place(rule), rule.name, key.subject(), change, severity, reference.limit(change.level)))
+            said.append(
+                (
+                    self._place(rule),
+                    rule.name,
+                    key.subject(),
+                    change,
+                    severity,
+                    reference.limit(change.level, change.value),
+                )
+            )
         reference.condition.changes.clear()
 
     def _camera(self, rule: Rule) -> str:
@@ -255,7 +264,9 @@ class GatewayReference:
         for change in reference.changes:
             severity = SEVERITY[reference.colours[change.level - 1]] if change.level else ""
             subject = rule.kind.in_  # type: ignore[attr-defined]  a Count
-            said.append((self._place(rule), rule.name, subject, change, severity, reference.limit(change.level)))
+            said.append(
+                (self._place(rule), rule.name, subject, change, severity, reference.limit(change.level, change.value))
+            )
         reference.changes.clear()
 
     # ── gates ──

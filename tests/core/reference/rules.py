@@ -43,16 +43,17 @@ class ThresholdReference:
         self.colours = colours_of(kind.levels or kind.below or kind.outside)
         self.kind = kind
         self.window = Window(kind.over, sensor, kind.coverage) if kind.over else None
-        step = kind.step or 2 * kind.clear_by or abs(self.limit(1)) / 10 or math.inf
+        step = kind.step or 2 * kind.clear_by or abs(self.limit(1, math.inf)) / 10 or math.inf
         self.condition = ConditionReference(
             len(self.colours), int(rule.common.for_), int(kind.clear_for), gap_of(sensor), step
         )
 
-    def limit(self, level: int) -> float:
-        """The line of a level, as an alert gives it."""
+    def limit(self, level: int, value: float) -> float:
+        """The line of a level, as an alert gives it: of two, the nearer."""
         colour = self.colours[max(level - 1, 0)]
         if self.kind.outside:
-            return self.kind.outside[colour][1]  # type: ignore[index]  a colour
+            low, high = self.kind.outside[colour]  # type: ignore[index]  a colour
+            return low if value < (low + high) / 2 else high
         return (self.kind.levels or self.kind.below)[colour]  # type: ignore[index]  a colour
 
     def reading(self, seen: Seen, *, suppressed: bool) -> None:
@@ -130,7 +131,7 @@ class RateReference:
             len(self.colours), int(rule.common.for_), int(kind.clear_for), gap_of(sensor)
         )
 
-    def limit(self, level: int) -> float:
+    def limit(self, level: int, value: float) -> float:  # noqa: ARG002 - as the others
         """The line of a level, a second."""
         return self.lines[self.colours[max(level - 1, 0)]].per_second  # type: ignore[index]  a colour
 
@@ -213,7 +214,7 @@ class CountReference:
         self.since = 0
         self.changes: list[Change] = []
 
-    def limit(self, level: int) -> float:
+    def limit(self, level: int, value: float) -> float:  # noqa: ARG002 - as the others
         """How many."""
         return float(self.kind.levels[self.colours[max(level - 1, 0)]])  # type: ignore[index]  a colour
 
