@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ["LC_ALL"] = "C.UTF-8"  # what the command says is compared in English, wherever the tests run
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("ZHIWANG_DATA", ROOT.parent / "shared"))
 

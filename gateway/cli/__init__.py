@@ -6,7 +6,6 @@ Exit codes: 0 done; 1 it failed while running; 2 wrong usage or configuration; 3
 
 from __future__ import annotations
 
-import argparse
 import errno
 import importlib
 import os
@@ -14,6 +13,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from gateway import __version__
+from gateway.cli.parser import Parser
+from gateway.cli.words import finding, told
 from gateway.errors import ConfigError, GatewayError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         _give_up_output()
         where = error.filename or "the output cannot be written"
-        print(f"zhiwang: {where}: {error.strerror}", file=sys.stderr)
+        print(f"zhiwang: {told(where)}: {told(error.strerror or '')}", file=sys.stderr)
         return 1
 
 
@@ -63,7 +64,7 @@ def _give_up_output() -> None:
 
 def _main(argv: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="zhiwang",
         description="智网: streams and cameras in, detections, alerts and time series out.",
         epilog="zhiwang VERB --help begins with an example.",
@@ -77,8 +78,7 @@ def _main(argv: Sequence[str] | None) -> int:
             verb = verbs.add_parser(
                 name,
                 help=summary,
-                description=f"example: {module.EXAMPLE}\n\n{summary}",
-                formatter_class=argparse.RawDescriptionHelpFormatter,
+                description=f"{told('example: ')}{module.EXAMPLE}\n\n{told(summary)}",
             )
             module.arguments(verb)
             verb.set_defaults(run=module.run)
@@ -88,10 +88,10 @@ def _main(argv: Sequence[str] | None) -> int:
     try:
         return int(args.run(args))
     except ConfigError as error:
-        print(error, file=sys.stderr)
+        print("\n".join(finding(one) for one in error.findings), file=sys.stderr)
         return 2
     except GatewayError as error:
-        print(f"zhiwang: {error}", file=sys.stderr)
+        print(f"zhiwang: {told(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -7,15 +7,18 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.cli import words
 from gateway.config.findings import dotted
 from gateway.config.load import review
 from gateway.config.printed import printed
+from gateway.language import of_environment
 
 if TYPE_CHECKING:
     import argparse
 
     from gateway.config.load import Review
     from gateway.config.model import Config
+    from gateway.language import Language
 
 EXAMPLE = "zhiwang check gateway.yaml --print"
 
@@ -46,33 +49,33 @@ def run(args: argparse.Namespace) -> int:
     return worst
 
 
-def contents(config: Config) -> str:
+SECTIONS = ("brokers", "sensors", "cameras", "rules", "sinks")
+
+
+def contents(config: Config, language: Language) -> str:
     """What a configuration contains, in one phrase: `2 brokers, 1 sensor, 3 rules (1 shadow)`."""
-    parts = [
-        _counted(len(getattr(config, section)), section.removesuffix("s"))
-        for section in ("brokers", "sensors", "cameras", "rules", "sinks")
-    ]
+    parts = [words.counted(language, len(getattr(config, section)), section.removesuffix("s")) for section in SECTIONS]
     modes = Counter(rule.common.mode for rule in config.rules.values() if rule.common.mode != "live")
     if modes:
         parts[3] += f" ({', '.join(f'{count} {mode}' for mode, count in sorted(modes.items()))})"
-    return ", ".join(parts)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
+    return words.listed(language, parts)
 
 
 def _verdict(reviewed: Review) -> str:
     errors = len(reviewed.errors())
-    return f"{_counted(errors, 'error')}, {_counted(len(reviewed.findings) - errors, 'warning')}"
+    language = of_environment()
+    warnings = len(reviewed.findings) - errors
+    parts = [words.counted(language, errors, "error"), words.counted(language, warnings, "warning")]
+    return words.listed(language, parts)
 
 
 def _as_text(path: Path, reviewed: Review, effective: bool) -> str:
-    rows = [str(finding) for finding in reviewed.findings]
+    rows = [words.finding(str(finding)) for finding in reviewed.findings]
     if effective and reviewed.config is not None:
         rows.insert(0, printed(reviewed.lines))
     config = reviewed.config
-    holds = f"{config.gateway} · {contents(config)} · config {config.sha[:12]} · " if config else ""
+    sha = f"{words.told('config ')}{config.sha[:12]}" if config else ""
+    holds = f"{config.gateway} · {contents(config, of_environment())} · {sha} · " if config else ""
     return "\n".join([*rows, f"{path}: {holds}{_verdict(reviewed)}"])
 
 
@@ -93,7 +96,7 @@ def _as_json(path: Path, reviewed: Review, *, effective: bool) -> str:
         ],
         "gateway": config.gateway if config else None,
         "config_sha": config.sha if config else None,
-        "contains": contents(config) if config else None,
+        "contains": contents(config, "en") if config else None,
     }
     if effective and config is not None:
         answer["effective"] = [

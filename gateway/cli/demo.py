@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from gateway.cli.models import DEFAULT, with_progress
+from gateway.cli.words import summed, told
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
     if args.write is not None:
         return _write(args.write)
     if args.headless and args.seconds is not None and args.seconds < SHORTEST_S:
-        print(f"--seconds: found {args.seconds:g}; headless wants {SHORTEST_S:g} or more", file=sys.stderr)
+        print(
+            told(f"--seconds: found {args.seconds:g}; headless wants {SHORTEST_S:g} or more"),
+            file=sys.stderr,
+        )
         return 2
     _extras(page=not args.headless)
     port = None if args.headless else _port(args.port)
@@ -59,10 +63,11 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(msgspec.json.encode(summary).decode())
     else:
-        print("  ".join(f"{name.replace('_', ' ')} {count}" for name, count in msgspec.structs.asdict(summary).items()))
+        print("  ".join(f"{summed(name)} {count}" for name, count in msgspec.structs.asdict(summary).items()))
     nothing = without(summary)
     if args.headless and nothing:
-        print(f"zhiwang demo: found no {', no '.join(nothing)}; expected some of each", file=sys.stderr)
+        lacking = ", ".join(summed(name) for name in nothing)
+        print(told(f"zhiwang demo: found no {lacking}; expected some of each"), file=sys.stderr)
         return 1
     return 0
 
@@ -89,12 +94,12 @@ def _write(path: Path) -> int:
         with path.open("x", encoding="utf-8") as file:
             file.write(written_for_user(video))
     except FileExistsError:
-        print(f"{path}: found a file; give a name that is not taken", file=sys.stderr)
+        print(told(f"{path}: found a file; give a name that is not taken"), file=sys.stderr)
         return 2
     except OSError as error:
         raise GatewayError(f"{path}: cannot be written ({error.strerror})") from error
-    print(f"{path}: written. It wants a broker at 127.0.0.1:1883 and the model: zhiwang models pull")
-    print(f"next: zhiwang check {path} && zhiwang run {path}")
+    print(told(f"{path}: written. It wants a broker at 127.0.0.1:1883 and the model: zhiwang models pull"))
+    print(told(f"next: zhiwang check {path} && zhiwang run {path}"))
     return 0
 
 
@@ -161,6 +166,6 @@ async def _tell(port: int, clock: Clock) -> None:
             answer = await reader.readline()
             writer.close()
             if b" 200 " in answer:
-                print(f"\n  http://127.0.0.1:{port}/   (^C ends the demo)\n", flush=True)
+                print(f"\n  http://127.0.0.1:{port}/   {told('(^C ends the demo)')}\n", flush=True)
                 return
         await clock.sleep(0.1)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway.cli.typed import positive
+from gateway.cli.words import told
 from gateway.config.model import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -117,13 +118,13 @@ def _progress(files: int) -> Progress:
 def _report(pictures: int, boxes: int, bad: Counter[str], paths: list[Path]) -> None:
     tell = Console(stderr=True, highlight=False, soft_wrap=True)
     unread = sum(bad.values())
-    tell.print(f"{pictures} pictures, {boxes} boxes, {unread} could not be read", markup=False)
+    tell.print(told(f"{pictures} pictures, {boxes} boxes, {unread} could not be read"), markup=False)
     for line, count in list(bad.items())[:_EXAMPLES_SHOWN]:
         tell.print(f"  {line}" + (f" ({count} times)" if count > 1 else ""), markup=False)
     if len(bad) > _EXAMPLES_SHOWN:
         tell.print(f"  and {len(bad) - _EXAMPLES_SHOWN} more", markup=False)
     if not paths:
-        tell.print("no image or video was found there; name files, or folders that hold them", markup=False)
+        tell.print(told("no image or video was found there; name files, or folders that hold them"), markup=False)
 
 
 @contextlib.contextmanager

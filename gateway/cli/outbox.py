@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.cli.typed import positive
+from gateway.cli.words import told
 from gateway.clock import WallClock
 from gateway.config.scalars import Size
 from gateway.errors import ConfigError
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
             return _rejected(look.rejected(connection, args.rows), as_json=args.json)
         if args.outbox_verb == "retry":
             marked = look.retry(connection, args.id)
-            print(msgspec.json.encode({"asked_again": marked}).decode() if args.json else _asked(marked))
+            print(msgspec.json.encode({"asked_again": marked}).decode() if args.json else told(_asked(marked)))
             return 0
         return _check(look.check(connection), folder, as_json=args.json)
 
@@ -93,9 +94,9 @@ def _stat(state: look.State, *, as_json: bool) -> int:
     )
     for sink in state.sinks:
         waits = f"{sink.waiting_rows} rows ({_size(sink.waiting_bytes)}) wait, oldest {sink.lag_s:.0f} s"
-        print(f"  {sink.sink:<16} {sink.stream:<9} {waits if sink.waiting_rows else 'has everything'}")
+        print(f"  {sink.sink:<16} {sink.stream:<9} {told(waits if sink.waiting_rows else 'has everything')}")
     again = f", {state.letters_asked_again} asked for again" if state.letters_asked_again else ""
-    print(f"dead letters: {state.letters} ({_size(state.letters_bytes)}){again}")
+    print(told(f"dead letters: {state.letters} ({_size(state.letters_bytes)}){again}"))
     return 0
 
 
@@ -106,7 +107,7 @@ def _peek(rows: list[look.Peeked], *, as_json: bool) -> int:
         what = row.key or f"{row.count} points"
         print(f"{row.sink} {row.stream} #{row.position} {_time(row.at_ns)} {what}, {row.bytes} B: {_short(row.body)}")
     if not rows:
-        print("nothing waits")
+        print(told("nothing waits"))
     return 0
 
 
@@ -114,11 +115,11 @@ def _rejected(letters: list[look.Rejection], *, as_json: bool) -> int:
     if as_json:
         return _print_json(letters)
     for one in letters:
-        again = " (asked for again)" if one.asked_again else ""
+        again = told(" (asked for again)") if one.asked_again else ""
         print(f"{one.id} {_time(one.at_ns)} {one.where} {one.topic or one.key}: {one.reason}{again}")
         print(f"    {_short(one.body)}")
     if not letters:
-        print("no dead letters")
+        print(told("no dead letters"))
     return 0
 
 
@@ -128,9 +129,10 @@ def _check(checked: look.Checked, folder: Path, *, as_json: bool) -> int:
     elif checked.problems:
         for problem in checked.problems:
             print(f"FAIL  {problem}")
-        print("      do: restart the gateway: it sets a damaged store aside and begins a fresh one; keep the old file")
+        do = "do: restart the gateway: it sets a damaged store aside and begins a fresh one; keep the old file"
+        print(f"      {told(do)}")
     else:
-        print(f"ok    {folder}: every page of {_size(checked.bytes)} was read")
+        print(told(f"ok    {folder}: every page of {_size(checked.bytes)} was read"))
     return ANSWER_IS_NO if checked.problems else 0
 
 

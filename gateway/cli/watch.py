@@ -15,6 +15,7 @@ import msgspec
 from rich.console import Console
 
 from gateway.cli.typed import typed
+from gateway.cli.words import told
 from gateway.clock import NS, WallClock
 from gateway.config.scalars import Duration
 from gateway.console import words
@@ -26,6 +27,7 @@ from gateway.console.terminal import Screen, keys, line
 from gateway.console.words import say
 from gateway.errors import GatewayError, TransientError, Unreachable
 from gateway.events import Command
+from gateway.language import Language, of_environment
 
 if TYPE_CHECKING:
     import argparse
@@ -56,7 +58,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     act.add_argument("--ack", metavar="CODE", help="acknowledge this alert (its code or id) and end")
     act.add_argument("--shelve", metavar="CODE", help="put this alert aside for --for, and end")
     act.add_argument("--unshelve", metavar="CODE", help="take it back, and end")
-    parser.add_argument("--for", dest="for_", type=typed(Duration.parse), default=Duration(3600 * NS), metavar="1 h")
+    parser.add_argument(
+        "--for",
+        dest="for_",
+        type=typed(Duration.parse),
+        default=Duration(3600 * NS),
+        metavar="1 h",
+        help="how long to shelve (default 1 h)",
+    )
     parser.add_argument("--who", default=os.environ.get("USER", ""), help="your name, kept with the command")
     parser.add_argument("--note", default="", help="why")
     parser.add_argument("--password-file", type=Path, help="the broker's password (or ZHIWANG_MQTT_PASSWORD)")
@@ -95,7 +104,7 @@ class _Watch:
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
         self._clock = WallClock()
-        self._language: words.Language = words.of_environment()
+        self._language: Language = of_environment()
         self._feed = _feed(args, self._clock)
         self._board = Board(Wanted(args.severity, args.rule, args.class_))
         self._known = asyncio.Event()
@@ -160,7 +169,7 @@ class _Watch:
             self._screen.told = text
             self._wake("")
         elif text:
-            print(f"zhiwang: {text}", file=sys.stderr)
+            print(f"zhiwang: {told(text)}", file=sys.stderr)
 
     def _wake(self, key: str) -> None:
         with suppress(asyncio.QueueFull):
@@ -201,7 +210,7 @@ class _Watch:
         try:
             reply = await self._feed.command(command, alert)
         except GatewayError as error:
-            return Answer(str(error))
+            return Answer(told(str(error)))
         return Answer(refusal(reply), self._done(verb, str(reply.get("until") or ""), until_ns))
 
     def _done(self, verb: Verb, until: str, wanted_ns: int | None) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 from datetime import datetime, tzinfo
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from gateway.events import COLOUR_OF
+from gateway.language import Language  # noqa: TC001 - the console's other parts take it from here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NS = 1_000_000_000
-Language = Literal["zh", "en"]
 
 TEXTS: dict[str, tuple[str, str]] = {
     # the bar
@@ -185,12 +184,6 @@ def of_browser(accept: str) -> Language:
         if tag in {"zh", "en"}:
             return "zh" if tag == "zh" else "en"
     return "zh"
-
-
-def of_environment(environ: Mapping[str, str] = os.environ) -> Language:
-    """The terminal's language, by the locale's variables in their order of precedence."""
-    named = next((environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environ.get(name)), "")
-    return "zh" if named.lower().startswith("zh") else "en"
 
 
 def length(language: Language, elapsed_ns: int) -> str:
