@@ -209,12 +209,18 @@ async def test_what_works_is_said_to_work_though_only_an_earlier_process_knew_ot
         assert door.health(condition) == [True]
 
 
-async def test_a_password_that_cannot_be_read_is_told(mosquitto: Mosquitto) -> None:
-    door = Door()
-    broker = Broker(url=mosquitto.url, password=Secret(file="/no/such/file"))
-    async with running(broker, door, [("a/#", 1)], "nosecret", subscribed=False):
-        await until(lambda: door.said)
-        assert door.said[0].detail == "cannot read /no/such/file: No such file or directory"
+async def test_a_password_that_cannot_be_read_is_told(mosquitto: Mosquitto, tmp_path: Path) -> None:
+    """Given no file, or one that is no text: by its name, and without what is in it."""
+    (tmp_path / "binary").write_bytes(b"hunter2\xff\n")
+    for file, why in (
+        ("/no/such/file", "No such file or directory"),
+        (f"{tmp_path}/binary", "it is not UTF-8 text (byte 7)"),
+    ):
+        door = Door()
+        broker = Broker(url=mosquitto.url, password=Secret(file=file))
+        async with running(broker, door, [("a/#", 1)], "nosecret", subscribed=False):
+            await until(lambda door=door: door.said)
+        assert door.said[0].detail == f"cannot read {file}: {why}"
 
 
 def certificate(folder: Path, name: str, *more: str) -> tuple[Path, Path]:
