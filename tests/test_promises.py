@@ -76,6 +76,21 @@ def test_both_readmes_show_the_same_configuration_but_for_its_comments() -> None
     assert first == second
 
 
+def test_both_readmes_have_the_same_parts_commands_and_links() -> None:
+    def parts(page: Path) -> dict[str, list[str]]:
+        text = page.read_text(encoding="utf-8")
+        return {
+            "headings": re.findall(r"^#+", text, re.MULTILINE),
+            "links": [target for target in re.findall(r"\]\(([^)]+)\)", text) if not re.search("README|img/", target)],
+            "commands": re.findall(r"(?:bin/)?zhiwang [a-z]+(?: --[a-z]+)*|make [a-z]+(?: ARGS=\S+)?", text),
+            "rows": re.findall(r"^\|", text, re.MULTILINE),
+            "summary": re.findall(r"^messages .*", text, re.MULTILINE),
+        }
+
+    first, second = (parts(page) for page in PAGES[:2])
+    assert first == second
+
+
 def test_the_lock_pins_every_dependency_with_a_hash_and_names_no_index() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [
