@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Literal
+from urllib.parse import unquote
 
 import msgspec
 
@@ -105,7 +106,7 @@ class Alert(msgspec.Struct, frozen=True, rename={"class_": "class"}):
     def device(self) -> str:
         """What tells its subject from others of the same title: the tags' values, `0017 a`; empty where it has none."""
         _, found, tags = self.subject.partition("{")
-        return " ".join(tag.partition("=")[2] for tag in tags.rstrip("}").split(",")) if found else ""
+        return " ".join(unquote(tag.partition("=")[2]) for tag in tags.rstrip("}").split(",")) if found else ""
 
     @property
     def which(self) -> str:

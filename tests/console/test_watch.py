@@ -300,6 +300,7 @@ def test_a_line_says_it_all_in_140_characters() -> None:
     [
         ({}, " River level 3.32 m"),
         ({"subject": "water.level{site=s42}"}, " River level s42 3.32 m"),
+        ({"subject": "water.level{site=s%2C4%25}"}, " River level s,4% 3.32 m"),
         (
             {"subject": "water.level{site=s42}", "title": {"en": "water.level{site=s42}"}},
             " water.level{site=s42} 3.32 m",
@@ -317,7 +318,7 @@ def test_a_line_says_it_all_in_140_characters() -> None:
             " water{site=s42} is silent 3.32 m",
         ),
     ],
-    ids=["one", "a rule's title", "a subject as title", "equipment", "silence"],
+    ids=["one", "a rule's title", "a comma in it", "a subject as title", "equipment", "silence"],
 )
 def test_which_one_it_is_is_said_once(changes: dict[str, object], told: str) -> None:
     """Given a title that names the device, it is not said again; given one that is a rule's, it is."""
