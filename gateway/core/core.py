@@ -152,14 +152,11 @@ class Core:
                     lines.setdefault(series, {}).update(zip(rule.colours, rule.limits, strict=True))
         units = {(route.name, field.name): field.unit for route in self._plan.routes for field in route.decoder.fields}
         wm, value, out = self._ingest.series["wm"], self._ingest.series["value"], list[Latest]()
-        things = list(self._ingest.things)
-        owners = {
-            one: (thing, field) for thing in things for field, one in zip(thing.fields, thing.series, strict=True)
-        }
-        for series, (thing, field) in owners.items():
-            if series < len(wm) and wm[series] != NO_TIME:
-                unit, named = units.get((thing.route, field), ""), thing.subject(field)
-                out.append(Latest(named, unit, int(wm[series]), float(value[series]), lines.get(series, {})))
+        for thing in list(self._ingest.present):
+            for field, series in zip(thing.fields, thing.series, strict=True):
+                if series < len(wm) and wm[series] != NO_TIME:
+                    unit, named = units.get((thing.route, field), ""), thing.subject(field)
+                    out.append(Latest(named, unit, int(wm[series]), float(value[series]), lines.get(series, {})))
         return out
 
     # ── stepping ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -317,7 +314,7 @@ class Core:
     def _run(self, readings: Readings | None) -> Run:
         taken = NO_READINGS if readings is None else readings
         was = {rule.name: rule.table["on"][: rule.table.n].copy() for rule in self._gated}
-        return Run(taken, self._ingest.series, self._ingest.things, was, {})
+        return Run(taken, self._ingest.series, self._ingest.present, was, {})
 
     # ── configuration ────────────────────────────────────────────────────────────────────────────────────────────────
 

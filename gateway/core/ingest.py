@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from gateway.config.model import TIER
 from gateway.core.exact import mix
 from gateway.core.lines import RowWriter, prefix, subject
+from gateway.core.plan import Tags
 from gateway.core.readings import Readings, before, grouped
 from gateway.events import DeadLetter, Message
 from gateway.ports import NO_TIME, Decoded
@@ -35,7 +35,7 @@ class Thing(msgspec.Struct, frozen=True, array_like=True):
     series: tuple[int, ...]
     route: str
     fields: tuple[str, ...]
-    tags: tuple[tuple[str, str], ...]
+    tags: Tags
 
     def series_of(self, field: str) -> int:
         """The series of one of its fields."""
@@ -97,14 +97,14 @@ class Ingest:
         self.counts = counts
         self.refused: list[tuple[int, str]] = []
         self.things: list[Thing] = []
+        self.present: list[Thing] = []  # those that a route makes now
         self._things = state.book("things", Thing, version=2)
         self._ties = state.book("ties", _Ties)
         columns = {"wm": (np.int64, NO_TIME), "value": (np.float64, np.nan), "tied": (np.int8, 0)}
         self.series = state.table("series", columns)
         self._by_topic: dict[tuple[str, str], tuple[tuple[int, int], ...]] = {}
-        self._by_tags: dict[tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]], int] = {}
+        self._by_tags: dict[tuple[str, Tags], int] = {}
         self._heads: list[str] = []
-        self._known: dict[tuple[str, tuple[tuple[str, str], ...]], dict[str, int]] = {}  # series by field
         self._numbers = np.zeros((64, max((len(route.decoder.fields) for route in routes), default=0)), np.int32)
         self._made: Counter[str] = Counter()
         self._writers = [RowWriter(route.decoder.fields) for route in routes]
@@ -113,8 +113,11 @@ class Ingest:
 
     def restored(self) -> None:
         """Rebuild what is derived from the stored things. Call once after restoring."""
+        routes = {route.name: route for route in self.routes}
         for _, thing in self._things.items():  # noqa: PERF102 - a Book gives its items by key, and these in order
-            self._add(thing)
+            route = routes.get(thing.route)
+            made = route is not None and route.makes(thing.tags)
+            self._add(self._fit(thing, route) if made and route else thing, present=made)
 
     def intern_fixed(self) -> None:
         """Know the things of routes without wildcards before their first message: they can be silent from the start."""
@@ -132,34 +135,39 @@ class Ingest:
 
     def _intern(self, place: int, tags: dict[str, str]) -> Thing | None:
         route = self.routes[place]
-        if route.sensor.tier != "ground":
-            tags = {**tags, TIER: route.sensor.tier}
-        fields = tuple(field.name for field in route.decoder.fields)
-        key = (route.name, tuple(sorted(tags.items())), fields)
+        key = (route.name, route.tags(tags))
         index = self._by_tags.get(key)
         if index is not None:
             return self.things[index]
-        known = self._known.get(key[:2], {})
-        fresh = [field for field in fields if field not in known]
-        if self._made[route.name] + len(fresh) > route.sensor.series:
+        if self._made[route.name] + len(route.decoder.fields) > route.sensor.series:
             return None
-        numbers = {**known, **{field: self.series.n + i for i, field in enumerate(fresh)}}
-        thing = Thing(len(self.things), tuple(numbers[field] for field in fields), route.name, fields, key[1])
-        self.series.grow(self.series.n + len(fresh))
-        self._things.put(f"{thing.index:09}", thing)
-        self._add(thing)
+        thing = self._fit(Thing(len(self.things), (), route.name, (), key[1]), route)
+        self._add(thing, present=True)
         return thing
 
-    def _add(self, thing: Thing) -> None:
-        """Know a thing. A sensor that is configured with other fields makes new things of the same series."""
-        known = self._known.setdefault((thing.route, thing.tags), {})
-        self._made[thing.route] += len(set(thing.fields) - set(known))
-        known.update(zip(thing.fields, thing.series, strict=True))
+    def _fit(self, thing: Thing, route: Route) -> Thing:
+        """A thing with the fields that its sensor has now; those that it had keep their series."""
+        fields = tuple(field.name for field in route.decoder.fields)
+        if thing.fields == fields:
+            return thing
+        numbers = dict(zip(thing.fields, thing.series, strict=True))
+        for field in fields:
+            if field not in numbers:
+                numbers[field] = self.series.n
+                self.series.grow(self.series.n + 1)
+        thing = Thing(thing.index, tuple(numbers[field] for field in fields), thing.route, fields, thing.tags)
+        self._things.put(f"{thing.index:09}", thing)
+        return thing
+
+    def _add(self, thing: Thing, *, present: bool) -> None:
+        """Know a thing; `present`: a route makes it now, so that it can still be heard of."""
         if thing.index == len(self._numbers):
             self._numbers = np.concatenate([self._numbers, np.zeros_like(self._numbers)])
-        width = self._numbers.shape[1]  # an older thing may have had more; nothing comes for it any more
-        self._numbers[thing.index, : len(thing.series)] = thing.series[:width]
-        self._by_tags[thing.route, thing.tags, thing.fields] = thing.index
+        if present:
+            self._made[thing.route] += len(thing.fields)
+            self._numbers[thing.index, : len(thing.series)] = thing.series
+            self.present.append(thing)
+        self._by_tags[thing.route, thing.tags] = thing.index
         self._heads.append(prefix(thing.route, dict(thing.tags)))
         self.things.append(thing)
 

@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from gateway.config.model import Camera, Commands, Community, Place, Rule, SensorCommon
+from gateway.config.model import TIER, Camera, Commands, Community, Place, Rule, SensorCommon
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gateway.config.topics import TopicPattern
     from gateway.ports import Decoder
+
+
+Tags = tuple[tuple[str, str], ...]
+"""Sorted by name."""
 
 
 class Route(NamedTuple):
@@ -21,6 +27,21 @@ class Route(NamedTuple):
     pattern: TopicPattern
     sensor: SensorCommon
     decoder: Decoder
+
+    def tags(self, found: Mapping[str, str]) -> Tags:
+        """The tags of a thing that the pattern found: the ground is not said."""
+        tier = self.sensor.tier
+        return tuple(sorted((found if tier == "ground" else {**found, TIER: tier}).items()))
+
+    def makes(self, tags: Tags) -> bool:
+        """Whether a thing can have these tags: not if it is from before the topic or the tier was changed."""
+        tier = self.sensor.tier
+        return tuple(name for name, _ in tags) == self.tag_names and (tier == "ground" or (TIER, tier) in tags)
+
+    @property
+    def tag_names(self) -> tuple[str, ...]:
+        """The names of its things' tags, sorted."""
+        return tuple(name for name, _ in self.tags(dict.fromkeys(self.pattern.names, "")))
 
     def field(self, value: str) -> int | None:
         """The place of a value among the decoder's fields."""

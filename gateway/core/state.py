@@ -62,16 +62,6 @@ class Table:
         """Say that this row changed."""
         self._touched.append(np.array([index], np.intp))
 
-    def move(self, index: int, to: int) -> None:
-        """Hand a row's contents over to another; it is as new afterwards."""
-        self.rows[to] = self.rows[index]
-        self.rows[index] = self._fresh[0]
-        self._touched.append(np.array([index, to], np.intp))
-
-    def is_fresh(self, index: int) -> bool:
-        """Whether a row is as it was made."""
-        return self.rows[index].tobytes() == self._fresh.tobytes()
-
     def clear(self) -> None:
         """Every row is as new."""
         self.rows[: self.n] = self._fresh

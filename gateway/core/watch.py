@@ -50,14 +50,11 @@ class Watch:
     def meet(self, thing: Thing) -> int | None:
         """The slot of a new thing's series, where the rule watches it."""
         tags = dict(thing.tags)
-        if thing.route != self.route.name or self.value not in thing.fields:
+        if thing.route != self.route.name or not self.route.makes(thing.tags):
             return None
         if any(tags.get(key) != wanted for key, wanted in self._where):
             return None
         series, slot = thing.series_of(self.value), len(self.things)
-        if series < len(self._slot_of) and self._slot_of[series] >= 0:  # its sensor was configured with other fields
-            self.things[self._slot_of[series]] = thing
-            return None
         if series >= len(self._slot_of):
             grown = np.full(max(series + 1, 2 * len(self._slot_of)), -1, np.intp)
             grown[: len(self._slot_of)] = self._slot_of

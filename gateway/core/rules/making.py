@@ -60,11 +60,14 @@ class Making(NamedTuple):
     def owner(self, *more: object) -> str:
         """A hash of what decides the rule's state: its configuration without words, and `more`.
 
-        With its mode: what was raised in the shadow must be raised again for those who are woken now.
+        With its mode: what was raised in the shadow must be raised again for those who are woken now. With the names
+        of its things' tags: those that a topic made that was written otherwise are no longer among its subjects.
         """
         common = self.config.common
         parts = [self.config.key, self.config.kind, common.for_, common.active, common.unless, common.only_while]
-        parts.append(common.mode)
+        given = (getattr(self.config.kind, name) for name in self.config.kind.__struct_fields__)
+        routes = [self.route(series.sensor) for series in given if isinstance(series, SeriesRef)]
+        parts += [common.mode, [(route.tag_names, route.sensor.tier) for route in routes]]
         return fingerprint([*parts, common.unknown, common.where, *more])
 
 

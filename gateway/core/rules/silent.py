@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gateway.core.ingest import Heard, Thing
     from gateway.core.plan import Route
-    from gateway.core.state import State, Table
+    from gateway.core.state import State
     from gateway.events import Health
 
 DEAF = 2**61  # since when a source can hear that cannot: no deadline that begins then is ever over
@@ -38,19 +38,6 @@ class Up(msgspec.Struct, frozen=True, array_like=True):
     admitted_ns: int
 
 
-Tags = tuple[tuple[str, str], ...]
-
-
-def inherit(table: Table, slots: dict[tuple[str, Tags], int], thing: Thing, slot: int) -> int | None:
-    """Make a thing's row, of what its forerunner was whose sensor had other fields; the forerunner's slot."""
-    table.grow(slot + 1)
-    before = slots.get((thing.route, thing.tags))
-    slots[thing.route, thing.tags] = slot
-    if before is not None and not table.is_fresh(before) and table.is_fresh(slot):
-        table.move(before, slot)
-    return before
-
-
 class Silent:
     """One subject a thing."""
 
@@ -64,7 +51,6 @@ class Silent:
         columns = {"elapsed": (np.int64, NO_TIME), "admitted": (np.int64, NO_TIME), "on": (np.int8, 0)}
         self.table = state.table("silent/things", columns)
         self.things: list[Thing] = []
-        self._slots: dict[tuple[str, Tags], int] = {}
         self._source_names: list[str] = []
         self._every = np.zeros(64, np.int64)  # of each thing; 0: it promises nothing
         self._source = np.zeros(64, np.intp)  # of each thing, among the names
@@ -73,11 +59,10 @@ class Silent:
         """Listen for a new thing; one without `every` is never silent."""
         route, slot = self._routes.get(thing.route), len(self.things)
         self.things.append(thing)
-        if (before := inherit(self.table, self._slots, thing, slot)) is not None:
-            self._every[before] = 0
+        self.table.grow(slot + 1)
         if slot == len(self._every):
             self._every, self._source = (np.append(old, np.zeros_like(old)) for old in (self._every, self._source))
-        if route is not None and route.sensor.every:
+        if route is not None and route.sensor.every and route.makes(thing.tags):
             if route.source not in self._source_names:
                 self._source_names.append(route.source)
             self._every[slot] = int(route.sensor.every)
@@ -153,13 +138,12 @@ class Adrift:
     def __init__(self, state: State) -> None:
         columns = {"on": (np.int8, 0), "since": (np.int64, NO_TIME), "elapsed": (np.int64, NO_TIME)}
         self.table = state.table("adrift/things", columns)
-        self._slots: dict[tuple[str, Tags], int] = {}
         self.things: list[Thing] = []
 
     def meet(self, thing: Thing) -> None:
         """Watch a new thing's clock."""
         self.things.append(thing)
-        inherit(self.table, self._slots, thing, len(self.things) - 1)
+        self.table.grow(len(self.things))
 
     def subject(self, slot: int) -> Subject:
         """The thing of a slot."""
@@ -190,10 +174,11 @@ class Adrift:
         return out
 
     def abandon(self, routes: Sequence[Route]) -> list[str]:
-        """Forget the clocks of things whose sensor is no longer configured; the subjects that were told of."""
-        names = {route.name for route in routes}
-        told = np.flatnonzero(self.table["on"][: len(self.things)]).tolist()
-        gone = np.array([slot for slot in told if self.things[slot].route not in names], np.intp)
+        """Forget the clocks of things that no sensor makes any more; the subjects that were told of."""
+        made = {route.name: route for route in routes}
+        told = [(slot, self.things[slot]) for slot in np.flatnonzero(self.table["on"][: len(self.things)]).tolist()]
+        left = [slot for slot, thing in told if thing.route not in made or not made[thing.route].makes(thing.tags)]
+        gone = np.array(left, np.intp)
         for column in ("on", "since", "elapsed"):
             self.table[column][gone] = 0 if column == "on" else NO_TIME
         self.table.touch(gone)

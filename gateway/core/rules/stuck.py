@@ -71,7 +71,7 @@ def stuck_rules(route: Route, plan: Plan, place: int, state: State) -> list[Seri
     for field in route.decoder.fields:
         if field.kind in {"float", "int"}:
             name = f"stuck/{route.name}.{field.name}"
-            owner = fingerprint([int(span), route.name, field.name])
+            owner = fingerprint([int(span), route.name, field.name, route.tag_names, route.sensor.tier])
             rules.append(
                 SeriesRule(
                     "stuck",
