@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
     from gateway.events import Health, Message
 
-_OVERHEAD = 300  # bytes that a message's objects take beside its topic and body
+OVERHEAD = 300  # bytes that a message's objects take beside its topic and body
 
 
 class Batch:
     """Inputs handed to the door together, once `before` was called.
 
-    acks: a number for each message that wants an acknowledgement, in order.
+    acks: a number for each message that wants an acknowledgement, in order. since_s: when its first input came.
     """
 
-    __slots__ = ("acks", "before", "done", "inputs", "messages", "size")
+    __slots__ = ("acks", "before", "done", "inputs", "messages", "since_s", "size")
 
     def __init__(self, before: Callable[[], None] | None = None) -> None:
         self.before = before
@@ -27,6 +27,7 @@ class Batch:
         self.acks: list[int] = []
         self.messages = 0
         self.size = 0
+        self.since_s = 0.0
         self.done = False
 
 
@@ -54,7 +55,7 @@ class Intake:
     def put(self, messages: Sequence[Message], acks: Sequence[int]) -> None:
         """Messages in order, from the network thread."""
         payload = sum([len(message.body) for message in messages])
-        size = payload + sum([len(message.topic) for message in messages]) + _OVERHEAD * len(messages)
+        size = payload + sum([len(message.topic) for message in messages]) + OVERHEAD * len(messages)
         with self._lock:
             batch = self._next
             first = not batch.inputs
@@ -100,6 +101,10 @@ class Intake:
     def waiting(self) -> bool:
         """Whether something came that was not taken yet."""
         return bool(self._next.inputs)
+
+    def room(self) -> int:
+        """Bytes that may still come before it is full."""
+        return max(1, self._most - self.size)
 
     def full(self) -> bool:
         """Whether to stop reading for now; asked by the network thread alone."""

@@ -6,6 +6,7 @@ The subscription asks for QoS 1 at most: QoS 2 hands over at PUBREC, which paho 
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,7 @@ from gateway.config.model import Struct
 from gateway.config.topics import TopicPattern
 from gateway.sources.intake import Batch, Intake
 from gateway.sources.mqtt_link import Link
+from gateway.sources.pacing import GATHER_S, Pacing, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,11 +24,6 @@ if TYPE_CHECKING:
     from gateway.config.model import Broker
     from gateway.config.names import Names
     from gateway.ports import Clock, Commit
-
-_GATHER_S = 0.003  # messages that come within it are handed over together
-_SPACING_S = 0.020  # between two handovers of a stream: each costs about 1 ms of CPU, however little it holds
-_QUIET_S = 0.010  # nothing came for so long while a window may be full: ask for the transaction to be sealed
-_WINDOW = 10  # unacknowledged messages that may be a broker's whole window (its default is often 20)
 
 
 class Mqtt(Struct, frozen=True):
@@ -96,9 +93,9 @@ class MqttSource:
         self._outstanding: deque[Batch] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._door: tuple[asyncio.TaskGroup, Commit] | None = None
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._seen = 0
-        self._handed_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._pacing = Pacing()
+        self._since_s = 0.0
 
     @property
     def subscribed(self) -> frozenset[str]:
@@ -139,8 +136,8 @@ class MqttSource:
                 await ended.wait()  # it ends by itself only by a fault, which the thread's own hook has told
                 raise RuntimeError(f"the network thread of broker {self.name} ended")
             finally:
-                for timer in self._timers.values():
-                    timer.cancel()
+                if self._timer is not None:
+                    self._timer.cancel()
                 self._door = None
                 self._link.stop()
                 await ended.wait()
@@ -149,42 +146,40 @@ class MqttSource:
     def _arrived(self) -> None:
         """From the network thread, with the first input of a batch."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._after, "gather", _GATHER_S, self._gathered)
+            self._loop.call_soon_threadsafe(self._begun)
 
-    def _after(self, what: str, seconds: float, then: Callable[[], None]) -> None:
-        if self._loop is not None and self._door is not None:
-            if what in self._timers:
-                self._timers[what].cancel()
-            self._timers[what] = self._loop.call_later(seconds, then)
+    def _begun(self) -> None:
+        if self._loop is not None:
+            self._since_s = self._loop.time()
+            self._look_at(self._since_s + GATHER_S)
 
-    def _gathered(self) -> None:
-        """Hand over what came: after a pause at once, a stream every 20 ms, a full window as soon as it is quiet."""
-        if self._loop is None:
+    def _look_at(self, at_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._loop is not None and self._door is not None and at_s < math.inf:
+            self._timer = self._loop.call_at(at_s, self._look)
+
+    def _look(self) -> None:
+        """Hand over what came, ask for the seal, or wait for either."""
+        if self._loop is None or self._door is None:
             return
-        window = self._seen == self._intake.total and self._intake.messages >= _WINDOW
-        self._seen = self._intake.total
-        if not window and self._loop.time() < self._handed_s + _SPACING_S:
-            self._after("gather", _QUIET_S, self._gathered)
-            return
-        self._handed_s = self._loop.time()
-        self._hand_over()
-        if window and self._seal is not None:
+        intake = self._intake
+        oldest_s = self._outstanding[0].since_s if self._outstanding else self._since_s
+        step = self._pacing.look(self._loop.time(), State(intake.total, intake.messages, oldest_s, intake.waiting))
+        if step.hand_over:
+            self._hand_over(*self._door)
+        if step.seal and self._seal is not None:
             self._loop.call_soon(self._seal)  # the commits have begun by then
+        self._look_at(step.again_s)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, tasks: asyncio.TaskGroup, commit: Commit) -> None:
         """Several commits may be outstanding; tasks start in the order made, so the door sees the order received."""
-        if self._door is not None and self._loop is not None:
-            tasks, commit = self._door
-            for batch in self._intake.take():
-                self._outstanding.append(batch)
-                if batch.before is not None:
-                    self._loop.call_soon(batch.before)  # the tasks made before have begun by then
-                tasks.create_task(self._commit(commit, batch), name=f"mqtt-{self.name}-commit")
-            self._after("quiet", _QUIET_S, self._quiet)
-
-    def _quiet(self) -> None:
-        if self._seal is not None and self._intake.messages >= _WINDOW and not self._intake.waiting:
-            self._seal()
+        for batch in self._intake.take():
+            batch.since_s = self._since_s
+            self._outstanding.append(batch)
+            if batch.before is not None and self._loop is not None:
+                self._loop.call_soon(batch.before)  # the tasks made before have begun by then
+            tasks.create_task(self._commit(commit, batch), name=f"mqtt-{self.name}-commit")
 
     async def _commit(self, commit: Commit, batch: Batch) -> None:
         await commit(batch.inputs)

@@ -127,12 +127,12 @@ class Client(paho.Client):
         self.stream = BufferedSocket(sock)
         return self.stream
 
-    def take_publishes(self, source: str) -> Taken | None:
+    def take_publishes(self, source: str, room: int) -> Taken | None:
         """The PUBLISH packets that have arrived in a row, as far as they are simple; None where paho is to read."""
         stream = self.stream
         if stream is None or self._in_packet["command"]:  # it has begun to read a packet
             return None
-        taken = take(*stream.ahead(), source, modern=self._protocol == paho.MQTTv5)
+        taken = take(*stream.ahead(), source, modern=self._protocol == paho.MQTTv5, room=room)
         if not taken.messages:
             return None
         stream.use(taken.end)

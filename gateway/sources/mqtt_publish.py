@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.events import Message
+from gateway.sources.intake import OVERHEAD
 
 _PUBLISH, _DUP, _QOS_1, _RETAIN = 0x30, 0x08, 0x02, 0x01
 _SIMPLE = 0xF4  # the bits of a first byte that say whether it is a PUBLISH of QoS 0 or 1
@@ -26,18 +27,23 @@ class Taken(NamedTuple):
     end: int
 
 
-def take(read: bytes, at: int, source: str, *, modern: bool) -> Taken:
-    """The PUBLISH packets that begin at `at` in the bytes `read`, as messages of `source`; `modern`: it is MQTT 5."""
+def take(read: bytes, at: int, source: str, *, modern: bool, room: int) -> Taken:
+    """The PUBLISH packets that begin at `at` in the bytes `read`, as messages of `source`; `modern`: it is MQTT 5.
+
+    No more are taken once they fill `room`, in bytes with what their objects take.
+    """
     messages: list[Message] = []
     packet_ids: list[int] = []
-    while True:
+    while room > 0:
         start, stop = _whole(read, at)
         if stop < 0 or (message := _message(read, read[at], start, stop, source, modern=modern)) is None:
-            return Taken(messages, packet_ids, at)
+            break
         messages.append(message)
         if message.packet_id:
             packet_ids.append(message.packet_id)
+        room -= stop - at + OVERHEAD
         at = stop
+    return Taken(messages, packet_ids, at)
 
 
 def _whole(read: bytes, at: int) -> tuple[int, int]:

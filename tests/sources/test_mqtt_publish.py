@@ -11,6 +11,7 @@ from paho.mqtt.exception import MalformedPacket, MQTTException
 from gateway.sources.mqtt_publish import take
 
 SOURCE = "here"
+ROOM = 10**9
 topics = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 bodies = st.one_of(st.binary(max_size=40), st.integers(0, 20_000).map(bytes))
 
@@ -49,7 +50,7 @@ def test_what_is_taken_is_what_was_sent(
     read = b"".join(parts)
     whole = len(parts) - (missing > 0 and len(parts) > 0)
     last = parts[-1][: max(0, len(parts[-1]) - missing)] if whole < len(parts) else b""
-    taken = take(b"??" + b"".join(parts[:whole]) + last, 2, SOURCE, modern=modern)
+    taken = take(b"??" + b"".join(parts[:whole]) + last, 2, SOURCE, modern=modern, room=ROOM)
     assert len(taken.messages) == whole
     assert taken.end == 2 + sum(map(len, parts[:whole]))
     assert taken.packet_ids == [mid for _, _, qos, mid, _ in sent[:whole] if qos]
@@ -62,7 +63,7 @@ def test_what_is_taken_is_what_was_sent(
 @given(st.binary(max_size=60), st.booleans())
 def test_of_any_bytes_only_that_is_taken_which_paho_reads_the_same_way(rest: bytes, modern: bool) -> None:
     read = packet(0x32, rest)
-    taken = take(read, 0, SOURCE, modern=modern)
+    taken = take(read, 0, SOURCE, modern=modern, room=ROOM)
     protocol = MQTTProtocolVersion.MQTTv5 if modern else MQTTProtocolVersion.MQTTv311
     try:
         theirs = decode_publish(0x32, bytearray(rest), protocol)
@@ -86,6 +87,14 @@ def test_what_is_not_simple_stays_for_paho() -> None:
         b"\x32\xff\xff\xff\xff\x01",  # a remaining length of five bytes
     ):
         first = publish(b"a", b"1")
-        taken = take(first + stays + publish(b"a", b"2"), 0, SOURCE, modern=True)
+        taken = take(first + stays + publish(b"a", b"2"), 0, SOURCE, modern=True, room=ROOM)
         assert [message.body for message in taken.messages] == [b"1"]
         assert taken.end == len(first)
+
+
+def test_no_more_is_taken_than_there_is_room_for_and_a_message() -> None:
+    read = publish(b"a", bytes(1_000)) * 10
+    assert len(take(read, 0, SOURCE, modern=True, room=1).messages) == 1
+    taken = take(read, 0, SOURCE, modern=True, room=5_000)
+    assert len(taken.messages) == 4  # of about 1,300 bytes each
+    assert len(take(read, taken.end, SOURCE, modern=True, room=ROOM).messages) == 6

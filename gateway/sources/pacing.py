@@ -1,0 +1,68 @@
+"""When a source hands over what has come, and when it asks for the transaction to be sealed.
+
+An isolated message goes on at once, a stream in steps: every handover is a cut of the core and costs the same, however
+little it holds. A broker that has sent as much as it may waits for acknowledgements, which wait for the transaction:
+such a silence is told from the pauses of a slow stream by the pace at which the messages came, since a seal too many is
+a write too many for the flash.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+GATHER_S = 0.003  # messages that come within it are handed over together
+SPACING_S = 0.050  # between two handovers of a stream: each costs about 1 ms of CPU
+QUIET_S = 0.010  # a full window is no shorter silence than this
+PAUSES = 3  # nor than so many mean pauses between the messages that are not acknowledged
+WINDOW = 10  # messages that may be a broker's whole window (its default is often 20)
+
+
+class State(NamedTuple):
+    """How a source stands.
+
+    total: messages that ever came; unacknowledged: of them, and oldest_s when the first of these came; waiting: whether
+    some are not handed over.
+    """
+
+    total: int
+    unacknowledged: int
+    oldest_s: float
+    waiting: bool
+
+
+class Step(NamedTuple):
+    """What to do now, and when to look again; infinity: when something comes."""
+
+    hand_over: bool
+    seal: bool
+    again_s: float
+
+
+class Pacing:
+    """Looks at a source from time to time. Times are those of one clock, in seconds."""
+
+    def __init__(self) -> None:
+        self._total = 0
+        self._came_s = self._handed_s = -math.inf
+
+    def look(self, now_s: float, state: State) -> Step:
+        """What is due. Look first GATHER_S after something came to a source that had nothing waiting."""
+        if state.total != self._total:
+            self._total, self._came_s = state.total, now_s
+        silent_s = self._silent_s(state)
+        seal = now_s >= silent_s
+        hand_over = state.waiting and (seal or now_s >= self._handed_s + SPACING_S)
+        if hand_over:
+            self._handed_s = now_s
+        if seal:
+            return Step(hand_over, seal=True, again_s=math.inf)
+        step_s = self._handed_s + SPACING_S if state.waiting and not hand_over else math.inf
+        return Step(hand_over, seal=False, again_s=min(silent_s, step_s))
+
+    def _silent_s(self, state: State) -> float:
+        """When the silence, if it lasts, is one of a broker that waits."""
+        if state.unacknowledged < WINDOW:
+            return math.inf
+        pause_s = max(0.0, self._came_s - state.oldest_s) / state.unacknowledged
+        return self._came_s + max(QUIET_S, PAUSES * pause_s)
