@@ -46,4 +46,12 @@ def registry() -> Registry:
                 raise ValueError(f"{entry.value} brings a second kind {kind.key!r} to {group}: uninstall one of them")
             kinds[kind.key] = kind
         groups.append(kinds)
-    return Registry(*groups)
+    return Registry(*groups, models=_shipped_models)
+
+
+def _shipped_models() -> dict[str, tuple[str, ...]]:
+    """The labels of each shipped model."""
+    from gateway.models import manifest  # noqa: PLC0415 - a ground-only gateway needs none
+
+    read = {name: manifest.read(name) for name in manifest.names()}
+    return {name: entry.labels for name, entry in read.items() if isinstance(entry, manifest.Detector)}

@@ -14,7 +14,7 @@ from gateway.config.scalars import SeriesRef
 
 if TYPE_CHECKING:
     from gateway.config.findings import Path
-    from gateway.config.model import City, Place, Point, Rule, Sensor, SinkConfig
+    from gateway.config.model import City, Place, Point, Rule, Sensor, SinkConfig, Top
     from gateway.config.report import Report
 
 RESERVED_RULES = ("health", "silent", "stuck")  # the gateway's own, by SEMANTICS.md §4
@@ -39,6 +39,18 @@ def check_sensor(sensor: Sensor, path: Path, names: Names, report: Report) -> No
             if values is not None and value not in values:
                 problem = f"the sensor has no value {value}{nearest(value, values)} (its values: {listed(values)})"
                 report.error((*path, key, value), problem)
+
+
+def check_models(top: Top, models: dict[str, tuple[str, ...]], report: Report) -> dict[str, tuple[str, ...]]:
+    """Models that are neither shipped (`models`: their labels by name) nor a file; the labels of each camera."""
+    named: dict[Path, str] = {("model",): top.model}
+    named |= {("cameras", name, "model"): camera.model for name, camera in top.cameras.items() if camera.model}
+    for path, name in named.items():
+        if name not in models and not name.endswith(".onnx"):
+            shown = f"(models: {listed(models)}; or a path ending in .onnx)"
+            report.error(path, f"no model {name}{nearest(name, models)} {shown}")
+    wanted = {name: camera.model or top.model for name, camera in top.cameras.items()}
+    return {name: models[model] for name, model in wanted.items() if model in models}
 
 
 def check_sink(sink: SinkConfig, path: Path, names: Names, report: Report) -> None:

@@ -25,9 +25,13 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 class Registry(msgspec.Struct, frozen=True):
-    """Every kind this program knows: how a sensor's payloads come (transports) and read (codecs), rules, sinks."""
+    """Every kind this program knows: how a sensor's payloads come (transports) and read (codecs), rules, sinks.
+
+    `models()`: the labels of each shipped model, by name; only asked where there are cameras.
+    """
 
     transports: dict[str, Kind]
     codecs: dict[str, Kind]
     rules: dict[str, Kind]
     sinks: dict[str, Kind]
+    models: Callable[[], dict[str, tuple[str, ...]]] = dict

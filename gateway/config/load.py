@@ -109,7 +109,10 @@ def _decoded(root: Map, base: Path, registry: Registry, report: Report) -> Confi
     sensors = _each(root, "sensors", parts.sensor, registry, report)
     rules = _each(root, "rules", parts.rule, registry, report)
     sinks = _each(root, "sinks", parts.sink, registry, report)
+    models = registry.models() if not isinstance(top, Failed) and top.cameras else {}
     names = _names(root, sensors)
+    if models and not isinstance(top, Failed):
+        names = msgspec.structs.replace(names, labels=cross.check_models(top, models, report))
     for name, sensor in sensors.items():
         cross.check_sensor(sensor, ("sensors", name), names, report)
     for name, rule in rules.items():

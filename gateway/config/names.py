@@ -44,7 +44,8 @@ class Names(msgspec.Struct, frozen=True):
     """The names in one configuration.
 
     sensors: the values of each, None where its codec does not say or is wrong itself; cameras: the zones of each;
-    common: the sensors' own keys, of those that could be read.
+    common: the sensors' own keys, of those that could be read; labels: what each camera's model tells apart, of those
+    whose model is a shipped one.
     """
 
     brokers: frozenset[str] = frozenset()
@@ -52,6 +53,7 @@ class Names(msgspec.Struct, frozen=True):
     cameras: dict[str, tuple[str, ...]] = {}
     rules: frozenset[str] = frozenset()
     common: dict[str, SensorCommon] = {}
+    labels: dict[str, tuple[str, ...]] = {}
 
     def unit(self, series: SeriesRef) -> str:
         """The unit of a series; empty where it has none."""
@@ -89,6 +91,14 @@ class Names(msgspec.Struct, frozen=True):
         if zones is not None and zone not in zones:
             problems.append((key, f"camera {camera} has no zone {zone}{nearest(zone, zones)} (its: {listed(zones)})"))
         return problems
+
+    def label(self, key: str, camera: str, label: str) -> Problems:
+        """What is wrong with a label that is to be found by a camera, under `key`."""
+        labels = [known for known in self.labels.get(camera, ()) if known]
+        if not labels or label in labels:
+            return []
+        hint = nearest(label, labels)
+        return [(key, f"the model of camera {camera} does not know {label}{hint} (it knows: {listed(labels)})")]
 
     def _known(self, key: str, name: str, what: str, where: str, known: Iterable[str]) -> Problems:
         if name in set(known):

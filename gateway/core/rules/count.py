@@ -65,6 +65,8 @@ class Count(Struct, frozen=True):
     def check(self, names: Names) -> Problems:
         """A camera or zone that exists, and levels in order."""
         problems = [] if self.in_ in names.cameras else names.zone("in", self.in_)
+        camera = self.in_ if self.in_ in names.cameras else self.in_.rpartition(".")[0]
+        problems += [problem for label in self.labels() for problem in names.label("count", camera, label)]
         if not self.levels:
             problems.append(("levels", "give at least one, such as levels: {yellow: 1}"))
         for colour, number in self.levels.items():
