@@ -39,21 +39,7 @@ class Bodies:
         plan, common = self._plan, self._rules.get(record.rule)
         values, coverage = self._past(record)
         camera = self._cameras.get(record.camera)
-        facts = facts_of(
-            record,
-            change,
-            title=common.title if common else None,
-            place=self._words(record),
-            hold_ns=int(common.for_) if common else 0,
-            trend=_trend(values, record.value),
-            coverage=coverage
-            if record.series is None or self._recent.hour_known(record.series, record.changed_ns)
-            else None,
-            worse=self._worse(record),
-            do=common.do if common else None,
-            code=record.code,
-            zone=plan.timezone,
-        )
+        facts = self._facts(record, change, values, coverage)
         do = common.do if common else None
         shelf, seen = record.shelf, record.acknowledgement
         body = {
@@ -96,6 +82,24 @@ class Bodies:
             "model_sha": camera.model_sha if camera else None,
         }
         return msgspec.json.encode(body)
+
+    def _facts(self, record: Record, change: str, values: list[float | None], coverage: float | None) -> texts.Facts:
+        """What the texts are made of."""
+        common = self._rules.get(record.rule)
+        known = record.series is None or self._recent.hour_known(record.series, record.changed_ns)
+        return facts_of(
+            record,
+            change,
+            title=common.title if common else None,
+            place=self._words(record),
+            hold_ns=int(common.for_) if common else 0,
+            trend=_trend(values, record.value),
+            coverage=coverage if known else None,
+            worse=self._worse(record),
+            do=common.do if common else None,
+            code=record.code,
+            zone=self._plan.timezone,
+        )
 
     def _past(self, record: Record) -> tuple[list[float | None], float | None]:
         """(values of the last half minutes, share of the last hour's readings that came); empty and None if unknown."""
