@@ -154,6 +154,8 @@ CONDITIONS: dict[str, tuple[str, str]] = {
     "model": ("模型用不了", "no usable model"),
     "failed": ("出错停用", "failed, set aside"),
     "series": ("序列太多", "too many series"),
+    "crowded": ("读数太密", "readings come too often"),
+    "labels": ("类别不认识", "counts what is not known"),
 }
 """What a component's condition means where it is not well."""
 
