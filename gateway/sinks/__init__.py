@@ -1,1 +1,1 @@
-"""Where the streams go: InfluxDB, the ops centre's broker, the embedded history, memory for tests."""
+"""Where the streams go: InfluxDB, the ops centre's broker, the embedded history, files, memory for tests."""

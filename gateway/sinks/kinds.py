@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.config.kinds import Kind
+from gateway.sinks.file import File, FileAlerts, FileSeries
 from gateway.sinks.influx import V1, V2, build_v1, build_v2
 from gateway.sinks.mqtt import Mqtt, MqttAlerts, MqttReplies
 
@@ -35,5 +36,10 @@ def _mqtt(name: str, kind: Mqtt, around: Surroundings) -> Built:
     return Built((alerts, MqttReplies(alerts, around.clock)), alerts.run)
 
 
-SINKS = {kind.key: kind for kind in (Kind("v2", V2, _v2), Kind("v1", V1, _v1), Kind("mqtt", Mqtt, _mqtt))}
+def _file(name: str, kind: File, around: Surroundings) -> Built:
+    return Built((FileSeries(name, kind, around), FileAlerts(name, kind, around)))
+
+
+_ALL = (Kind("v2", V2, _v2), Kind("v1", V1, _v1), Kind("mqtt", Mqtt, _mqtt), Kind("file", File, _file))
+SINKS = {kind.key: kind for kind in _ALL}
 """By key. `build(name, struct, surroundings) -> Built`; raises ConfigError where a secret cannot be read."""

@@ -14,6 +14,7 @@ from gateway.config.model import Broker, HistoryConfig
 from gateway.errors import Unreachable
 from gateway.ports import Row
 from gateway.sinks import mqtt_link
+from gateway.sinks.file import File, FileAlerts, FileSeries
 from gateway.sinks.history import History, HistoryAlerts, HistorySeries
 from gateway.sinks.influx import V1, V2, build_v1, build_v2
 from gateway.sinks.kinds import SINKS
@@ -100,20 +101,54 @@ async def test_mqtt_keeps_it(own_mosquitto: Mosquitto, tmp_path: Path, monkeypat
         await check_sink(Case(gateway.alerts, ALERTS, BAD_ALERT, read, own_mosquitto.stop, own_mosquitto.start))
 
 
+async def test_a_file_keeps_it(tmp_path: Path) -> None:
+    """Both of its files; the folder above them cannot be one while a file stands in its place."""
+    gateway = Gateway(Broker(url="mqtt://127.0.0.1:1"), tmp_path)
+    await gateway.history.begin("e1")
+    for number, (kind, each, bad) in enumerate(((FileSeries, SERIES, None), (FileAlerts, ALERTS, BAD_ALERT))):
+        folder, away = tmp_path / f"out{number}", tmp_path / f"away{number}"
+
+        async def read(folder: Path = folder) -> Sequence[object]:
+            return [line for line in _only_file(folder).read_text().splitlines() if not line.startswith("#")]
+
+        def break_(folder: Path = folder, away: Path = away) -> None:
+            folder.rename(away)
+            folder.touch()
+
+        def mend(folder: Path = folder, away: Path = away) -> None:
+            folder.unlink()
+            away.rename(folder)
+
+        sink = kind("log", File(file=f"out{number}/log"), gateway.around)
+        await check_sink(Case(sink, each, bad, read, break_, mend))
+    await gateway.history.aclose()
+
+
 async def test_a_sink_of_each_kind_is_built_from_its_configuration(tmp_path: Path) -> None:
     """By its key, with its streams; what the app must keep running is stated."""
     gateway = Gateway(Broker(url="mqtt://127.0.0.1:1"), tmp_path)
-    kinds = {"v1": V1(v1="http://x", db="d"), "v2": V2(v2="http://x", bucket="b"), "mqtt": gateway.kind}
+    kinds = {
+        "v1": V1(v1="http://x", db="d"),
+        "v2": V2(v2="http://x", bucket="b"),
+        "mqtt": gateway.kind,
+        "file": File(file="f"),
+    }
+    streams = {"mqtt": ["alerts", "requests"], "file": ["series", "alerts"]}
     assert set(kinds) == set(SINKS)
     for key, kind in kinds.items():
         assert SINKS[key].struct is type(kind)
         built = SINKS[key].build("name", kind, gateway.around)
         assert (built.run is not None) == (key == "mqtt")
-        assert [sink.stream for sink in built.sinks] == (["alerts", "requests"] if key == "mqtt" else ["series"])
+        assert [sink.stream for sink in built.sinks] == streams.get(key, ["series"])
         for sink in built.sinks:
             assert sink.name == "name"
             await sink.aclose()
     await gateway.history.aclose()
+
+
+def _only_file(folder: Path) -> Path:
+    (path,) = folder.iterdir()
+    return path
 
 
 async def _retained_seqs(broker: Mosquitto) -> list[object]:
