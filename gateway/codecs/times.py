@@ -86,6 +86,11 @@ def _integers(raw: Sequence[object]) -> NDArray[np.int64] | None:
         given = np.array(raw, np.int64)
     except OverflowError:
         return None
+    first, lowest = int(given[0]), 0
+    for below, scale in ((_S, 10**9), (_MS, 10**6), (_US, 10**3)):  # as a rule all are of one kind
+        if lowest <= first < below and given.min() >= lowest and given.max() <= _MOST_NS // scale:
+            return given * scale
+        lowest = below
     size = np.abs(given)
     scale = np.select([size < _S, size < _MS, size < _US], [10**9, 10**6, 10**3], 1).astype(np.int64)
     if np.any(size > _MOST_NS // scale) or np.any(size < 0):  # abs(-2**63) stays negative

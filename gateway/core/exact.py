@@ -67,7 +67,6 @@ def window_maxima(values: NDArray[np.float64], first: NDArray[np.intp], last: ND
 
 def mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """A well-spread hash of 64-bit words (splitmix64's finalizer, Steele et al. 2014)."""
-    with np.errstate(over="ignore"):
-        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))

@@ -60,7 +60,9 @@ def grouped(
         first[0] = True
         np.not_equal(series[1:], series[:-1], out=first[1:])
     start = np.flatnonzero(first)
-    count = np.diff(start, append=len(series))
+    count = np.empty_like(start)
+    count[:-1] = start[1:] - start[:-1]
+    count[-1:] = len(series) - start[-1:]
     nothing = np.full(len(start), np.nan)
     return Readings(series, n, event_ns, value, admitted_ns, start, count, nothing, np.full(len(start), NO_TIME))
 

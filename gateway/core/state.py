@@ -75,7 +75,8 @@ class Table:
         """The touched rows since the last call."""
         if not self._touched and self.n == self._told:
             return None
-        index = np.unique(np.concatenate([*self._touched, np.zeros(0, np.intp)])).astype(np.int32)
+        touched = np.concatenate(self._touched) if self._touched else np.zeros(0, np.intp)
+        index = np.unique(touched).astype(np.int32)
         self._touched.clear()
         self._told = self.n
         return [self.n, index.tobytes(), self.rows[index].tobytes()]
