@@ -30,7 +30,7 @@ from gateway.delivery import Delivery
 from gateway.door import Door, wait_for_clock
 from gateway.errors import AlreadyRunning, GatewayError, OutboxError
 from gateway.events import Command, Configured, Health
-from gateway.outbox import Outbox
+from gateway.outbox import Budget, Outbox
 from gateway.sinks.history import FILE, History, HistoryAlerts, HistorySeries
 from gateway.sinks.surroundings import Surroundings
 from gateway.sources.local import NAME, LocalSocket, refuse_second
@@ -91,7 +91,8 @@ async def run(
     caller starts again in memory. Raises OutboxError or AlreadyRunning where another process is this gateway.
     """
     options = options or Options()
-    outbox = Outbox.open(config.state, clock, memory=options.memory)
+    bounds = Budget(bytes=int(config.outbox.budget), age_ns=int(config.outbox.age))
+    outbox = Outbox.open(config.state, clock, memory=options.memory, bounds=bounds)
     history = History(config.state / FILE if outbox.durable else None, config.history, clock)
     try:
         if options.sources is None:
@@ -129,6 +130,7 @@ async def _run(
         notices.append(Health("disk/outbox", "state", not wrong, wrong))
         await running.commit([Configured(config.sha, options.text), *outbox.notices, *notices, *options.notices])
         delivering = [tasks.create_task(_forever(one), name="sink") for one in sinks.runs]
+        delivering.append(tasks.create_task(outbox.tell(running.report), name="outbox"))
         for sink, _ in sinks.each:
             delivery = Delivery(outbox, sink, clock, running.report)
             running.parts.append(("sink", f"{sink.name}/{sink.stream}", delivery.stats))

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from gateway.outbox import Gap
+
 EXAMPLE = "zhiwang outbox stat gateway.yaml"
 ANSWER_IS_NO = 3
+SHOWN_GAPS = 10  # --json has all
 SHOWN_CHARS = 160  # of a body, where a person reads
 
 VERBS = {
@@ -57,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
         if args.outbox_verb == "stat":
             return _stat(look.state(connection, WallClock().now_ns()), as_json=args.json)
         if args.outbox_verb == "peek":
-            return _peek(look.peek(connection, args.sink, args.rows), as_json=args.json)
+            rows, gaps = look.peek(connection, args.sink, args.rows), look.gaps_of(connection, args.sink, args.rows)
+            return _peek(rows, gaps, as_json=args.json)
         if args.outbox_verb == "rejected":
             return _rejected(look.rejected(connection, args.rows), as_json=args.json)
         if args.outbox_verb == "retry":
@@ -97,12 +101,20 @@ def _stat(state: look.State, *, as_json: bool) -> int:
         print(f"  {sink.sink:<16} {sink.stream:<9} {told(waits if sink.waiting_rows else 'has everything')}")
     again = f", {state.letters_asked_again} asked for again" if state.letters_asked_again else ""
     print(told(f"dead letters: {state.letters} ({_size(state.letters_bytes)}){again}"))
+    _gaps(state.gaps[:SHOWN_GAPS])
     return 0
 
 
-def _peek(rows: list[look.Peeked], *, as_json: bool) -> int:
+def _gaps(gaps: list[Gap]) -> None:
+    for gap in gaps:
+        what = f"{gap.points} points of {len(gap.series)} series ({gap.rows} rows) dropped: {gap.why}"
+        print(f"  {gap.sink:<16} {told('gap')} {_time(gap.from_ns)} – {_time(gap.to_ns)}: {told(what)}")
+
+
+def _peek(rows: list[look.Peeked], gaps: list[Gap], *, as_json: bool) -> int:
     if as_json:
         return _print_json(rows)
+    _gaps(gaps)
     for row in rows:
         what = row.key or f"{row.count} points"
         print(f"{row.sink} {row.stream} #{row.position} {_time(row.at_ns)} {what}, {row.bytes} B: {_short(row.body)}")

@@ -217,10 +217,12 @@ class Commands(Struct, frozen=True):
 
 
 class Outbox(Struct, frozen=True):
-    """The durable store."""
+    """The durable store. `budget` and `age` bound the series that wait; of what is over either the oldest go."""
 
     linger: Duration = Duration(NS)
     transaction: Size = Size(256_000)
+    budget: Size = Size(4_000_000_000)  # 5 readings/s for half a year, 5,000 for four hours; fits a 16 GB flash
+    age: Duration = Duration(30 * 86_400 * NS)  # what `request` can ask for again; servers' retention is often shorter
 
 
 class HistoryConfig(Struct, frozen=True):

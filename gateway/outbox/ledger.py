@@ -9,11 +9,12 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Literal
 
-from gateway.outbox import dead, restart, writing
+from gateway.outbox import budget, dead, gaps, restart, telling, writing
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
+    from pathlib import Path
 
     from gateway.events import Stream
     from gateway.outbox.records import Transaction
@@ -23,18 +24,30 @@ log = logging.getLogger(__name__)
 
 TIDY_NS = 10_000_000_000  # cursors of series and deletions ride on another's transaction this often: flash lives
 TIDY_WRITES = 64  # or after so many transactions
-MEMORY_BYTES = 64_000_000  # series kept where there is no disk
+AGED_NS = 600_000_000_000  # a clock that is wrong for shorter than ten minutes drops nothing for its age
 
 
 class Ledger:
     """The file's contents, as its one writer keeps them."""
 
-    def __init__(self, connection: sqlite3.Connection, found: restart.Found, clock: Clock, *, durable: bool) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        found: restart.Found,
+        clock: Clock,
+        path: Path | None,
+        bounds: budget.Budget,
+    ) -> None:
+        """`path` is the file's; None: everything is in memory."""
         self.resumed, self.unreadable = found.resumed, found.unreadable
         self.epoch = str(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0], "ascii")
         self.positions = found.positions
-        self.dead_bytes, self.dead_dropped, self.dropped_rows, self.transactions = dead.total_bytes(connection), 0, 0, 0
-        self._clock, self._durable = clock, durable
+        self.dead_bytes, self.dead_dropped, self.transactions = dead.total_bytes(connection), 0, 0
+        self.dropped_rows = self.dropped_points = self.gaps = 0
+        self.dropped_ns = max((gap.dropped_ns for gap in gaps.listed(connection, 1)), default=0)
+        self.dropped_why = ""
+        self._clock, self._path, self._bounds = clock, path, bounds
+        self._aged_since: int | None = None
         self._id, self._next_seq = found.last_id, found.resumed.next_seq
         self._cursors: writing.Cursors = {
             (sink, stream): at for sink, stream, at in connection.execute("SELECT sink, stream, position FROM cursors")
@@ -78,10 +91,9 @@ class Ledger:
         self._id += 1
         writing.journal(connection, transaction, self._id, self._next_seq, self.positions)
         self._keep(connection, dead.from_door(connection, transaction.dead))
-        if not self._durable:
-            self.dropped_rows += writing.bound_series(connection, MEMORY_BYTES)
         self.transactions += 1
         self._since_tidy += 1
+        self._within_budget(connection)
         if self._since_tidy >= TIDY_WRITES or self._clock.monotonic_ns() - self._tidied_ns >= TIDY_NS:
             self.tidy(connection)
 
@@ -115,7 +127,50 @@ class Ledger:
         writing.cursors(connection, self._take_moved())
         with self._lock:
             cursors = dict(self._cursors)
-        return self._declared and writing.tidy(connection, cursors, self.positions)
+        more = self._declared and writing.tidy(connection, cursors, self.positions)
+        return self._within_age(connection) or more
+
+    def drop(self, connection: sqlite3.Connection, why: str, *, free: int = 2**62, before_ns: int = 2**62) -> int:
+        """Delete the oldest series, delivered or not, and record what sinks miss by it; returns how many rows."""
+        with self._lock:
+            sinks = {sink: gaps.Has(at) for (sink, stream), at in self._cursors.items() if stream == "series"}
+        now_ns = self._clock.now_ns()
+        dropped = gaps.drop_oldest(connection, sinks, now_ns, why, free=free, before_ns=before_ns)
+        self.gaps += dropped.gaps
+        self.dropped_points += dropped.points
+        if dropped.rows:
+            self.dropped_rows += dropped.rows
+            self.dropped_ns, self.dropped_why = now_ns, why
+        return dropped.deleted
+
+    def dropped_lately(self) -> bool:
+        """Whether series were dropped within the last hour, by this process or the one before. Any thread."""
+        return abs(self._clock.now_ns() - self.dropped_ns) < telling.QUIET_S * 1e9
+
+    def _within_budget(self, connection: sqlite3.Connection) -> None:
+        """Drop the oldest series where the store holds more than it may; what every sink has goes first."""
+        bound = self._bounds.bytes if self._path is not None else budget.MEMORY_BYTES
+        if budget.used(connection, self._path) <= bound:
+            return
+        self.tidy(connection)
+        over = budget.used(connection, self._path) - bound
+        if over > 0:
+            slack = bound // budget.SLACK if self._path is not None else 0
+            self.drop(connection, "budget" if self._path is not None else "memory", free=over + slack)
+
+    def _within_age(self, connection: sqlite3.Connection) -> bool:
+        """Drop series that are older than they may be; returns whether there may be more."""
+        before_ns = self._clock.now_ns() - self._bounds.age_ns
+        oldest = connection.execute("SELECT at_ns FROM series ORDER BY position LIMIT 1").fetchone()
+        if oldest is None or oldest[0] >= before_ns:
+            self._aged_since = None
+            return False
+        now_ns = self._clock.monotonic_ns()
+        if self._aged_since is None:
+            self._aged_since = now_ns
+        if now_ns - self._aged_since < AGED_NS:
+            return False
+        return self.drop(connection, "age", before_ns=before_ns) > 0
 
     def moved(self) -> bool:
         """Whether a cursor waits to be stored, or rows have come since the last tidying."""

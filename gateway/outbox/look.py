@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.errors import OutboxError
 from gateway.events import AlertRow, RequestRow
-from gateway.outbox import dead, reading, restart, schema
+from gateway.outbox import dead, gaps, reading, restart, schema
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -45,6 +45,7 @@ class State(msgspec.Struct, frozen=True):
     letters: int
     letters_bytes: int
     letters_asked_again: int
+    gaps: list[gaps.Gap]
 
 
 class Peeked(msgspec.Struct, frozen=True):
@@ -121,6 +122,7 @@ def state(connection: sqlite3.Connection, now_ns: int) -> State:
         letters=letters[0],
         letters_bytes=letters[1],
         letters_asked_again=letters[2],
+        gaps=gaps.listed(connection),
     )
 
 
@@ -149,6 +151,11 @@ def peek(connection: sqlite3.Connection, sink: str | None, limit: int) -> list[P
             for row in rows
         ]
     return out
+
+
+def gaps_of(connection: sqlite3.Connection, sink: str | None, limit: int) -> list[gaps.Gap]:
+    """What a sink, or every sink, will never get; the newest first."""
+    return [gap for gap in gaps.listed(connection) if sink in {None, gap.sink}][:limit]
 
 
 def _shown(stream: Stream, row: Row) -> str:

@@ -106,6 +106,7 @@ def _open(path: Path, epoch: str) -> tuple[sqlite3.Connection, restart.Found]:
         if not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             schema.create(connection, epoch)
         schema.verify(connection, whole=path.stat().st_size <= schema.CHECKED_BYTES)
+        schema.add_missing(connection)
         # A write that changes nothing shows whether the file can be written at all before anyone relies on it.
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("UPDATE meta SET value = value WHERE key = 'epoch'")

@@ -31,6 +31,12 @@ CREATE TABLE dead(id INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER, bytes INT
     count INTEGER, place TEXT, stream TEXT, key TEXT, source TEXT, topic TEXT, reason TEXT, body BLOB);
 CREATE INDEX dead_retry ON dead(id) WHERE retry = 1;
 """
+ADDED = """
+CREATE TABLE IF NOT EXISTS gaps(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT, first_position INTEGER,
+    last_position INTEGER, from_ns INTEGER, to_ns INTEGER, rows INTEGER, points INTEGER, dropped_ns INTEGER, why TEXT,
+    series BLOB);
+"""
+"""Tables that came after the first release: made where they are missing, and an earlier program does without them."""
 
 
 class DamagedError(OutboxError):
@@ -75,11 +81,16 @@ def read_only(path: Path) -> sqlite3.Connection:
 
 def create(connection: sqlite3.Connection, epoch: str) -> None:
     """Make the tables in an empty file."""
-    connection.executescript(f"BEGIN IMMEDIATE; {TABLES}")
+    connection.executescript(f"BEGIN IMMEDIATE; {TABLES} {ADDED}")
     connection.execute("INSERT INTO meta VALUES ('epoch', ?)", (epoch.encode(),))
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
+
+
+def add_missing(connection: sqlite3.Connection) -> None:
+    """Make the tables that a file of an earlier release lacks."""
+    connection.executescript(f"BEGIN IMMEDIATE; {ADDED} COMMIT")
 
 
 def verify(connection: sqlite3.Connection, *, whole: bool) -> None:

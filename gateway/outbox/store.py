@@ -18,13 +18,14 @@ import msgspec
 
 from gateway.errors import ConfigError, OutboxError
 from gateway.events import Health, Message
-from gateway.outbox import dead, opening, reading, schema, writing
+from gateway.outbox import dead, gaps, opening, reading, schema, telling, writing
+from gateway.outbox.budget import Budget, size_of
 from gateway.outbox.disk import Disk
 from gateway.outbox.ledger import Ledger
 from gateway.outbox.waiting import Waiters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
 
     from gateway.events import Stream
@@ -37,8 +38,8 @@ T = TypeVar("T")
 class OutboxStats(msgspec.Struct, frozen=True):
     """Sizes and counters.
 
-    `bytes` on the disk (the file and its journal); `last` position of each stream; `dropped_rows`: series rows lost to
-    the bound of memory.
+    `bytes` on the disk (the file and its journal); `last` position of each stream; `dropped_rows` and `dropped_points`
+    of series that some sink had not got when the budget, the disk or memory was spent; `gaps`: records of them begun.
     """
 
     durable: bool
@@ -47,6 +48,8 @@ class OutboxStats(msgspec.Struct, frozen=True):
     dead_bytes: int
     dead_dropped: int
     dropped_rows: int
+    dropped_points: int
+    gaps: int
     transactions: int
 
 
@@ -57,10 +60,10 @@ class Outbox:
     commits them once the core is configured. `resumed` is where the store left off; `epoch` was made with the file.
     """
 
-    def __init__(self, opened: opening.Opened, path: Path, clock: Clock) -> None:
-        ledger = Ledger(opened.connection, opened.found, clock, durable=opened.lock is not None)
+    def __init__(self, opened: opening.Opened, path: Path, clock: Clock, bounds: Budget) -> None:
         self.path = path
         self.durable = opened.lock is not None
+        ledger = Ledger(opened.connection, opened.found, clock, path if self.durable else None, bounds)
         self.epoch = ledger.epoch
         # In memory a new epoch begins, and with it seq: what it numbers is not there after the next restart.
         self.resumed: Resumed = ledger.resumed if self.durable else msgspec.structs.replace(ledger.resumed, next_seq=1)
@@ -68,6 +71,7 @@ class Outbox:
             Health("disk/outbox", "durable", self.durable, opened.why),
             _soundness(opened.damaged, ledger.unreadable),
         ]
+        self._clock = clock
         self._lock = opened.lock
         self._ledger = ledger
         self._last = ledger.positions
@@ -77,14 +81,15 @@ class Outbox:
         self._disk = Disk(opened.connection, self._idle, self._waiters.fail)
 
     @classmethod
-    def open(cls, folder: Path, clock: Clock, *, memory: str = "") -> Self:
+    def open(cls, folder: Path, clock: Clock, *, memory: str = "", bounds: Budget | None = None) -> Self:
         """Open or make `outbox.sqlite` in the state folder `folder`.
 
         A damaged file is set aside. Where the disk cannot be written, or where `memory` says why not to, the outbox is
         in memory, with the state read from the disk if it can be, and `durable` is False. Raises OutboxError where
         another process has the folder.
         """
-        return cls(opening.find(folder, clock.token_hex(2), memory=memory), folder / schema.FILE, clock)
+        opened = opening.find(folder, clock.token_hex(2), memory=memory)
+        return cls(opened, folder / schema.FILE, clock, bounds or Budget())
 
     async def declare(self, sinks: Sequence[tuple[str, Stream, Literal["now", "oldest"]]]) -> None:
         """Say which sinks there are (name, stream, where a new one begins); cursors of all others are released.
@@ -104,7 +109,7 @@ class Outbox:
         def stored(_: None, error: OutboxError | None) -> None:
             if error is None:
                 self._last = self._ledger.positions
-                self._waiters.wake(*_touched(transaction))
+                self._waiters.wake(*_touched(transaction), "drops")
             done(error)
             if error is None and self._ledger.tidied():
                 with contextlib.suppress(OutboxError):  # whoever waits is told by the disk
@@ -155,6 +160,23 @@ class Outbox:
         """Wait until people may have asked for letters again. Raises OutboxError once the disk has failed."""
         await self._waiters.wait("letters", lambda: self.asks != asks)
 
+    async def dropped(self, after: int) -> tuple[int, str]:
+        """Wait until more than `after` rows of series were dropped; returns how many were, and what for.
+
+        Raises OutboxError once the disk has failed.
+        """
+        while self._ledger.dropped_rows <= after:  # woken after each transaction: looking is cheap
+            await self._waiters.wait("drops", lambda: self._ledger.dropped_rows > after)
+        return self._ledger.dropped_rows, self._ledger.dropped_why
+
+    async def tell(self, report: Callable[[Health], Awaitable[None]]) -> None:
+        """Report series that had to be dropped, and that for an hour none had to be any more, until cancelled."""
+        await telling.tell_drops(self, self._clock, report, dropping=self._ledger.dropped_lately())
+
+    async def gaps(self, limit: int = 100) -> list[gaps.Gap]:
+        """What sinks will never get, the newest first."""
+        return await self._read(lambda connection: gaps.listed(connection, limit))
+
     async def subscriptions(self, source: str) -> frozenset[str]:
         """The topic filters that this source's session was left with."""
 
@@ -191,10 +213,17 @@ class Outbox:
     def stats(self) -> OutboxStats:
         """Sizes and counters, without touching the file's contents."""
         ledger = self._ledger
-        size = sum(_size(self.path.with_name(self.path.name + end)) for end in ("", "-wal")) if self.durable else 0
-        last: dict[str, int] = dict(zip(schema.STREAMS, self._last, strict=True))
+        size = sum(size_of(self.path.with_name(self.path.name + end)) for end in ("", "-wal")) if self.durable else 0
         return OutboxStats(
-            self.durable, size, last, ledger.dead_bytes, ledger.dead_dropped, ledger.dropped_rows, ledger.transactions
+            durable=self.durable,
+            bytes=size,
+            last=dict(zip(schema.STREAMS, self._last, strict=True)),
+            dead_bytes=ledger.dead_bytes,
+            dead_dropped=ledger.dead_dropped,
+            dropped_rows=ledger.dropped_rows,
+            dropped_points=ledger.dropped_points,
+            gaps=ledger.gaps,
+            transactions=ledger.transactions,
         )
 
     async def close(self) -> None:
@@ -223,23 +252,17 @@ class Outbox:
         if self._disk.outside(self._ledger.changed_by_others):
             self._waiters.wake()
         more = self._ledger.moved() and self._disk.transact(self._ledger.tidy)
+        self._waiters.wake("drops")
         return self._disk.outside(writing.vacuum) or more
 
 
 def _touched(transaction: Transaction) -> list[str]:
     """Which streams have new rows."""
     rows = {"series": transaction.series, "alerts": transaction.alerts, "requests": transaction.requests}
-    return [stream for stream, new in rows.items() if new] or ["nobody"]
+    return [stream for stream, new in rows.items() if new]
 
 
 def _soundness(damaged: str, unreadable: int) -> Health:
     if not damaged and unreadable:
         damaged = f"{unreadable} rows of the state could not be read; the state before them was taken"
     return Health("disk/outbox", "sound", not damaged, damaged)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

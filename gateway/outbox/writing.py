@@ -97,15 +97,3 @@ def vacuum(connection: sqlite3.Connection) -> bool:
     # As a script: `execute` steps a statement that gives no columns once, and that would free a single page.
     connection.executescript(f"PRAGMA incremental_vacuum({VACUUMED_AT_ONCE})")
     return True
-
-
-def bound_series(connection: sqlite3.Connection, limit_bytes: int) -> int:
-    """Where there is no disk: delete the oldest series beyond `limit_bytes`; returns how many rows."""
-    held = connection.execute("SELECT ifnull(sum(length(body)), 0) FROM series").fetchone()[0]
-    dropped = 0
-    while held > limit_bytes:
-        position, size = connection.execute("SELECT position, length(body) FROM series ORDER BY position").fetchone()
-        connection.execute("DELETE FROM series WHERE position = ?", (position,))
-        held -= size
-        dropped += 1
-    return dropped

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.clock import WallClock
-from gateway.outbox import Outbox, ledger
+from gateway.outbox import Outbox, budget
 from gateway.outbox.schema import FILE
 from tests.outbox.conftest import alert, transaction, write
 
@@ -133,7 +133,7 @@ async def test_memory_is_bounded_series_go_first_and_are_counted(
     opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given memory's bound, when series exceed it, then the oldest go, counted, and alerts stay."""
-    monkeypatch.setattr(ledger, "MEMORY_BYTES", 3000)
+    monkeypatch.setattr(budget, "MEMORY_BYTES", 3000)
     async with opened(tmp_path, memory="the disk failed") as outbox:
         await write(outbox, transaction(alerts=[alert(1)]))
         for n in range(5):

@@ -1,0 +1,47 @@
+"""What the store says of itself while it runs: that it had to drop series, and that it no longer has to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.events import Health
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from gateway.outbox.store import Outbox
+    from gateway.ports import Clock
+
+QUIET_S = 3600.0  # a drop an hour is one trouble, not one an hour
+WHY = {
+    "budget": "`outbox.budget` is spent; the oldest went. Give it more, or see why its sink is away",
+    "age": "they were older than `outbox.age`. See why their sink is away",
+    "disk": "the disk is full; the oldest went to make room. Free some room on it",
+    "memory": "there is no disk, and memory for what waits is spent; the oldest went. See why the disk failed",
+}
+
+
+async def tell_drops(
+    outbox: Outbox, clock: Clock, report: Callable[[Health], Awaitable[None]], *, dropping: bool
+) -> None:
+    """Report `dropped` of the store, on change only, until cancelled; `dropping`: it was so at the last stop."""
+    told = outbox.stats().dropped_rows
+    if not dropping:
+        await report(_health(well=True, detail=""))  # an alert of long ago ends, where there is one
+    while True:
+        if not dropping:
+            rows, why = await outbox.dropped(told)
+            points = outbox.stats().dropped_points
+            first = f"{points} points in {rows - told} rows that no sink will get were dropped first"
+            await report(_health(well=False, detail=f"series are dropped: {WHY[why]}. {first}; `outbox stat` has all"))
+        while True:
+            told = outbox.stats().dropped_rows
+            await clock.sleep(QUIET_S)
+            if outbox.stats().dropped_rows == told:
+                break
+        dropping = False
+        await report(_health(well=True, detail=""))
+
+
+def _health(*, well: bool, detail: str) -> Health:
+    return Health("disk/outbox", "dropped", well, detail)
