@@ -91,11 +91,13 @@ async def run(
     caller starts again in memory. Raises OutboxError or AlreadyRunning where another process is this gateway.
     """
     options = options or Options()
-    bounds = Budget(bytes=int(config.outbox.budget), age_ns=int(config.outbox.age))
+    live = options.sources is None  # what is replayed can be replayed again, and needs no ballast
+    ballast = int(config.outbox.ballast) if live else 0
+    bounds = Budget(bytes=int(config.outbox.budget), age_ns=int(config.outbox.age), ballast=ballast)
     outbox = Outbox.open(config.state, clock, memory=options.memory, bounds=bounds)
     history = History(config.state / FILE if outbox.durable else None, config.history, clock)
     try:
-        if options.sources is None:
+        if live:
             refuse_second(config.state / NAME)  # the store's lock tells, but not where one of the two is in memory
         return await _run(config, registry, clock, stop, options, outbox, history)
     finally:

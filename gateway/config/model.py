@@ -217,11 +217,12 @@ class Commands(Struct, frozen=True):
 
 
 class Outbox(Struct, frozen=True):
-    """The durable store. `budget` and `age` bound the series that wait; of what is over either the oldest go."""
+    """The durable store. `budget` and `age` bound the series that wait: over either the oldest go."""
 
     linger: Duration = Duration(NS)
     transaction: Size = Size(256_000)
     budget: Size = Size(4_000_000_000)  # 5 readings/s for half a year, 5,000 for four hours; fits a 16 GB flash
+    ballast: Size = Size(32_000_000)  # held back for the day when the disk is full: 16 MB and up recovers
     age: Duration = Duration(30 * 86_400 * NS)  # what `request` can ask for again; servers' retention is often shorter
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 NAME_WORDS = "a name is 1 to 64 of a-z 0-9 . _ - and begins with a letter or digit (title: takes any words)"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SMALLEST_BALLAST = 16_000_000
 SMALLEST_BUDGET = 64_000_000
 SMALLEST_HISTORY = 1_000_000  # bytes: its tables and a day of a small gateway
 KEEPALIVE_S = (5, 65_535)  # below: traffic for nothing; above: MQTT has no room for it
@@ -180,6 +181,8 @@ def _outbox(made: model.Outbox) -> Problems:
         problems.append(("linger", f"found {made.linger}; allowed is 1 ms to 60 s (what a power cut may cost in time)"))
     if made.budget < SMALLEST_BUDGET:
         problems.append(("budget", f"found {made.budget}; at least 64 MB: the journal alone may take 16 MB"))
+    if 0 < made.ballast < SMALLEST_BALLAST:
+        problems.append(("ballast", f"found {made.ballast}; 16 MB and up help over a full disk, 0 B is none"))
     if made.age < 60 * NS:
         problems.append(("age", f"found {made.age}; at least 1 min"))
     return problems

@@ -18,10 +18,14 @@ SLACK = 256  # a 256th of the budget more is dropped than must be: one drop for 
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """The bounds of what waits: bytes of the file and its journal, and the age of a row of series."""
+    """The bounds of what waits: bytes of the file and its journal, and the age of a row of series.
+
+    `ballast` bytes of the disk are held back for the day when it is full.
+    """
 
     bytes: int = 4_000_000_000
     age_ns: int = 30 * DAY_NS
+    ballast: int = 0
 
 
 def used(connection: sqlite3.Connection, path: Path | None) -> int:

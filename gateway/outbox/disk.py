@@ -1,14 +1,18 @@
-"""The thread `disk`: the only writer of the file, one transaction at a time, and never again after an error."""
+"""The thread `disk`: the only writer of the file, one transaction at a time, and never again after an error.
+
+A full disk is no error yet: room is made, and the same transaction repeated.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from gateway.errors import OutboxError
+from gateway.errors import DiskFull, OutboxError
 from gateway.outbox.schema import ours
 
 if TYPE_CHECKING:
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TRIES, PAUSE_S = 50, 0.2  # a disk that others keep full for longer than 10 s is left for memory
 IDLE_S = 5.0  # how long cursors wait for somebody else's transaction before they get one of their own
 
 
@@ -24,16 +29,25 @@ class Disk:
 
     After the first error nothing is written any more and every piece of work fails with it: a failed fsync leaves the
     kernel believing that the pages are clean, so a second one would lie. `idle` runs after 5 s without work, and again
-    at once while it returns True.
+    at once while it returns True. `make_room` is called while the disk is full, outside any transaction; `mark` gives
+    what takes back what a transaction noted outside the file.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, idle: Callable[[], bool], broke: Callable[[OutboxError], None]
+        self,
+        connection: sqlite3.Connection,
+        *,
+        idle: Callable[[], bool],
+        broke: Callable[[OutboxError], None],
+        make_room: Callable[[sqlite3.Connection], None],
+        mark: Callable[[], Callable[[], None]],
     ) -> None:
         self.broken: OutboxError | None = None
         self._connection = connection
         self._idle = idle
         self._broke = broke
+        self._make_room, self._mark = make_room, mark
+        self._pause = threading.Event()  # never set: waiting for it is a pause
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="disk", daemon=True)
         self._thread.start()
@@ -78,25 +92,50 @@ class Disk:
         return await answer
 
     def transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` in a transaction and commit it. Only for this thread. Raises OutboxError."""
+        """Run `work` in a transaction and commit it; on a full disk again, while room is made for up to 10 s.
+
+        Only for this thread. Raises OutboxError.
+        """
         if self.broken is not None:
             raise self.broken
-        connection = self._connection
+        for attempt in range(TRIES + 1):
+            try:
+                if attempt:
+                    self._make_room(self._connection)
+                return self._once(work)
+            except sqlite3.Error as error:
+                if attempt == TRIES or not isinstance(ours(error, ""), DiskFull):
+                    raise self._fail(error) from error
+            if attempt:
+                self._pause.wait(PAUSE_S)
+        raise AssertionError  # the last try returns or raises
+
+    def _once(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        undo = self._mark()
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            result = work(connection)
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise self._fail(error) from error
+            self._connection.execute("BEGIN IMMEDIATE")
+            result = work(self._connection)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            undo()
+            if self._connection.in_transaction:
+                with contextlib.suppress(sqlite3.Error):  # the error that matters is on its way
+                    self._connection.execute("ROLLBACK")
+            raise
         return result
 
     def outside(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `work` that makes its own transaction. Only for this thread. Raises OutboxError."""
+        """Run `work` that makes its own transaction, and may wait where the disk is full.
+
+        Only for this thread. Raises OutboxError.
+        """
         if self.broken is not None:
             raise self.broken
         try:
             return work(self._connection)
         except sqlite3.Error as error:
+            if isinstance(full := ours(error, "tidying the outbox failed"), DiskFull):
+                raise full from error
             raise self._fail(error) from error
 
     def _idled(self) -> bool:

@@ -35,13 +35,12 @@ class Has(NamedTuple):
 
 
 class Dropped(msgspec.Struct, frozen=True):
-    """What dropping came to: rows and points that some sink had not got, records begun, bytes freed, rows deleted."""
+    """What dropping came to: rows and points that some sink had not got, records begun, bytes freed."""
 
     rows: int = 0
     points: int = 0
     gaps: int = 0
     freed: int = 0
-    deleted: int = 0
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -104,7 +103,7 @@ def drop_oldest(
     connection.execute("DELETE FROM series WHERE position <= ?", (rows[-1].position,))
     if begun:
         connection.execute("DELETE FROM gaps WHERE id <= (SELECT max(id) FROM gaps) - ?", (GAPS_KEPT,))
-    return Dropped(len(lost), sum(row.points for row in lost), begun, freed, len(rows))
+    return Dropped(len(lost), sum(row.points for row in lost), begun, freed)
 
 
 def _series(connection: sqlite3.Connection, row: _Row) -> Counter[bytes]:

@@ -13,7 +13,7 @@ from gateway.outbox import budget, dead, gaps, restart, telling, writing
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from gateway.events import Stream
@@ -25,6 +25,23 @@ log = logging.getLogger(__name__)
 TIDY_NS = 10_000_000_000  # cursors of series and deletions ride on another's transaction this often: flash lives
 TIDY_WRITES = 64  # or after so many transactions
 AGED_NS = 600_000_000_000  # a clock that is wrong for shorter than ten minutes drops nothing for its age
+_NOTED = (
+    "positions",
+    "dead_bytes",
+    "dead_dropped",
+    "transactions",
+    "dropped_rows",
+    "dropped_points",
+    "gaps",
+    "dropped_ns",
+    "dropped_why",
+    "_aged_since",
+    "_id",
+    "_next_seq",
+    "_declared",
+    "_tidied_ns",
+    "_since_tidy",
+)  # what a transaction changes of the ledger beside the file: taken back with it
 
 
 class Ledger:
@@ -130,8 +147,21 @@ class Ledger:
         more = self._declared and writing.tidy(connection, cursors, self.positions)
         return self._within_age(connection) or more
 
+    def mark(self) -> Callable[[], None]:
+        """What takes back all that the next transaction notes here, where it comes to nothing."""
+        names = _NOTED
+        noted = [getattr(self, name) for name in names]
+
+        def undo() -> None:
+            for name, value in zip(names, noted, strict=True):
+                setattr(self, name, value)
+            with self._lock:
+                self._moved = dict(self._cursors)  # which of them were to be stored is no longer known: all
+
+        return undo
+
     def drop(self, connection: sqlite3.Connection, why: str, *, free: int = 2**62, before_ns: int = 2**62) -> int:
-        """Delete the oldest series, delivered or not, and record what sinks miss by it; returns how many rows."""
+        """Delete the oldest series, delivered or not, and record what sinks miss by it; returns the bytes freed."""
         with self._lock:
             sinks = {sink: gaps.Has(at) for (sink, stream), at in self._cursors.items() if stream == "series"}
         now_ns = self._clock.now_ns()
@@ -141,7 +171,7 @@ class Ledger:
         if dropped.rows:
             self.dropped_rows += dropped.rows
             self.dropped_ns, self.dropped_why = now_ns, why
-        return dropped.deleted
+        return dropped.freed
 
     def dropped_lately(self) -> bool:
         """Whether series were dropped within the last hour, by this process or the one before. Any thread."""

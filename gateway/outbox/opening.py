@@ -9,7 +9,7 @@ import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.errors import DiskBroken, DiskFull, OutboxError
-from gateway.outbox import restart, schema
+from gateway.outbox import restart, room, schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,26 +39,41 @@ def find(folder: Path, epoch: str, *, memory: str) -> Opened:
     memory: why it is to be in memory from the start; empty: it is not. Raises OutboxError where another process has the
     folder.
     """
-    path, why, held = folder / schema.FILE, memory, None
+    path, why = folder / schema.FILE, memory
     if not memory:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            held = lock(folder)
-            connection, found, damaged = open_file(path, epoch)
-        except (DiskBroken, DiskFull, OSError) as error:
-            why = str(schema.ours(error, f"{folder} cannot be used") if isinstance(error, OSError) else error)
+            try:
+                return _on_disk(folder, epoch)
+            except DiskFull:
+                if not room.spend(folder):
+                    raise
+                return _on_disk(folder, epoch)  # in the room that the ballast gave
+        except (DiskBroken, DiskFull) as error:
+            why = str(error)
             log.error("no durable outbox, going on in memory: %s", why)  # noqa: TRY400 - the disk's words, not our stack
-            if held is not None:
-                os.close(held)
-        else:
-            if damaged:
-                log.error("the outbox was damaged: %s", damaged)
-            return Opened(connection, found, held, "", damaged)
     connection = schema.connect(":memory:")
     schema.create(connection, epoch)
     if path.exists() and not restart.save(path, connection):
         why += "; its state could not be read"
     return Opened(connection, restart.read(connection), None, why, "")
+
+
+def _on_disk(folder: Path, epoch: str) -> Opened:
+    """The store on the disk. Raises DiskBroken or DiskFull."""
+    held = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = lock(folder)
+        connection, found, damaged = open_file(folder / schema.FILE, epoch)
+    except (DiskBroken, DiskFull, OSError) as error:
+        if held is not None:
+            os.close(held)
+        if isinstance(error, OSError):
+            raise schema.ours(error, f"{folder} cannot be used") from error
+        raise
+    if damaged:
+        log.error("the outbox was damaged: %s", damaged)
+    return Opened(connection, found, held, "", damaged)
 
 
 def lock(folder: Path) -> int:
@@ -73,8 +88,11 @@ def lock(folder: Path) -> int:
             f"found that process {pid} uses {folder}; expected a state folder of this gateway's own. "
             "Stop the other gateway, or give this one another `state:`"
         ) from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, str(os.getpid()).encode(), 0)
+    try:
+        os.pwrite(fd, str(os.getpid()).ljust(20).encode(), 0)
+    except OSError:
+        os.close(fd)
+        raise
     return fd
 
 

@@ -63,6 +63,15 @@ def is_damage(error: sqlite3.Error) -> bool:
 def connect(path: str) -> sqlite3.Connection:
     """A connection that writes; nothing is in a transaction unless it says BEGIN."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    try:
+        _set_up(connection)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # this and the next only take effect before the first table
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
@@ -71,7 +80,6 @@ def connect(path: str) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_size_limit = 16000000")
     connection.execute("PRAGMA secure_delete = OFF")  # Debian's default writes zeros over what is deleted: flash wear
     connection.execute("PRAGMA cache_size = -4000")
-    return connection
 
 
 def read_only(path: Path) -> sqlite3.Connection:

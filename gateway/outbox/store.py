@@ -18,10 +18,11 @@ import msgspec
 
 from gateway.errors import ConfigError, OutboxError
 from gateway.events import Health, Message
-from gateway.outbox import dead, gaps, opening, reading, schema, telling, writing
+from gateway.outbox import dead, gaps, opening, reading, room, schema, telling, writing
 from gateway.outbox.budget import Budget, size_of
 from gateway.outbox.disk import Disk
 from gateway.outbox.ledger import Ledger
+from gateway.outbox.room import Ballast
 from gateway.outbox.waiting import Waiters
 
 if TYPE_CHECKING:
@@ -78,7 +79,14 @@ class Outbox:
         self._waiters = Waiters()
         self._reader = schema.read_only(path) if self.durable else None
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="outbox-read")
-        self._disk = Disk(opened.connection, self._idle, self._waiters.fail)
+        self._ballast = Ballast(path.parent, bounds.ballast if self.durable else 0)
+        self._disk = Disk(
+            opened.connection,
+            idle=self._idle,
+            broke=self._waiters.fail,
+            make_room=self._make_room,
+            mark=ledger.mark,
+        )
 
     @classmethod
     def open(cls, folder: Path, clock: Clock, *, memory: str = "", bounds: Budget | None = None) -> Self:
@@ -169,9 +177,22 @@ class Outbox:
             await self._waiters.wait("drops", lambda: self._ledger.dropped_rows > after)
         return self._ledger.dropped_rows, self._ledger.dropped_why
 
+    @property
+    def cramped(self) -> bool:
+        """Whether the disk is so full that the ballast is missing."""
+        return self._ballast.missing
+
+    async def cramped_changed(self, *, known: bool) -> bool:
+        """Wait until `cramped` is no longer `known`; returns what it is. Raises OutboxError once the disk failed."""
+        while self._ballast.missing == known:
+            await self._waiters.wait("drops", lambda: self._ballast.missing != known)
+        return not known
+
     async def tell(self, report: Callable[[Health], Awaitable[None]]) -> None:
-        """Report series that had to be dropped, and that for an hour none had to be any more, until cancelled."""
-        await telling.tell_drops(self, self._clock, report, dropping=self._ledger.dropped_lately())
+        """Report a full disk, series that had to be dropped, and the end of both, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(telling.tell_room(self, report))
+            tasks.create_task(telling.tell_drops(self, self._clock, report, dropping=self._ledger.dropped_lately()))
 
     async def gaps(self, limit: int = 100) -> list[gaps.Gap]:
         """What sinks will never get, the newest first."""
@@ -247,11 +268,19 @@ class Outbox:
         except sqlite3.Error as error:
             raise schema.ours(error, "reading the outbox failed") from error
 
+    def _make_room(self, connection: sqlite3.Connection) -> None:
+        """In the disk thread, while the disk is full."""
+        if self.durable:
+            room.make(connection, self._ballast, lambda db, free: self._ledger.drop(db, "disk", free=free))
+            self._waiters.wake("drops")
+
     def _idle(self) -> bool:
         """In the disk thread, when nothing else is to do: tidy, and look whether people asked for something."""
         if self._disk.outside(self._ledger.changed_by_others):
             self._waiters.wake()
         more = self._ledger.moved() and self._disk.transact(self._ledger.tidy)
+        if self._ballast.missing:
+            self._ballast.restore()
         self._waiters.wake("drops")
         return self._disk.outside(writing.vacuum) or more
 

@@ -19,6 +19,7 @@ WHY = {
     "disk": "the disk is full; the oldest went to make room. Free some room on it",
     "memory": "there is no disk, and memory for what waits is spent; the oldest went. See why the disk failed",
 }
+FULL = "the disk is full, or nearly: there is no room for the ballast that helps over a full one. Free some room on it"
 
 
 async def tell_drops(
@@ -41,6 +42,14 @@ async def tell_drops(
                 break
         dropping = False
         await report(_health(well=True, detail=""))
+
+
+async def tell_room(outbox: Outbox, report: Callable[[Health], Awaitable[None]]) -> None:
+    """Report `room` of the store, first and on every change, until cancelled."""
+    cramped = outbox.cramped
+    while True:
+        await report(Health("disk/outbox", "room", not cramped, FULL if cramped else ""))
+        cramped = await outbox.cramped_changed(known=cramped)
 
 
 def _health(*, well: bool, detail: str) -> Health:

@@ -94,8 +94,9 @@ async def test_a_disk_that_fails_acknowledges_nothing_and_alerting_goes_on_in_me
     assert lines[stored + 3] == "alerts ['flood-1/1', 'flood-1/2']"
 
 
-async def test_a_full_disk_says_that_it_is_full(opened: Open) -> None:
+async def test_a_full_disk_says_that_it_is_full(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a file that may not grow, when the room is used, then DiskFull is raised, by commits and by the task."""
+    monkeypatch.setattr("gateway.outbox.disk.TRIES", 2)
     async with opened() as at:
         await at.outbox._disk.ask(lambda db: db.execute("PRAGMA max_page_count = 60").fetchall(), write=False)
         with pytest.raises(DiskFull, match="free some room"):

@@ -256,8 +256,9 @@ async def test_batches_shrink_when_a_server_fails_and_grow_again(tmp_path: Path)
         assert max(sink.calls[7:]) > 100
 
 
-async def test_a_failed_disk_ends_the_delivery(tmp_path: Path) -> None:
+async def test_a_failed_disk_ends_the_delivery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a delivery that waits, when the disk fails, then it raises what the disk said."""
+    monkeypatch.setattr("gateway.outbox.disk.TRIES", 1)
     with pytest.raises(ExceptionGroup) as raised:  # noqa: PT012 - the block is where the delivery runs
         async with delivering(tmp_path, ListSink()) as at:
             await at.outbox._disk.ask(lambda db: db.execute("PRAGMA max_page_count = 40").fetchall(), write=False)

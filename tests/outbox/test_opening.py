@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,25 +11,12 @@ from gateway.clock import WallClock
 from gateway.outbox import Outbox, budget
 from gateway.outbox.schema import FILE
 from tests.outbox.conftest import alert, transaction, write
+from tests.outbox.mounted import mounted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.outbox.conftest import Open
-
-
-@contextmanager
-def _mounted(folder: Path, *options: str, undo: bool = True) -> Iterator[None]:
-    """A file system mounted on `folder`, or the test is skipped where this user may not mount."""
-    folder.mkdir(exist_ok=True)
-    if subprocess.run(["mount", *options, str(folder)], capture_output=True, check=False).returncode:
-        pytest.skip("mounting is not allowed here")
-    try:
-        yield
-    finally:
-        if undo:
-            subprocess.run(["umount", str(folder)], check=True)
 
 
 async def test_a_torn_file_is_set_aside_and_said(opened: Open, tmp_path: Path) -> None:
@@ -108,7 +93,7 @@ async def test_a_read_only_disk_means_memory_with_the_state_it_holds(opened: Ope
     async with opened(folder) as outbox:
         epoch = outbox.epoch
         await write(outbox, transaction(b"a", alerts=[alert(5)], deltas=[b"d1"], next_n=3))
-    with _mounted(folder, "--bind", str(folder)), _mounted(folder, "-o", "remount,ro,bind", undo=False):
+    with mounted(folder, "--bind", str(folder)), mounted(folder, "-o", "remount,ro,bind", undo=False):
         async with opened(folder) as outbox:
             assert not outbox.durable
             assert outbox.epoch != epoch
@@ -123,7 +108,7 @@ async def test_a_read_only_disk_means_memory_with_the_state_it_holds(opened: Ope
 async def test_a_full_disk_at_the_start_means_memory(opened: Open, tmp_path: Path) -> None:
     """Given a disk without room, when a store is to be made on it, then everything is in memory."""
     folder = tmp_path / "full"
-    with _mounted(folder, "-t", "tmpfs", "-o", "size=16k", "tmpfs"):
+    with mounted(folder, "-t", "tmpfs", "-o", "size=16k", "tmpfs"):
         async with opened(folder) as outbox:
             assert not outbox.durable
             assert "free some room" in outbox.notices[0].detail
