@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections import deque
 from typing import TYPE_CHECKING
@@ -36,6 +37,9 @@ def builtins(struct: msgspec.Struct | None) -> object:
     """A struct as a map, without what is not set; None without one."""
     given = msgspec.structs.asdict(struct) if struct else None
     return given and {key: value for key, value in given.items() if value is not None}
+
+
+TOLD_S, LOOK_S = 2.0, 0.01  # a history that does not take it in that time is in trouble, and is said to be
 
 
 class Rate:
@@ -232,9 +236,17 @@ class Running:
         self._asked[command.id] = b""
         try:
             await self.door.commit([command])
+            await self._told()
             return msgspec.json.decode(self._asked[command.id] or b"{}")
         finally:
             self._asked.pop(command.id, None)
+
+    async def _told(self) -> None:
+        """Wait a little for the history to have what was decided: who commands looks at it next."""
+        for _ in range(round(TOLD_S / LOOK_S)):
+            if self._outbox.cursor("alerts", "history") >= self._outbox.last("alerts"):
+                return
+            await asyncio.sleep(LOOK_S)
 
     # ── readiness and summary ────────────────────────────────────────────────────────────────────────────────────────
 
