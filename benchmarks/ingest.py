@@ -4,7 +4,8 @@
 
 Each round publishes once to all subscribers while they are stopped (SIGSTOP), so that the broker queues for each;
 then one after another goes on alone until every value can be read back from its server. The order rotates; user and
-system time of the process alone, from /proc; medians over the rounds.
+system time of the process alone, from /proc; medians over the rounds. At the end all hear one stream as it comes, at
+LIVE messages a second: then the gateway's price is mostly that of its steps (20 a second) and hardly that of a message.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 MESSAGES = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
 WARM_UP = 5_000
+LIVE, LIVE_S = 2_000, 10
 CONFIG = """
 gateway: bench-{name}
 brokers: {{here: {{url: "{broker}", keepalive: 600 s}}}}
@@ -100,7 +102,8 @@ def _drain(subject: Subject, total: int) -> float:
     return took
 
 
-def _rounds(broker: Mosquitto, subjects: list[Subject]) -> None:
+def _rounds(broker: Mosquitto, subjects: list[Subject]) -> int:
+    """Publish and drain, round by round; how many messages there were."""
     total = 0
     for number in range(ROUNDS + 1):
         count = MESSAGES if number else WARM_UP
@@ -113,6 +116,22 @@ def _rounds(broker: Mosquitto, subjects: list[Subject]) -> None:
             took = _drain(subject, total)
             if number:
                 subject.costs.append(took * 100_000 / count)
+    return total
+
+
+def _live(broker: Mosquitto, subjects: list[Subject], total: int) -> list[float]:
+    """What each subject takes for messages that come one by one."""
+    for subject in subjects:
+        os.kill(subject.pid, signal.SIGCONT)
+    before = [cpu_s(subject.pid) for subject in subjects]
+    count = LIVE * LIVE_S
+    assert publish(broker.port, count, rate=LIVE).wait(60) == 0
+    for subject in subjects:
+        stored = subject.stored or (lambda: 10**9)
+        wanted = (total + count) * len(FIELDS)
+        until(lambda stored=stored, wanted=wanted: stored() >= wanted or time.sleep(0.3), 60, subject.name)
+    time.sleep(1.5)
+    return [(cpu_s(subject.pid) - was) * 100_000 / count for subject, was in zip(subjects, before, strict=True)]
 
 
 def _victoria(store: Victoria, measurement: str) -> Callable[[], int]:
@@ -145,7 +164,8 @@ def _measure(at: Path, stack: ExitStack) -> list[Row]:
         Subject("gateway → influxd 1.6", ours_v1.pid, _influx(influx, "older"), []),
         Subject("paho alone, storing nothing", _by_hand(stack, broker.port, "nothing"), None, []),
     ]
-    _rounds(broker, subjects)
+    total = _rounds(broker, subjects)
+    live = _live(broker, subjects, total)
     medians = [statistics.median(subject.costs) for subject in subjects]
     rows = [
         Row(subject.name, f"{median:.2f} CPU-s", f"each round: {', '.join(f'{cost:.2f}' for cost in subject.costs)}")
@@ -155,6 +175,9 @@ def _measure(at: Path, stack: ExitStack) -> list[Row]:
         ratio = medians[place] / medians[1]
         rows.append(Row(f"{subjects[place].name} ÷ by hand", f"{ratio:.0%}", "at most 50 %", ratio <= 0.5))
     rows.append(Row("paho alone ÷ by hand", f"{medians[3] / medians[1]:.0%}"))
+    for place in (0, 2):
+        measured = f"{live[place] / live[1]:.0%}"
+        rows.append(Row(f"{subjects[place].name} ÷ by hand, live", measured, f"at {LIVE:,} messages/s, for comparison"))
     return rows
 
 

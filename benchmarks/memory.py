@@ -19,7 +19,7 @@ from stage import Influx, Mosquitto, Row, folder, gateway, main, memory_mb, publ
 
 from tests.conftest import SHARED
 
-LOAD, SECONDS, AWAY_S = 3_000, 15, 15
+LOAD, SECONDS, AWAY_S = 3_000, 12, 12
 CONFIG = """
 gateway: bench-NAME
 brokers: {here: {url: "BROKER"}}
