@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -9,14 +10,17 @@ import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.errors import DiskBroken, DiskFull, OutboxError
-from gateway.outbox import restart, room, schema
+from gateway.outbox import restart, room, salvage, schema
+from gateway.outbox.budget import size_of
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 LOCK = "outbox.lock"
+SUFFIXES = ("", "-wal", "-shm")  # what SQLite keeps of one store
 
 
 class Opened(NamedTuple):
@@ -99,6 +103,7 @@ def lock(folder: Path) -> int:
 def open_file(path: Path, epoch: str) -> tuple[sqlite3.Connection, restart.Found, str]:
     """Open or make the file; one that is damaged, or not ours, is renamed `.damaged-N` and a fresh one is made.
 
+    What can be read of a damaged one is in the fresh one; its epoch is new, for some of its numbers may be lost.
     Returns the connection, what a restart finds in it, and what was set aside. Raises DiskBroken or DiskFull where the
     place cannot be written.
     """
@@ -107,17 +112,60 @@ def open_file(path: Path, epoch: str) -> tuple[sqlite3.Connection, restart.Found
         try:
             return *_open(path, epoch), damaged
         except schema.DamagedError as error:
-            kept = set_aside(path)
-            damaged = f"{error}; kept as {kept.name}, and a fresh one was made"
+            damaged = f"{error}; {_replace(path, epoch)}"
         except (sqlite3.Error, OSError) as error:
             raise schema.ours(error, f"{path} cannot be opened for writing") from error
     raise DiskBroken(f"{path} is damaged again at once: {damaged}")
+
+
+def _replace(path: Path, epoch: str) -> str:
+    """Put a fresh file in the place of a damaged one, with all of it that can be read; returns what was done."""
+    fresh = path.with_name(f"{path.name}.new")
+    _remove(fresh)  # of a start that was cut off
+    taken: dict[str, int] = {}
+    if path.is_file():
+        try:
+            connection = schema.connect(str(fresh))
+            with contextlib.closing(connection), _without_torn_page(path):
+                schema.create(connection, epoch)
+                taken = salvage.take_over(path, connection)
+        except (sqlite3.Error, OSError) as error:  # such as a full disk: better an empty store than none
+            log.error("the damaged outbox cannot be read into a fresh one: %s", error)  # noqa: TRY400 - as above
+            taken = {}
+    kept = set_aside(path)
+    if not any(taken.values()):
+        _remove(fresh)
+        return f"kept as {kept.name}, and a fresh one was made"
+    fresh.rename(path)
+    rows = ", ".join(f"{count} of {table}" for table, count in taken.items() if count)
+    return f"kept as {kept.name}; what could be read of it is in the fresh one (rows: {rows})"
+
+
+@contextlib.contextmanager
+def _without_torn_page(path: Path) -> Generator[None]:
+    """The file without the part of a page at its end: SQLite would fill it with zeros, and rows with them."""
+    with path.open("r+b") as file:
+        whole = size_of(path) // schema.PAGE_BYTES * schema.PAGE_BYTES
+        file.seek(whole)
+        torn = file.read()
+        file.truncate(whole)
+        try:
+            yield
+        finally:
+            file.seek(whole)
+            file.write(torn)  # it is kept as it was found
+
+
+def _remove(path: Path) -> None:
+    for suffix in SUFFIXES:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _open(path: Path, epoch: str) -> tuple[sqlite3.Connection, restart.Found]:
     """One try; raises DamagedError for what is on the disk, sqlite3.Error for the disk itself."""
     if path.exists() and not path.is_file():
         raise schema.DamagedError(f"found that {path.name} is no file")
+    _whole_pages(path)
     connection = None
     try:
         connection = schema.connect(str(path))
@@ -138,12 +186,23 @@ def _open(path: Path, epoch: str) -> tuple[sqlite3.Connection, restart.Found]:
         raise
 
 
+def _whole_pages(path: Path) -> None:
+    """Raise DamagedError where the file ends inside a page: SQLite would take zeros for the rest.
+
+    With a journal beside it a power cut may have left it so, and the journal has what is missing.
+    """
+    if path.exists() and not size_of(path.with_name(path.name + "-wal")):
+        size = size_of(path)
+        if size == 0 or size % schema.PAGE_BYTES:
+            raise schema.DamagedError(f"found that {path.name} ends after {size} bytes, inside a page")
+
+
 def set_aside(path: Path) -> Path:
     """Rename the file, with what SQLite keeps beside it, to the first free `.damaged-N`; returns the new path."""
     n = 1
     while (kept := path.with_name(f"{path.name}.damaged-{n}")).exists():
         n += 1
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in SUFFIXES:
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(kept.with_name(kept.name + suffix))

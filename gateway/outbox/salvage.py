@@ -1,0 +1,115 @@
+"""What can still be read of a damaged store goes over into the fresh one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+from gateway.outbox import schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TABLES = {
+    "alerts": "position",
+    "requests": "position",
+    "snapshot": "id",
+    "journal": "id",
+    "dead": "id",
+    "gaps": "id",
+    "series": "position",  # last: where the disk has no room for them, the rest is there
+}
+AT_ONCE_BYTES = 4_000_000  # a transaction's worth: the journal of the fresh file stays small
+Row = tuple[object, ...]
+
+
+def take_over(damaged: Path, fresh: sqlite3.Connection) -> dict[str, int]:
+    """Copy into `fresh` (tables made, no rows) what can be read of a damaged file; returns the rows of each table.
+
+    Cursors first: without them what was delivered would be again, which is harmless but long. Nothing of a file that is
+    not ours. Raises sqlite3.Error for trouble with `fresh` only.
+    """
+    for mode in ("mode=ro", "mode=ro&immutable=1"):  # the second reads a file whose journal cannot be opened
+        source = None
+        try:
+            source = sqlite3.connect(f"{damaged.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
+            source.text_factory = _text
+            # Without this SQLite refuses a file that is shorter than its first page says.
+            source.execute("PRAGMA writable_schema = ON")
+            ours = source.execute("PRAGMA application_id").fetchone()[0] == schema.APPLICATION_ID
+            if not ours or source.execute("PRAGMA user_version").fetchone()[0] > schema.VERSION:
+                return {}
+            known = {row[0] for row in source.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+            return _copied(source, fresh, known, room=_room(damaged))
+        except sqlite3.DatabaseError as error:
+            if source is None or not schema.is_damage(error):
+                continue
+        finally:
+            if source is not None:
+                source.close()
+    return {}
+
+
+def _copied(source: sqlite3.Connection, fresh: sqlite3.Connection, known: set[str], *, room: bool) -> dict[str, int]:
+    with contextlib.suppress(sqlite3.DatabaseError):
+        fresh.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", _all(source, "SELECT * FROM cursors"))
+    with contextlib.suppress(sqlite3.DatabaseError):
+        kept = _all(source, "SELECT * FROM meta WHERE key <> 'epoch'")
+        fresh.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", kept)
+    taken: dict[str, int] = {}
+    for table, key in TABLES.items():
+        if table not in known or (table == "series" and not room):
+            continue
+        taken[table] = _copy(source, fresh, table, key)
+    return taken
+
+
+def _all(source: sqlite3.Connection, select: str) -> list[Row]:
+    return source.execute(select).fetchall()
+
+
+def _copy(source: sqlite3.Connection, fresh: sqlite3.Connection, table: str, key: str) -> int:
+    """Rows from the first on up to the damage, then from the last back to it."""
+    count, upto = 0, -(2**62)
+    for select in (
+        f"SELECT {key}, * FROM {table} ORDER BY {key}",  # noqa: S608 - our names
+        f"SELECT {key}, * FROM {table} WHERE {key} > ?1 ORDER BY {key} DESC",  # noqa: S608 - our names
+    ):
+        for rows in _until_damage(source, select, upto):
+            places = ",".join("?" * (len(rows[0]) - 1))
+            fresh.execute("BEGIN IMMEDIATE")
+            fresh.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({places})", [row[1:] for row in rows])  # noqa: S608 - our names
+            fresh.execute("COMMIT")
+            count += len(rows)
+            upto = max(upto, *(int(str(row[0])) for row in rows)) if select.endswith(key) else upto
+    return count
+
+
+def _until_damage(source: sqlite3.Connection, select: str, upto: int) -> Iterator[list[Row]]:
+    """Rows in bunches, as far as they can be read; a row that has lost its body is none."""
+    bunch: list[Row] = []
+    size = 0
+    with contextlib.suppress(sqlite3.DatabaseError, OverflowError):
+        for row in source.execute(select, (upto,) if "?1" in select else ()):
+            if not isinstance(row[-1], bytes):
+                continue
+            bunch.append(row)
+            size += len(row[-1])
+            if size >= AT_ONCE_BYTES:
+                yield bunch
+                bunch, size = [], 0
+    if bunch:
+        yield bunch
+
+
+def _text(found: bytes) -> str:
+    return found.decode("utf-8", "replace")
+
+
+def _room(damaged: Path) -> bool:
+    """Whether the disk can hold as much again, and a bit."""
+    disk = os.statvfs(damaged.parent)
+    return disk.f_bavail * disk.f_frsize > damaged.stat().st_size * 5 // 4
