@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOCK = "outbox.lock"
-SUFFIXES = ("", "-wal", "-shm")  # what SQLite keeps of one store
+SUFFIXES = ("", "-wal", "-shm", "-journal")  # what SQLite keeps of one store; the last only while it is made
 
 
 class Opened(NamedTuple):
@@ -189,9 +189,10 @@ def _open(path: Path, epoch: str) -> tuple[sqlite3.Connection, restart.Found]:
 def _whole_pages(path: Path) -> None:
     """Raise DamagedError where the file ends inside a page: SQLite would take zeros for the rest.
 
-    With a journal beside it a power cut may have left it so, and the journal has what is missing.
+    With a journal beside it a power cut may have left it so, and the journal has what is missing; or it was being made.
     """
-    if path.exists() and not size_of(path.with_name(path.name + "-wal")):
+    journal, log_of_writes = (path.with_name(path.name + suffix) for suffix in ("-journal", "-wal"))
+    if path.exists() and not journal.exists() and not size_of(log_of_writes):
         size = size_of(path)
         if size == 0 or size % schema.PAGE_BYTES:
             raise schema.DamagedError(f"found that {path.name} ends after {size} bytes, inside a page")

@@ -1,8 +1,8 @@
 """A process to be killed, traced or starved: `python -m tests.door.child MODE FOLDER`.
 
-commit: two sources commit for ever, each saying `go` before and `ok` after. few: one source, thirty messages; off: the
-same with fsync turned off. starve: commit until the disk fails, then go on in memory, as the gateway does. poison: the
-core dies over one of three messages.
+commit: two sources commit for ever, each saying `go` before and `ok` after; reckless: the same with fsync turned off.
+few: one source, thirty messages; off: the same with fsync turned off. starve: commit until the disk fails, then go on
+in memory, as the gateway does. poison: the core dies over one of three messages.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ if __name__ == "__main__":
     where = Path(sys.argv[2])
     if sys.argv[1] in {"starve", "poison"}:
         asyncio.run({"starve": starve, "poison": poison}[sys.argv[1]](where))
-    elif sys.argv[1] == "commit":
-        asyncio.run(commit(where))
+    elif sys.argv[1] in {"commit", "reckless"}:
+        asyncio.run(commit(where, sync=sys.argv[1] == "commit"))
     else:
         asyncio.run(commit(where, count=30, sources=1, sync=sys.argv[1] == "few"))
