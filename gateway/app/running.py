@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,6 +39,8 @@ def builtins(struct: msgspec.Struct | None) -> object:
     return given and {key: value for key, value in given.items() if value is not None}
 
 
+SILENCED = ("raised", "returned")  # the changes of a silence that begins
+THINGS_TOLD = 1000  # whose silences are counted by name; those of any further things together
 TOLD_S, LOOK_S = 2.0, 0.01  # a history that does not take it in that time is in trouble, and is said to be
 
 
@@ -84,6 +86,7 @@ class Running:
         self._titles = {f"camera/{name}": words(camera.title) for name, camera in config.cameras.items()}
         self._asked: dict[str, bytes] = {}
         self._alerts = 0
+        self._silenced: Counter[str] = Counter()
         self.parts: list[tuple[str, str, Callable[[], Mapping[str, float]]]] = []
         self.rates: dict[str, Rate] = {}
         self.take_picture: Callable[[str], Picture | None] = lambda _: None
@@ -124,6 +127,10 @@ class Running:
     def _stepped(self, stepped: Sequence[Stepped]) -> None:
         for one in stepped:
             self._alerts += sum(row.change == "raised" for row in one.alerts)
+            for row in one.alerts:
+                if row.rule == "silent" and row.change in SILENCED:
+                    known = row.subject in self._silenced or len(self._silenced) < THINGS_TOLD
+                    self._silenced[row.subject if known else "others"] += 1
             for request in one.requests:
                 if request.kind == "reply" and request.id in self._asked:
                     self._asked[request.id] = request.body
@@ -199,6 +206,8 @@ class Running:
         for what, count in sorted(self._core.counts.items()):
             out.append((f"zhiwang_core_{what}_total", {}, float(count)))
         out.append(("zhiwang_alerts_raised_total", {}, float(self._alerts)))
+        for thing, times in self._silenced.items():
+            out.append(("zhiwang_thing_silenced_total", {"thing": thing}, float(times)))
         for component in self.components():
             kind, _, name = component.name.partition("/")
             out.append(("zhiwang_component_up", {"kind": kind, "name": name}, float(component.ok)))
