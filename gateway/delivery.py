@@ -2,6 +2,9 @@
 
 outbox.read ─▶ sink.deliver ─▶ outbox.advance ─▶ (again, or wait for new rows)
                    │ TransientError: full jitter up to 30 s · LoginRefused: every 5 min · Rejected: dead letters
+
+Alerts and requests leave strictly in order. Series that waited for longer than a minute let newer ones pass, and follow
+at the sink's drain rate while nothing newer waits.
 """
 
 from __future__ import annotations
@@ -30,20 +33,33 @@ FIRST_RETRY_S, LAST_RETRY_S = (
 LOGIN_RETRY_S = 300.0  # servers and cameras lock accounts that try a wrong password often
 BATCH_BYTES = 1_000_000
 BATCH_ROWS = 1000
+LEAP_NS = 60_000_000_000  # what waits for longer is a backlog: who watches wants to see now first
 FAILURES_TOLD = 3  # a single lost connection is no news
 
 
 class Delivery:
-    """Drains one stream into one sink, which the outbox knows by `Outbox.declare`."""
+    """Drains one stream into one sink, which the outbox knows by `Outbox.declare`.
 
-    def __init__(self, outbox: Outbox, sink: Sink, clock: Clock, report: Callable[[Health], Awaitable[None]]) -> None:
+    `drain`: bytes of backlog a second for a sink of series that gets newer ones first; None: all strictly in order.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        sink: Sink,
+        clock: Clock,
+        report: Callable[[Health], Awaitable[None]],
+        drain: int | None = None,
+    ) -> None:
         self.name = f"{sink.name}/{sink.stream}"
         self._outbox = outbox
         self._sink = sink
         self._clock = clock
         self._report = report
+        self._drain = drain if sink.stream == "series" else None
+        self._most_bytes = min(BATCH_BYTES, self._drain or BATCH_BYTES)  # of backlog at most a second's worth at a time
         self._rows = BATCH_ROWS
-        self._bytes = BATCH_BYTES
+        self._bytes = self._most_bytes
         self._failures = 0
         self._told = ""  # what Health last said: "ok", a class of failure, or nothing yet
         self._oldest_ns: int | None = None
@@ -55,10 +71,18 @@ class Delivery:
         while True:
             asks = outbox.asks
             rows = await outbox.read(stream, name, self._rows, self._bytes)
-            self._oldest_ns = rows[0].at_ns if rows else None
+            if rows and self._is_backlog(rows):
+                outbox.leap(name)
+                continue
             if rows:
+                began_ns = self._clock.monotonic_ns()
+                if rows[0].backfill or not outbox.leapt(stream, name):
+                    self._oldest_ns = rows[0].at_ns
                 await self._deliver(rows)
+                if rows[0].backfill:
+                    await self._spare(rows, began_ns)
             else:
+                self._oldest_ns = None
                 await outbox.changed(stream, outbox.cursor(stream, name), asks)
 
     def stats(self) -> dict[str, float]:
@@ -79,7 +103,25 @@ class Delivery:
         }
 
     def _behind(self) -> int:
-        return self._outbox.last(self._sink.stream) - self._outbox.cursor(self._sink.stream, self._sink.name)
+        return self._outbox.waiting(self._sink.stream, self._sink.name)
+
+    def _is_backlog(self, rows: Sequence[Row]) -> bool:
+        """Whether these have waited so long that newer ones, where there are some, should pass them."""
+        first, last = rows[0], rows[-1]
+        return (
+            self._drain is not None
+            and first.position > 0
+            and not first.backfill
+            and self._clock.now_ns() - first.at_ns > LEAP_NS
+            and self._outbox.may_leap(self._sink.name, last.position)
+        )
+
+    async def _spare(self, rows: Sequence[Row], began_ns: int) -> None:
+        """Leave the server room after some backlog: as long as it may take at the drain rate, less what it took."""
+        took_s = (self._clock.monotonic_ns() - began_ns) / 1e9
+        due_s = sum(len(row.body) for row in rows) / (self._drain or BATCH_BYTES)
+        if due_s > took_s:
+            await self._clock.sleep(due_s - took_s)
 
     async def _deliver(self, rows: Sequence[Row]) -> None:
         """One try with `rows`; afterwards the cursor is behind them, or some time has passed."""
@@ -116,7 +158,7 @@ class Delivery:
         if wanted:
             self._failures = 0
             self._rows = min(BATCH_ROWS, self._rows * 2)
-            self._bytes = min(BATCH_BYTES, self._bytes * 2)
+            self._bytes = min(self._most_bytes, self._bytes * 2)
         self._delivered += len(wanted)
         self._points += sum(row.count for row in wanted)
         self._rejected += len(rejected)

@@ -94,6 +94,7 @@ class Row(NamedTuple):
     """One row of a stream in the outbox.
 
     `position` grows by one a row; `key` is an alert's id and seq, else empty; `count` is how many points it holds.
+    `backfill`: series from before an outage that come after newer ones; mark them beside the data, never in tags.
     """
 
     position: int
@@ -101,6 +102,7 @@ class Row(NamedTuple):
     key: str
     count: int  # pyright: ignore[reportIncompatibleMethodOverride] - a row is read by its names, never searched as a tuple
     body: bytes
+    backfill: bool = False
 
 
 class Rejected(NamedTuple):

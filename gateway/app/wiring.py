@@ -76,10 +76,11 @@ class Options(NamedTuple):
 
 
 class Sinks(NamedTuple):
-    """Every sink with where a new one begins, and what has to run for them."""
+    """Every sink with where a new one begins, what has to run for them, and their drain rates by name."""
 
     each: list[tuple[Sink, Begins]]
     runs: list[Callable[[], Awaitable[None]]]
+    drains: dict[str, int]
 
 
 async def run(
@@ -134,7 +135,7 @@ async def _run(
         delivering = [tasks.create_task(_forever(one), name="sink") for one in sinks.runs]
         delivering.append(tasks.create_task(outbox.tell(running.report), name="outbox"))
         for sink, _ in sinks.each:
-            delivery = Delivery(outbox, sink, clock, running.report)
+            delivery = Delivery(outbox, sink, clock, running.report, sinks.drains.get(sink.name))
             running.parts.append(("sink", f"{sink.name}/{sink.stream}", delivery.stats))
             delivering.append(tasks.create_task(delivery.run(), name=f"deliver-{sink.name}-{sink.stream}"))
         sources = await _sources(config, clock, outbox, running, manifests, options)
@@ -169,7 +170,7 @@ def _sinks(
         own.append(HistorySeries(history))
     sinks: list[tuple[Sink, Begins]] = [(sink, "oldest") for sink in (*own, *(options.sinks or ()))]
     if options.sinks is not None:
-        return Sinks(sinks, [])
+        return Sinks(sinks, [], {})
 
     async def command(asked: Command) -> None:
         await running.commit([asked])
@@ -195,7 +196,7 @@ def _sinks(
         sinks.extend((sink, begins) for sink in built.sinks)
         if built.run:
             runs.append(built.run)
-    return Sinks(sinks, runs)
+    return Sinks(sinks, runs, {named.name: int(named.common.drain) for named in config.sinks.values()})
 
 
 async def _sources(

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from gateway.config.scalars import NS, Duration, Gate, Hours, Size
+from gateway.config.scalars import NS, ByteRate, Duration, Gate, Hours, Size
 
 DEFAULT_MODEL = "ssdlite-mobilenet-v2-coco"  # a manifest in models/
 Point = tuple[float, float]
@@ -187,9 +187,13 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 class SinkCommon(Struct, frozen=True):
-    """The keys that every sink has. `from`: where a new sink begins."""
+    """The keys that every sink has.
+
+    `from`: where a new sink begins. `drain`: how fast series that waited for long are sent after newer ones.
+    """
 
     from_: Literal["now", "oldest"] = "now"
+    drain: ByteRate = ByteRate(5_000_000)  # an hour of 5,000 readings/s in 4 min, and half of a small server is free
 
 
 class SinkConfig(msgspec.Struct, frozen=True):

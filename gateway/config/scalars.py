@@ -77,6 +77,27 @@ class Size(int):
         return f"{int(self)} B"
 
 
+class ByteRate(int):
+    """Bytes a second, written `5 MB/s`."""
+
+    EXAMPLES: ClassVar = ("5 MB/s", "500 kB/s")
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read `5 MB/s`."""
+        if not isinstance(text, str) or not text.rstrip().endswith("/s"):
+            msg = f"found {text!r}; a rate is written with its unit, such as 5 MB/s"
+            raise ValueError(msg)
+        number, unit = _quantity(text.rstrip().removesuffix("/s"), SIZES, "rate", "5 MB/s")
+        if number * unit < SIZES["kB"]:
+            msg = f"found {text!r}; at least 1 kB/s"
+            raise ValueError(msg)
+        return cls(round(number * unit))
+
+    def __str__(self) -> str:
+        return f"{Size(self)}/s"
+
+
 class Change(msgspec.Struct, frozen=True):
     """A rate of change, written `0.5 m/min`: `per_second` in `unit` a second."""
 

@@ -9,7 +9,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Literal
 
-from gateway.outbox import budget, dead, gaps, restart, telling, writing
+from gateway.outbox import budget, dead, gaps, reading, restart, telling, writing
+from gateway.outbox.gaps import Has
 
 if TYPE_CHECKING:
     import sqlite3
@@ -66,40 +67,66 @@ class Ledger:
         self._clock, self._path, self._bounds = clock, path, bounds
         self._aged_since: int | None = None
         self._id, self._next_seq = found.last_id, found.resumed.next_seq
-        self._cursors: writing.Cursors = {
-            (sink, stream): at for sink, stream, at in connection.execute("SELECT sink, stream, position FROM cursors")
-        }
-        self._moved: writing.Cursors = {}
+        self._places: writing.Places = reading.places(connection)
+        self._moved: writing.Places = {}
         self._declared = False
-        self._lock = threading.Lock()  # guards the cursors, which deliveries move
+        self._lock = threading.Lock()  # guards the places, which deliveries move
         self._tidied_ns, self._since_tidy = clock.monotonic_ns(), 0
         self._seen = _data_version(connection)
 
     def cursor(self, stream: Stream, sink: str) -> int:
-        """The position of the last row that the sink has. Any thread."""
-        return self._cursors[sink, stream]
+        """The position of the row up to which the sink has everything. Any thread."""
+        return self._places[sink, stream].upto
 
-    def move(self, stream: Stream, sink: str, position: int) -> None:
-        """The sink has everything up to `position`; stored with a later transaction. Any thread."""
+    def place(self, stream: Stream, sink: str) -> Has:
+        """What the sink has. Any thread."""
+        return self._places[sink, stream]
+
+    def move(self, stream: Stream, sink: str, row: Row) -> None:
+        """The sink has this row, and those it was given before; stored with a later transaction. Any thread."""
         with self._lock:
-            self._cursors[sink, stream] = self._moved[sink, stream] = position
+            has = self._places[sink, stream]
+            if not has.head:
+                moved = Has(row.position)
+            elif not row.backfill:
+                moved = Has(has.upto, has.begin, row.position)
+            else:
+                moved = Has(has.head) if row.position >= has.begin else Has(row.position, has.begin, has.head)
+            self._places[sink, stream] = self._moved[sink, stream] = moved
+
+    def leap(self, sink: str, last: int) -> None:
+        """From here on the sink gets series beyond position `last` before those that wait. Any thread.
+
+        Where it has leapt already and got new ones since, those that wait behind them stay where they are in line.
+        """
+        with self._lock:
+            has = self._places[sink, "series"]
+            if has.head == has.begin and last > has.upto:
+                self._places[sink, "series"] = self._moved[sink, "series"] = Has(has.upto, last, last)
+
+    def land(self, stream: Stream, sink: str) -> None:
+        """Nothing waits any more of what the sink leapt over. Any thread."""
+        with self._lock:
+            has = self._places[sink, stream]
+            self._places[sink, stream] = self._moved[sink, stream] = Has(max(has.upto, has.head))
 
     def declare(
         self, connection: sqlite3.Connection, sinks: Sequence[tuple[str, Stream, Literal["now", "oldest"]]]
     ) -> None:
         """From now on there are these sinks and no others."""
-        kept: writing.Cursors = {}
+        kept: writing.Places = {}
         for sink, stream, start in sinks:
             last = self.positions[writing.PLACE[stream]]
             first = connection.execute(f"SELECT min(position) FROM {stream}").fetchone()[0]  # noqa: S608 - a Literal
             new = last if start == "now" or first is None else first - 1
-            kept[sink, stream] = self._cursors.get((sink, stream), new)
+            kept[sink, stream] = self._places.get((sink, stream), Has(new))
         connection.execute("DELETE FROM cursors")
-        writing.cursors(connection, kept)
-        for sink, stream in self._cursors.keys() - kept.keys():
+        connection.execute("DELETE FROM ahead")
+        writing.places(connection, kept)
+        for sink, stream in self._places.keys() - kept.keys():
             log.warning("sink %s is no longer configured: its place in %s is released", sink, stream)
         with self._lock:
-            self._cursors, self._declared = kept, True
+            self._places, self._declared = kept, True
 
     def store(self, connection: sqlite3.Connection, transaction: Transaction) -> None:
         """Put a transaction's outputs, changes and marks into the file, and tidy where it is time to."""
@@ -127,10 +154,10 @@ class Ledger:
         All in one transaction: a cursor that is stored before its letters would lose them in a crash.
         """
         if rows[-1].position > 0:
-            self.move(stream, sink, rows[-1].position)
+            self.move(stream, sink, rows[-1])
         self.forget(connection, [-row.position for row in rows if row.position < 0])
         self._keep(connection, dead.from_sink(connection, sink, stream, self._clock.now_ns(), rejected))
-        writing.cursors(connection, self._take_moved())
+        writing.places(connection, self._take_moved())
 
     def forget(self, connection: sqlite3.Connection, letters: Sequence[int]) -> None:
         """Remove letters that were taken up again."""
@@ -141,10 +168,10 @@ class Ledger:
     def tidy(self, connection: sqlite3.Connection) -> bool:
         """Store the cursors and delete a bounded number of rows that every sink has; returns whether more is to do."""
         self._tidied_ns, self._since_tidy = self._clock.monotonic_ns(), 0
-        writing.cursors(connection, self._take_moved())
+        writing.places(connection, self._take_moved())
         with self._lock:
-            cursors = dict(self._cursors)
-        more = self._declared and writing.tidy(connection, cursors, self.positions)
+            places = dict(self._places)
+        more = self._declared and writing.tidy(connection, places, self.positions)
         return self._within_age(connection) or more
 
     def mark(self) -> Callable[[], None]:
@@ -156,14 +183,14 @@ class Ledger:
             for name, value in zip(names, noted, strict=True):
                 setattr(self, name, value)
             with self._lock:
-                self._moved = dict(self._cursors)  # which of them were to be stored is no longer known: all
+                self._moved = dict(self._places)  # which of them were to be stored is no longer known: all
 
         return undo
 
     def drop(self, connection: sqlite3.Connection, why: str, *, free: int = 2**62, before_ns: int = 2**62) -> int:
         """Delete the oldest series, delivered or not, and record what sinks miss by it; returns the bytes freed."""
         with self._lock:
-            sinks = {sink: gaps.Has(at) for (sink, stream), at in self._cursors.items() if stream == "series"}
+            sinks = {sink: has for (sink, stream), has in self._places.items() if stream == "series"}
         now_ns = self._clock.now_ns()
         dropped = gaps.drop_oldest(connection, sinks, now_ns, why, free=free, before_ns=before_ns)
         self.gaps += dropped.gaps
@@ -221,7 +248,7 @@ class Ledger:
             self.dead_bytes, dropped = dead.bound(connection, self.dead_bytes)
             self.dead_dropped += dropped
 
-    def _take_moved(self) -> writing.Cursors:
+    def _take_moved(self) -> writing.Places:
         with self._lock:
             moved, self._moved = self._moved, {}
         return moved

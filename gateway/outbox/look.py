@@ -111,14 +111,14 @@ def state(connection: sqlite3.Connection, now_ns: int) -> State:
         for name in ("page_size", "page_count", "freelist_count")
     )
     letters = connection.execute("SELECT count(*), ifnull(sum(bytes), 0), ifnull(sum(retry), 0) FROM dead").fetchone()
-    sinks = connection.execute("SELECT sink, stream, position FROM cursors ORDER BY sink, stream").fetchall()
+    sinks = reading.places(connection)
     return State(
         epoch=str(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0], "ascii"),
         bytes=pages * page,
         free_bytes=free * page,
         next_n=found.resumed.next_n,
         next_seq=found.resumed.next_seq,
-        sinks=[_sink_state(connection, sink, stream, at, now_ns) for sink, stream, at in sinks],
+        sinks=[_sink_state(connection, sink, stream, has, now_ns) for (sink, stream), has in sinks.items()],
         letters=letters[0],
         letters_bytes=letters[1],
         letters_asked_again=letters[2],
@@ -126,26 +126,27 @@ def state(connection: sqlite3.Connection, now_ns: int) -> State:
     )
 
 
-def _sink_state(connection: sqlite3.Connection, sink: str, stream: str, position: int, now_ns: int) -> SinkState:
+def _sink_state(connection: sqlite3.Connection, sink: str, stream: Stream, has: gaps.Has, now_ns: int) -> SinkState:
     rows, size, oldest = connection.execute(
-        f"SELECT count(*), ifnull(sum(length(body)), 0), min(at_ns) FROM {stream} WHERE position > ?",  # noqa: S608 - our names
-        (position,),
+        f"SELECT count(*), ifnull(sum(length(body)), 0), min(at_ns) FROM {stream} "  # noqa: S608 - our names
+        "WHERE position > ? AND NOT (position > ? AND position <= ?)",
+        has,
     ).fetchone()
     lag_s = max(0.0, (now_ns - oldest) / 1e9) if rows else 0.0
-    return SinkState(sink, stream, position, rows, size, round(lag_s, 1))
+    return SinkState(sink, stream, has.upto, rows, size, round(lag_s, 1))
 
 
 def peek(connection: sqlite3.Connection, sink: str | None, limit: int) -> list[Peeked]:
     """The next rows of a sink, or of every sink."""
-    cursors = connection.execute(
-        "SELECT sink, stream, position FROM cursors WHERE ?1 IS NULL OR sink = ?1 ORDER BY sink, stream", (sink,)
-    ).fetchall()
-    if sink is not None and not cursors:
-        known = [row[0] for row in connection.execute("SELECT DISTINCT sink FROM cursors ORDER BY sink")]
+    places = reading.places(connection)
+    known = sorted({name for name, _ in places})
+    if sink is not None and sink not in known:
         raise OutboxError(f"found no sink {sink!r} in the store; there are: {', '.join(known) or 'none yet'}")
     out: list[Peeked] = []
-    for name, stream, position in cursors:
-        rows = reading.next_rows(connection, stream, name, after=position, limit_rows=limit, limit_bytes=10_000_000)
+    for (name, stream), has in places.items():
+        if sink not in {None, name}:
+            continue
+        rows = reading.next_rows(connection, stream, name, has, limit, 10_000_000)
         out += [
             Peeked(name, stream, row.position, row.at_ns, row.key, row.count, len(row.body), _shown(stream, row))
             for row in rows

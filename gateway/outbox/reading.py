@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.outbox import dead
+from gateway.outbox.gaps import Has
 from gateway.ports import Row
 
 if TYPE_CHECKING:
@@ -38,8 +39,28 @@ def rows_after(
 
 
 def next_rows(
-    connection: sqlite3.Connection, stream: Stream, sink: str, *, after: int, limit_rows: int, limit_bytes: int
+    connection: sqlite3.Connection, stream: Stream, sink: str, has: Has, limit_rows: int, limit_bytes: int
 ) -> list[Row]:
-    """A sink's next rows: what it was asked to try again (negative positions), else those after its cursor."""
+    """A sink's next rows: what it was asked to try again (negative positions), then those after the newest it has.
+
+    Where it has rows ahead of older ones, those older ones come when nothing newer waits, marked as backfill.
+    """
     again = dead.for_sink(connection, stream, sink, limit_rows)
-    return again or rows_after(connection, stream, after, limit_rows, limit_bytes)
+    rows = again or rows_after(connection, stream, has.head or has.upto, limit_rows, limit_bytes)
+    if rows or not has.head:
+        return rows
+    older = rows_after(connection, stream, has.upto, limit_rows, limit_bytes)
+    return [row._replace(backfill=True) for row in older if row.position <= has.begin]
+
+
+def places(connection: sqlite3.Connection) -> dict[tuple[str, Stream], Has]:
+    """What each sink has of each stream."""
+    found: dict[tuple[str, Stream], Has] = {
+        (sink, stream): Has(upto) for sink, stream, upto in connection.execute("SELECT * FROM cursors ORDER BY 1, 2")
+    }
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'ahead'").fetchone():
+        return found  # of a program that knew nothing of it
+    for sink, stream, begin, head in connection.execute("SELECT sink, stream, start, head FROM ahead"):
+        if (sink, stream) in found and found[sink, stream].upto < begin:
+            found[sink, stream] = Has(found[sink, stream].upto, begin, head)
+    return found

@@ -127,12 +127,32 @@ class Outbox:
 
     async def read(self, stream: Stream, sink: str, limit_rows: int, limit_bytes: int) -> list[Row]:
         """The sink's next rows (a single larger row is still given). Negative positions: asked for again by people."""
-        position = self._ledger.cursor(stream, sink)
-        return await self._read(
-            lambda connection: reading.next_rows(
-                connection, stream, sink, after=position, limit_rows=limit_rows, limit_bytes=limit_bytes
+        while True:
+            has = self._ledger.place(stream, sink)
+            rows = await self._read(
+                lambda connection, has=has: reading.next_rows(connection, stream, sink, has, limit_rows, limit_bytes)
             )
-        )
+            if rows or not has.head:
+                return rows
+            self._ledger.land(stream, sink)  # and look once more: rows may have come meanwhile
+
+    def leapt(self, stream: Stream, sink: str) -> bool:
+        """Whether the sink has newer rows than some that wait."""
+        return self._ledger.place(stream, sink).head > 0
+
+    def may_leap(self, sink: str, over: int) -> bool:
+        """Whether there are series beyond position `over`, and the sink has none newer than a backlog yet."""
+        has = self._ledger.place("series", sink)
+        return has.head == has.begin and has.head < self.last("series") > over
+
+    def leap(self, sink: str) -> None:
+        """Give the sink new series first from now on, and what waits, marked `backfill`, when nothing newer does."""
+        self._ledger.leap(sink, self.last("series"))
+
+    def waiting(self, stream: Stream, sink: str) -> int:
+        """How many rows the sink has not got."""
+        has = self._ledger.place(stream, sink)
+        return self.last(stream) - has.upto - (has.head - has.begin)
 
     async def advance(self, stream: Stream, sink: str, rows: Sequence[Row], rejected: Sequence[Rejected]) -> None:
         """The sink has `rows` (as `read` gave them), but for `rejected`, which become dead letters.
@@ -142,14 +162,14 @@ class Outbox:
         if rows and (rejected or rows[0].position < 0 or stream != "series"):
             await self._disk.ask(lambda connection: self._ledger.settle(connection, stream, sink, rows, rejected))
         elif rows:
-            self._ledger.move(stream, sink, rows[-1].position)
+            self._ledger.move(stream, sink, rows[-1])
 
     def last(self, stream: Stream) -> int:
         """The position of the stream's newest row; 0 before the first."""
         return self._last[writing.PLACE[stream]]
 
     def cursor(self, stream: Stream, sink: str) -> int:
-        """The position of the last row that the sink has."""
+        """The position of the row up to which the sink has everything; beyond it, it may have newer series."""
         return self._ledger.cursor(stream, sink)
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.outbox.gaps import Has
 from gateway.outbox.records import Journal, Transaction, pack, seal
 from gateway.outbox.schema import PAGE_BYTES, STREAMS
 
@@ -24,7 +25,7 @@ _INSERTS = {stream: f"INSERT INTO {stream}(position, at_ns, key, count, body) VA
 PLACE: dict[str, int] = {stream: place for place, stream in enumerate(STREAMS)}
 """Where a stream stands in `Positions`."""
 Positions = tuple[int, int, int]
-Cursors = dict[tuple[str, "Stream"], int]
+Places = dict[tuple[str, "Stream"], Has]
 
 
 def outputs(connection: sqlite3.Connection, transaction: Transaction, after: Positions) -> Positions:
@@ -66,22 +67,28 @@ def journal(
         connection.execute("DELETE FROM journal WHERE id <= ?", kept[1])
 
 
-def cursors(connection: sqlite3.Connection, moved: Mapping[tuple[str, Stream], int]) -> None:
-    """Store cursors that moved."""
+def places(connection: sqlite3.Connection, moved: Mapping[tuple[str, Stream], Has]) -> None:
+    """Store where sinks are that moved."""
     connection.executemany(
         "INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT(sink, stream) DO UPDATE SET position = excluded.position",
-        [(sink, stream, position) for (sink, stream), position in moved.items()],
+        [(sink, stream, has.upto) for (sink, stream), has in moved.items()],
     )
+    for (sink, stream), has in moved.items():
+        if stream != "series":
+            continue  # the others are strictly in order
+        connection.execute("DELETE FROM ahead WHERE sink = ? AND stream = ?", (sink, stream))
+        if has.head:
+            connection.execute("INSERT INTO ahead VALUES (?, ?, ?, ?)", (sink, stream, has.begin, has.head))
 
 
-def tidy(connection: sqlite3.Connection, all_cursors: Cursors, last: Positions) -> bool:
+def tidy(connection: sqlite3.Connection, all_places: Places, last: Positions) -> bool:
     """Delete a bounded number of rows that every sink of their stream has; returns whether there are more.
 
     A stream that nobody reads is emptied.
     """
     more = False
     for place, stream in enumerate(STREAMS):
-        done = min((at for (_, of), at in all_cursors.items() if of == stream), default=last[place])
+        done = min((has.upto for (_, of), has in all_places.items() if of == stream), default=last[place])
         first = connection.execute(f"SELECT min(position) FROM {stream}").fetchone()[0]  # noqa: S608 - our names
         if first is not None and first <= done:
             upto = min(done, first + DELETED_AT_ONCE - 1)

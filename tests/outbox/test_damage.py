@@ -139,9 +139,9 @@ async def test_a_file_cut_anywhere_opens_and_what_is_left_is_delivered(sound: So
 
 @pytest.mark.soak
 async def test_a_file_cut_at_every_byte_of_its_tail_opens(sound: Sound) -> None:
-    """The same at each of the last 8192 bytes."""
+    """The same at each of the last 4096 bytes."""
     whole = (sound.folder / FILE).stat().st_size
-    await _torn(sound, list(range(whole - 8192, whole)))
+    await _torn(sound, list(range(whole - 4096, whole)))
 
 
 async def test_a_cut_journal_gives_all_that_was_whole_before_the_cut(killed: Sound) -> None:

@@ -1,0 +1,251 @@
+"""After an outage new series go first, the backlog follows at its rate; alerts keep their order."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from gateway.clock import NS, ReplayClock, WallClock
+from gateway.delivery import Delivery
+from gateway.errors import Unreachable
+from gateway.outbox import Budget, Outbox
+from gateway.outbox.records import SeriesRow
+from tests.door.until import until
+from tests.outbox.conftest import SINKS, alert, transaction, write
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Sequence
+
+    from gateway.events import Health, Stream
+    from gateway.ports import Rejected, Row
+
+START_NS = 1_800_000_000 * NS
+DRAIN = 10_000  # bytes a second
+
+
+class SlowSink:
+    """Notes rows with the time of their delivery; refuses all while it is `away`."""
+
+    def __init__(self, name: str, stream: Stream, clock: ReplayClock) -> None:
+        self.name, self.stream, self.clock = name, stream, clock
+        self.away = True
+        self.calls = 0
+        self.got: list[tuple[int, Row]] = []
+
+    async def deliver(self, rows: Sequence[Row]) -> list[Rejected]:
+        """Note them."""
+        self.calls += 1
+        if self.away:
+            raise Unreachable("no route")
+        self.got += [(self.clock.now_ns(), row) for row in rows]
+        return []
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def positions(self, *, backfill: bool) -> list[int]:
+        """What came, in order."""
+        return [row.position for _, row in self.got if row.backfill is backfill]
+
+
+async def _report(_: Health) -> None:
+    return
+
+
+@asynccontextmanager
+async def delivering(outbox: Outbox, sink: SlowSink, clock: ReplayClock) -> AsyncIterator[Delivery]:
+    """A delivery that runs."""
+    delivery = Delivery(outbox, sink, clock, _report, DRAIN)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(delivery.run())
+        yield delivery
+        running.cancel()
+
+
+async def row_of(outbox: Outbox, clock: ReplayClock, size: int = 2000) -> None:
+    """A row of series and an alert, now."""
+    seq = outbox.last("alerts") + 1
+    body = b"air v=1.%0*d 5\n" % (size - 12, 7)
+    row = SeriesRow(clock.now_ns(), 1, body)
+    await write(outbox, transaction(alerts=[alert(seq)], admitted_ns=clock.now_ns(), series=[row]))
+
+
+async def pass_time(clock: ReplayClock, seconds: float, step: float = 0.1) -> None:
+    """Let so much time pass, and everybody act in it."""
+    for _ in range(round(seconds / step)):
+        clock.advance(step)
+        await asyncio.sleep(0.002)
+
+
+async def test_new_series_pass_the_backlog_which_follows_at_its_rate(tmp_path: Path) -> None:
+    """Given 100 rows from an outage, when the sink is back, then new rows come within a second and old ones at 10 kB/s.
+
+    And those are marked, each row comes once, and the lag is that of the backlog until it is gone.
+    """
+    clock = ReplayClock(START_NS, seed=3)
+    outbox = Outbox.open(tmp_path, clock)
+    await outbox.declare(SINKS)
+    sink = SlowSink("influx", "series", clock)
+    async with delivering(outbox, sink, clock) as delivery:
+        for _ in range(100):
+            await row_of(outbox, clock)
+            clock.advance(10)
+        await until(lambda: sink.calls > 0)
+        sink.away = False
+        clock.advance(30)
+        await until(lambda: len(sink.got) > 0)
+        back_ns = clock.now_ns()
+        for _ in range(10):
+            await row_of(outbox, clock)
+            written_ns, expected = clock.now_ns(), outbox.last("series")
+            for _ in range(20):
+                await pass_time(clock, 0.1)
+                if expected in sink.positions(backfill=False):
+                    break
+            [came] = [at for at, row in sink.got if row.position == expected]
+            assert came - written_ns <= 2 * NS
+        assert outbox.waiting("series", "influx") > 20
+        assert delivery.stats()["lag_s"] > 500
+        for _ in range(60):
+            await pass_time(clock, 1)
+            if outbox.waiting("series", "influx") == 0:
+                break
+        assert sink.positions(backfill=False)[-10:] == list(range(101, 111))
+        old = sink.positions(backfill=True)
+        assert old == sorted(old)
+        assert sorted(row.position for _, row in sink.got) == list(range(1, 111)), "each once"
+        took_s = (sink.got[-1][0] - back_ns) / NS
+        assert took_s >= len(old) * 2000 / DRAIN * 0.8, "not faster than the drain rate"
+        await until(lambda: delivery.stats()["lag_rows"] == 0)
+        assert outbox.cursor("series", "influx") == 110
+    await outbox.close()
+
+
+async def test_alerts_leave_strictly_in_order(tmp_path: Path) -> None:
+    """Given alerts from an outage, when the sink is back and new ones come, then they come in order, unmarked."""
+    clock = ReplayClock(START_NS, seed=3)
+    outbox = Outbox.open(tmp_path, clock)
+    await outbox.declare(SINKS)
+    sink = SlowSink("mqtt", "alerts", clock)
+    async with delivering(outbox, sink, clock):
+        for _ in range(30):
+            await row_of(outbox, clock)
+            clock.advance(100)
+        await until(lambda: sink.calls > 0)
+        sink.away = False
+        clock.advance(30)
+        await row_of(outbox, clock)
+        await until(lambda: len(sink.got) == 31)
+        assert sink.positions(backfill=False) == list(range(1, 32))
+    await outbox.close()
+
+
+async def test_where_a_leap_stands_comes_back_after_a_restart(tmp_path: Path) -> None:
+    """Given a sink in the midst of a backlog, when the gateway restarts, then it goes on there; a gap knows it."""
+    clock = ReplayClock(START_NS, seed=3)
+    outbox = Outbox.open(tmp_path, clock)
+    await outbox.declare(SINKS)
+    for _ in range(10):
+        await row_of(outbox, clock)
+    outbox.leap("influx")
+    for _ in range(5):
+        await row_of(outbox, clock)
+    for expected in ([11, 12], [13, 14, 15], [1, 2], [3, 4]):
+        rows = await outbox.read("series", "influx", len(expected), 10**6)
+        assert [row.position for row in rows] == expected
+        assert all(row.backfill == (row.position <= 10) for row in rows)
+        await outbox.advance("series", "influx", rows, [])
+    assert outbox.waiting("series", "influx") == 6
+    await outbox.close()
+    outbox = Outbox.open(tmp_path, clock, bounds=Budget(bytes=1))
+    await outbox.declare(SINKS)
+    assert outbox.waiting("series", "influx") == 6
+    await row_of(outbox, clock)  # over the budget: all goes
+    [gap] = await outbox.gaps()
+    assert (gap.first_position, gap.last_position, gap.rows) == (5, 16, 7), "11 to 15 it has"
+    assert await outbox.read("series", "influx", 100, 10**6) == []
+    assert outbox.waiting("series", "influx") in {0, 1}
+    await outbox.close()
+
+
+class Leaping(RuleBasedStateMachine):
+    """Whatever is written, read, leapt and reopened: each row comes once, newer than the leap first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.loop = asyncio.new_event_loop()
+        self.outbox: Outbox | None = None
+        self.written = 0
+        self.has: set[int] = set()
+
+    def do(self, work: Coroutine[object, object, object]) -> object:
+        """Run to the end."""
+        return self.loop.run_until_complete(work)
+
+    @initialize()
+    def start(self) -> None:
+        """Open it for the first time."""
+        self.outbox = Outbox.open(self.folder, WallClock())
+        self.do(self.outbox.declare(SINKS))
+
+    @rule(rows=st.integers(1, 5))
+    def append(self, rows: int) -> None:
+        """Store some rows."""
+        assert self.outbox
+        self.do(write(self.outbox, transaction(*[b"v=1"] * rows)))
+        self.written += rows
+
+    @rule()
+    def leap(self) -> None:
+        """As a delivery does."""
+        assert self.outbox
+        if self.outbox.may_leap("influx", 0):
+            self.outbox.leap("influx")
+
+    @rule(rows=st.integers(1, 4))
+    def deliver(self, rows: int) -> None:
+        """Take some."""
+        assert self.outbox
+        got: list[Row] = self.do(self.outbox.read("series", "influx", rows, 10**6))  # pyright: ignore[reportAssignmentType] - what read gives
+        positions = [row.position for row in got]
+        assert not self.has & set(positions), "each once"
+        assert positions == list(range(positions[0], positions[0] + len(got))) if got else True
+        if got and got[0].backfill:
+            newest = max(self.has, default=0)
+            assert newest in {0, self.written} or newest < positions[0], "nothing newer waits"
+        assert got or len(self.has) == self.written
+        self.has |= set(positions)
+        self.do(self.outbox.advance("series", "influx", got, []))
+
+    @rule()
+    def reopen(self) -> None:
+        """Stop in order and start again."""
+        assert self.outbox
+        self.do(self.outbox.close())
+        self.start()
+
+    @invariant()
+    def counts(self) -> None:
+        """What waits is known."""
+        if self.outbox:
+            assert self.outbox.waiting("series", "influx") == self.written - len(self.has)
+
+    def teardown(self) -> None:
+        """Leave nothing."""
+        if self.outbox:
+            self.do(self.outbox.close())
+        self.loop.close()
+        shutil.rmtree(self.folder)
+
+
+Leaping.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestLeaping = Leaping.TestCase
