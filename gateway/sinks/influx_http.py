@@ -6,8 +6,10 @@ import asyncio
 import base64
 import gzip
 import re
+import socket
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
 import msgspec
@@ -182,11 +184,50 @@ class PostV2:
         self._org = org
         self._bucket = bucket
         self._client: InfluxDBClient | None = None
+        self._connection: Any = None  # urllib3's newest
+        self._late = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sink-{name}")
 
     async def __call__(self, body: bytes) -> None:
         """Write one body."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, body)
+        loop = asyncio.get_running_loop()
+        self._late = False
+        # The library times each read alone: without this an answer that comes drop by drop would be waited for.
+        leave = loop.call_later(TIMEOUT_S * 1.1, self._leave)
+        try:
+            await loop.run_in_executor(self._thread, self._write, body)
+        except GatewayError:
+            if not self._late:
+                raise
+        finally:
+            leave.cancel()
+        if self._late:  # what was read of the answer until then may look like one, good or bad
+            raise Unreachable(f"{self._where()} did not answer within {TIMEOUT_S:.0f} s")
+
+    def _leave(self) -> None:
+        """End the connection under the thread that reads from it."""
+        self._late = True
+        sock: socket.socket | None = getattr(self._connection, "sock", None)
+        if sock is not None:
+            with suppress(OSError):  # it has ended meanwhile
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _where(self) -> str:
+        return f"{shown(self._client.url if self._client else '').rstrip('/')}/api/v2/write"
+
+    def _made(self) -> InfluxDBClient:
+        """A client whose newest connection is known."""
+        client = self._make()
+        api: Any = client.api_client
+        pool = api.rest_client.pool_manager.connection_from_url(client.url)
+        connect = pool.ConnectionCls
+
+        def noted(*arguments: Any, **more: Any) -> Any:
+            self._connection = connect(*arguments, **more)
+            return self._connection
+
+        pool.ConnectionCls = noted
+        return client
 
     def _write(self, body: bytes) -> None:
         import urllib3  # noqa: PLC0415 - with influxdb_client, only where such a sink is configured
@@ -194,9 +235,9 @@ class PostV2:
         from influxdb_client.service.write_service import WriteService  # noqa: PLC0415 - slow to import
 
         if self._client is None:
-            self._client = self._make()
+            self._client = self._made()
         packed, zipped = _packed(body)
-        where = f"{shown(self._client.url).rstrip('/')}/api/v2/write"
+        where = self._where()
         try:
             WriteService(self._client.api_client).post_write(
                 self._org,
