@@ -263,8 +263,11 @@ class Running:
         """Whether every source attached once and the outbox takes what comes; and why not."""
         wanted = {f"source/{sensor.transport.mqtt}" for sensor in self.config.sensors.values()}  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType] - every transport names its source
         waiting = sorted(wanted - self._attached)
-        durable = self._outbox.durable
-        return not waiting, {"durable": durable, "waiting_for": waiting}
+        durable, full = self._outbox.durable, self._outbox.full
+        why: dict[str, object] = {"durable": durable, "waiting_for": waiting}
+        if full:
+            why["outbox"] = "the alerts that wait fill their reserve; messages wait until a sink takes some"
+        return not waiting and not full, why
 
     def summary(self) -> Summary:
         """Counts since the start."""

@@ -120,7 +120,9 @@ async def _run(
     door = Door(core, outbox, clock, int(config.outbox.linger), int(config.outbox.transaction))
     running = Running(config, clock, core, door, outbox, history)
     running.parts.append(("door", "", partial(_counted, door.stats, frozenset({"waiting"}))))
-    running.parts.append(("outbox", "", partial(_counted, outbox.stats, frozenset({"durable", "bytes", "dead_bytes"}))))
+    running.parts.append(
+        ("outbox", "", partial(_counted, outbox.stats, frozenset({"durable", "bytes", "dead_bytes", "full"})))
+    )
     door.on_stepped(Troubles(clock, core.counts).take)
     sure = not isinstance(clock, WallClock) or await wait_for_clock(clock, outbox.resumed)
     notices.append(Health("clock/wall", "believable", sure, "" if sure else "no believable time after 60 s"))

@@ -35,6 +35,8 @@ HELP: dict[str, str] = {
     "zhiwang_outbox_dropped_rows_total": "Rows of series that we dropped before a sink had them.",
     "zhiwang_outbox_dropped_points_total": "Points in them.",
     "zhiwang_outbox_gaps_total": "Records begun of what sinks miss by it.",
+    "zhiwang_outbox_merged_total": "Updates of alerts that waited and became one with the next.",
+    "zhiwang_outbox_full": "1: alerts that wait fill their 256 MB, and messages wait until a sink takes some.",
     "zhiwang_outbox_transactions_total": "Transactions of this file.",
     "zhiwang_sink_delivered_total": "Rows delivered, by sink.",
     "zhiwang_sink_points_delivered_total": "Points delivered, by sink.",

@@ -69,13 +69,17 @@ class Admission:
         else:
             self._bulk.setdefault(pending.source, deque()).append(pending)
 
-    def take(self, budget: int) -> Taken:
+    def ready(self, *, bulk: bool) -> bool:
+        """Whether anyone waits who may be taken: with `bulk` False only batches without messages."""
+        return bool(self.waiting) if bulk else bool(self._urgent)
+
+    def take(self, budget: int, *, bulk: bool = True) -> Taken:
         """The next cut: at least one input, of weight `budget` or a little more."""
         taken = Taken()
         room = budget
         while self._urgent and room > 0:
             room -= self._fill(taken, self._urgent, room)
-        while self._bulk and room > 0:
+        while bulk and self._bulk and room > 0:
             share = max(1, room // len(self._bulk))
             for source in list(self._bulk):
                 waiting = self._bulk.pop(source)  # and back at the end: who had a share goes last

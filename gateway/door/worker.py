@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from gateway.ports import Clock, Core
 
 
+FULL_S = 0.5  # how often a door that admits no messages looks whether the outbox has room for alerts again
+
+
 class DoorStats(msgspec.Struct):
     """Counters since the start, and what waits now.
 
@@ -183,8 +186,9 @@ class Worker:
         with self._lock:
             while self.broken is None:
                 seal = self._must_seal()
-                if self._admission.waiting:
-                    return Work(seal=seal, taken=self._admission.take(self._pace.budget))
+                bulk = self._stopping or not self._outbox.full  # what was let in before a stop is finished
+                if self._admission.ready(bulk=bulk):
+                    return Work(seal=seal, taken=self._admission.take(self._pace.budget, bulk=bulk))
                 if self._stopping and self._writing is None:
                     if self._closed or not (self._open.stepped or self.stepper.changed()):
                         return Work(end=True)
@@ -192,7 +196,7 @@ class Worker:
                     return Work(seal=True, snapshot=True)
                 if seal:
                     return Work(seal=True)
-                patience = self._patience()
+                patience = self._patience() if bulk else FULL_S
                 if not self._lock.wait(patience):
                     self._lingered = True
         return Work(end=True)

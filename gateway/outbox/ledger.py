@@ -9,7 +9,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Literal
 
-from gateway.outbox import budget, dead, gaps, reading, restart, telling, writing
+from gateway.outbox import budget, dead, gaps, reading, reserve, restart, telling, writing
 from gateway.outbox.gaps import Has
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ _NOTED = (
     "dead_bytes",
     "dead_dropped",
     "transactions",
+    "alert_bytes",
+    "merged",
+    "_merge_from",
     "dropped_rows",
     "dropped_points",
     "gaps",
@@ -62,6 +65,8 @@ class Ledger:
         self.positions = found.positions
         self.dead_bytes, self.dead_dropped, self.transactions = dead.total_bytes(connection), 0, 0
         self.dropped_rows = self.dropped_points = self.gaps = 0
+        self.alert_bytes, self.merged = reserve.held(connection), 0
+        self._merge_from = reserve.MERGE_FROM_BYTES
         self.dropped_ns = max((gap.dropped_ns for gap in gaps.listed(connection, 1)), default=0)
         self.dropped_why = ""
         self._clock, self._path, self._bounds = clock, path, bounds
@@ -135,6 +140,8 @@ class Ledger:
         self._id += 1
         writing.journal(connection, transaction, self._id, self._next_seq, self.positions)
         self._keep(connection, dead.from_door(connection, transaction.dead))
+        if transaction.alerts:
+            self._within_reserve(connection, len(transaction.alerts))
         self.transactions += 1
         self._since_tidy += 1
         self._within_budget(connection)
@@ -172,6 +179,8 @@ class Ledger:
         with self._lock:
             places = dict(self._places)
         more = self._declared and writing.tidy(connection, places, self.positions)
+        if self.alert_bytes >= reserve.MERGE_FROM_BYTES:  # below, what was deleted need not be known
+            self._count_alerts(connection)
         return self._within_age(connection) or more
 
     def mark(self) -> Callable[[], None]:
@@ -203,6 +212,21 @@ class Ledger:
     def dropped_lately(self) -> bool:
         """Whether series were dropped within the last hour, by this process or the one before. Any thread."""
         return abs(self._clock.now_ns() - self.dropped_ns) < telling.QUIET_S * 1e9
+
+    def _within_reserve(self, connection: sqlite3.Connection, new: int) -> None:
+        """Count new alerts; where much waits, let `updated` changes of one alert become one."""
+        self.alert_bytes += reserve.held(connection, after=self.positions[writing.PLACE["alerts"]] - new)
+        if self.alert_bytes < self._merge_from:
+            return
+        with self._lock:
+            unread = min((has.upto for (_, stream), has in self._places.items() if stream == "alerts"), default=0)
+        self.merged += reserve.merge(connection, unread)
+        self._count_alerts(connection)
+
+    def _count_alerts(self, connection: sqlite3.Connection) -> None:
+        """Count them anew; the next merge is tried when a fiftieth of the reserve has come on top."""
+        self.alert_bytes = reserve.held(connection)
+        self._merge_from = max(reserve.MERGE_FROM_BYTES, self.alert_bytes + reserve.RESERVE_BYTES // 50)
 
     def _within_budget(self, connection: sqlite3.Connection) -> None:
         """Drop the oldest series where the store holds more than it may; what every sink has goes first."""

@@ -18,7 +18,7 @@ import msgspec
 
 from gateway.errors import ConfigError, OutboxError
 from gateway.events import Health, Message
-from gateway.outbox import dead, gaps, opening, reading, room, schema, telling, writing
+from gateway.outbox import dead, gaps, opening, reading, reserve, room, schema, telling, writing
 from gateway.outbox.budget import Budget, size_of
 from gateway.outbox.disk import Disk
 from gateway.outbox.ledger import Ledger
@@ -40,7 +40,8 @@ class OutboxStats(msgspec.Struct, frozen=True):
     """Sizes and counters.
 
     `bytes` on the disk (the file and its journal); `last` position of each stream; `dropped_rows` and `dropped_points`
-    of series that some sink had not got when the budget, the disk or memory was spent; `gaps`: records of them begun.
+    of series that some sink had not got when the budget, the disk or memory was spent; `gaps`: records of them begun;
+    `merged` updates of alerts that became one with the next; `full`: no more alerts fit, and messages wait.
     """
 
     durable: bool
@@ -52,6 +53,8 @@ class OutboxStats(msgspec.Struct, frozen=True):
     dropped_points: int
     gaps: int
     transactions: int
+    merged: int
+    full: bool
 
 
 class Outbox:
@@ -198,6 +201,11 @@ class Outbox:
         return self._ledger.dropped_rows, self._ledger.dropped_why
 
     @property
+    def full(self) -> bool:
+        """Whether alerts that wait have used up their reserve: the door takes no messages until some are delivered."""
+        return self._ledger.alert_bytes >= reserve.RESERVE_BYTES
+
+    @property
     def cramped(self) -> bool:
         """Whether the disk is so full that the ballast is missing."""
         return self._ballast.missing
@@ -265,6 +273,8 @@ class Outbox:
             dropped_points=ledger.dropped_points,
             gaps=ledger.gaps,
             transactions=ledger.transactions,
+            merged=ledger.merged,
+            full=self.full,
         )
 
     async def close(self) -> None:
