@@ -54,7 +54,7 @@ def window_maxima(values: NDArray[np.float64], first: NDArray[np.intp], last: ND
     """Maxima of values[first[i] : last[i]] (last exclusive, never empty), by a table of powers of two."""
     length = last - first
     out = np.empty(len(first), np.float64)
-    level, span, power = values, 1, 0
+    level, span = values, 1
     while True:
         here = (length >= span) & (length < 2 * span)
         if here.any():
@@ -62,7 +62,7 @@ def window_maxima(values: NDArray[np.float64], first: NDArray[np.intp], last: ND
         if not (length >= 2 * span).any():
             return out
         level = np.maximum(level[: len(level) - span], level[span:])
-        span, power = 2 * span, power + 1
+        span *= 2
 
 
 def mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -167,7 +167,6 @@ class State:
 
     def __init__(self) -> None:
         self._parts: dict[str, tuple[str, Table | Book[Any]]] = {}
-        self._changed: set[str] = set()
         self._declared = self.book(DECLARED, Declared)
 
     def table(self, name: str, columns: Mapping[str, tuple[Any, ...]], owner: str = "", version: int = 1) -> Table:
@@ -212,16 +211,14 @@ class State:
         return msgspec.msgpack.encode([(name, mark, part.whole()) for name, (mark, part) in self._parts.items()])
 
     def restore(self, blob: bytes) -> None:
-        """Apply a snapshot or delta; parts that are gone or were declared otherwise are left empty (see `changed`)."""
+        """Apply a snapshot or delta; parts that are gone or were declared otherwise are left empty."""
         try:
             stored = msgspec.msgpack.decode(blob) if blob else []
         except msgspec.DecodeError as error:
             raise StateError(f"stored state cannot be read: {error}") from error
         for name, mark, change in stored:
             declared = self._parts.get(name)
-            if declared is None or declared[0] != mark:
-                self._changed.add(name)
-            else:
+            if declared is not None and declared[0] == mark:
                 if name == DECLARED:
                     self._forget(change)
                 declared[1].apply(change)
@@ -232,7 +229,3 @@ class State:
         for other, (_, declared) in self._parts.items():
             if other == name or other.startswith(f"{name}/"):
                 declared.clear()
-
-    def changed(self, name: str) -> bool:
-        """Whether stored state of this name was met that does not fit what is declared now."""
-        return name in self._changed

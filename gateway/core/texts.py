@@ -142,7 +142,7 @@ def _zh(facts: Facts, named: str) -> str:
     if facts.place.zh or facts.place.en:
         head += f" · {facts.place.zh or facts.place.en}"
     when = clock_time(facts.changed_ns, facts.zone)
-    parts = [f"{when} {_what_zh(facts)}"] if (what := _what_zh(facts)) and what else [when]
+    parts = [f"{when} {what}" if (what := _what_zh(facts)) else when]
     if facts.trend is not None:
         change, minutes = facts.trend
         parts.append(f"{minutes} 分钟{'上涨' if change > 0 else '下降'} {amount(abs(change))}{_unit(facts.unit)}")
@@ -158,10 +158,8 @@ def _zh(facts: Facts, named: str) -> str:
 
 
 def _what_zh(facts: Facts) -> str:
-    if facts.kind in {"health", "adrift"}:
-        return facts.detail
-    if facts.change in OVER or facts.limit is None or facts.kind not in VERBS:
-        return ""
+    if facts.limit is None or not _crosses(facts):
+        return _said(facts)
     hold = f"(持续 {Duration(facts.hold_ns)})" if facts.hold_ns else ""
     return f"{VERBS[facts.kind][0]}{COLOUR_ZH[facts.colour]}线 {amount(facts.limit)}{_unit(facts.unit)}{hold}"
 
@@ -186,12 +184,20 @@ def _en(facts: Facts, named: str) -> str:
 
 
 def _what_en(facts: Facts) -> str:
-    if facts.kind in {"health", "adrift"}:
-        return facts.detail
-    if facts.change in OVER or facts.limit is None or facts.kind not in VERBS:
-        return ""
+    if facts.limit is None or not _crosses(facts):
+        return _said(facts)
     hold = f" for {Duration(facts.hold_ns)}" if facts.hold_ns else ""
     return f"{VERBS[facts.kind][1]} the {facts.colour} line of {amount(facts.limit)}{_unit(facts.unit)}{hold}"
+
+
+def _crosses(facts: Facts) -> bool:
+    """Whether the change is about a line that the value is beyond."""
+    return facts.kind in VERBS and facts.change not in OVER
+
+
+def _said(facts: Facts) -> str:
+    """What a component says of itself; nothing for what has a value."""
+    return facts.detail if facts.kind in {"health", "adrift"} else ""
 
 
 def _minutes_left(facts: Facts) -> int | None:

@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from gateway.errors import ModelError
 from gateway.models import manifest
@@ -22,11 +22,14 @@ from gateway.models.fetch import fetch
 from gateway.models.ssd import convert_ssd
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from gateway.config.manifest import Manifest
     from gateway.models.fetch import Progress
     from gateway.models.manifest import DataSet, Detector, Entry, Source
+
+
+T = TypeVar("T")
 
 
 def cache_folder() -> Path:
@@ -66,25 +69,23 @@ def pull(name: str, *, cache: Path | None = None, progress: Progress, where: Pat
     """The model `name`, fetched and converted unless the cache has it. Raises ModelError with every source's reason."""
     entry = manifest.detector(name, where)
     base = cache or cache_folder()
-    with _lock(base, name, progress):
-        found = _cached(name, entry, base)
-        if found is None:
-            _first_that_works(name, entry, base, progress)
-            found = _cached(name, entry, base)
-    if found is None:
-        raise ModelError(f"{name} was fetched, yet is not in {base}: is another program emptying it?")
-    return found
+    return _pulled(name, entry, base, progress, lambda: _cached(name, entry, base))
 
 
 def pull_data(name: str, *, cache: Path | None = None, progress: Progress, where: Path | None = None) -> Path:
     """The demo data `name`, fetched unless the cache has it: its file, or the folder. Raises ModelError."""
     entry = manifest.data_set(name, where)
     base = cache or cache_folder()
+    return _pulled(name, entry, base, progress, lambda: _cached_data(name, entry, base))
+
+
+def _pulled(name: str, entry: Entry, base: Path, progress: Progress, cached: Callable[[], T | None]) -> T:
+    """What `cached` finds, after fetching it where it finds nothing."""
     with _lock(base, name, progress):
-        found = _cached_data(name, entry, base)
+        found = cached()
         if found is None:
             _first_that_works(name, entry, base, progress)
-            found = _cached_data(name, entry, base)
+            found = cached()
     if found is None:
         raise ModelError(f"{name} was fetched, yet is not in {base}: is another program emptying it?")
     return found

@@ -1,3 +1,1 @@
-"""The rule kinds: one file each. `MAKE` makes a rule of the core from its configuration."""
-
-from __future__ import annotations
+"""The rule kinds: one file each, and one line each in the registry."""
