@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 DEVICES = 10
+FLIP = 25
 PUBLISH, PINGRESP = 3, 13
 
 
 class Stream(threading.Thread):
-    """Publishes 0, 1, 2, … to `<topic>/<device>` until it is finished. `published`: how many the broker has taken."""
+    """Publishes 0, 1, 2, … to `<topic>/<device>` until it is finished. `published`: how many the broker has taken.
+
+    Beside the value `v` each body has `a`, an alarm that a device turns on and off every FLIP readings (`flips`).
+    """
 
     def __init__(self, port: int, topic: str, rate: float = 200.0) -> None:
         super().__init__(name=f"stream-{topic}", daemon=True)
@@ -50,7 +54,7 @@ class Stream(threading.Thread):
         begin, base_ms, sent = time.monotonic(), time.time_ns() // 10**6, 0
         while not self._finished.wait(0.02):
             due = [
-                client.publish(f"{self._topic}/{n % DEVICES}", json.dumps({"t": base_ms + n // DEVICES, "v": n}), qos=1)
+                client.publish(f"{self._topic}/{n % DEVICES}", _body(base_ms, n), qos=1)
                 for n in range(sent, int((time.monotonic() - begin) * self._rate))
             ]
             for one in due:
@@ -59,6 +63,16 @@ class Stream(threading.Thread):
             self.published = sent
         client.disconnect()
         client.loop_stop()
+
+
+def _body(base_ms: int, n: int) -> str:
+    nth = n // DEVICES  # of its device
+    return json.dumps({"t": base_ms + nth, "v": n, "a": nth // FLIP % 2})
+
+
+def flips(published: int) -> dict[str, int]:
+    """How often each device's alarm was turned on or off in so many values."""
+    return {str(device): (published - 1 - device) // DEVICES // FLIP for device in range(min(DEVICES, published))}
 
 
 def held_for(port: int, client_id: str) -> int:

@@ -109,6 +109,14 @@ class Gateway:
         """SIGTERM; gives the exit code."""
         return self._end(signal.SIGTERM, seconds)
 
+    def ended(self, seconds: float = START_S) -> int:
+        """Wait until it has ended by itself, as a killed or finished process; gives the exit code (-9: killed)."""
+        assert self._process is not None
+        process = self._process
+        code = process.wait(seconds)
+        self._process = None
+        return code
+
     def _end(self, how: signal.Signals, seconds: float = 15.0) -> int:
         if self._process is None:
             return 0
