@@ -1,29 +1,32 @@
-"""(a) What a reading costs: the gateway's CPU-seconds per 100,000 QoS 1 messages of 5 fields, beside a script by hand.
+"""(a) What a reading costs: the gateway's CPU-seconds per 100,000 QoS 1 messages of 5 fields, beside its peers.
 
     python benchmarks/ingest.py [MESSAGES [ROUNDS]]
 
-Each round publishes once to all subscribers while they are stopped (SIGSTOP), so that the broker queues for each;
-then one after another goes on alone until every value can be read back from its server. The order rotates; user and
-system time of the process alone, from /proc; medians over the rounds. At the end all hear one stream as it comes, at
-LIVE messages a second: then the gateway's price is mostly that of its steps (20 a second) and hardly that of a message.
+The gateway runs 20 rules of every kind over all five fields, its state saved, the page and its history on, one alert
+per 1,000 messages (parts/corner.py). Beside it: `mosquitto_sub -q 1 > /dev/null`, which is the floor; the script that
+somebody would write by hand; Node-RED (a fifth of the messages, on a topic of its own); and, for comparison, a gateway
+without rules, page and history. Each round publishes once while all are stopped, so that the broker queues for each;
+then one after another goes on alone until every value can be read back from VictoriaMetrics. The order rotates; user
+and system time of the process alone; medians over the rounds.
+
+Then the rate at which a queue is taken until all is acknowledged, interleaved with mosquitto_sub's; and, at LIVE
+messages a second as they come, the CPU again, publish → alert, and how long the event loop leaves a request waiting.
 """
 
 from __future__ import annotations
 
-import os
-import signal
 import statistics
-import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from parts import node_red
+from parts.corner import RULES, begin_ms, corner
+from parts.probe import Prober, answers_ms
+from parts.subjects import MosquittoSub, Resident, by_hand
 from stage import (
     DEVICES,
-    FIELDS,
-    ROOT,
-    Influx,
     Mosquitto,
     Row,
     Victoria,
@@ -31,154 +34,196 @@ from stage import (
     folder,
     gateway,
     main,
+    percentile,
     publish,
     running,
     server,
     until,
+    values,
 )
 
+from tests.conftest import free_port
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
+
+    from parts.subjects import Subject
+    from stage import Gateway
 
 MESSAGES = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
 WARM_UP = 5_000
-LIVE, LIVE_S = 2_000, 10
-CONFIG = """
-gateway: bench-{name}
+LIVE, LIVE_S = 5_000, 15
+PROBES_A_S = 8
+RED_SHARE = 0.2
+FLOOR, SCRIPT, RED = 1.25, 0.10, 0.40
+PLAIN = """
+gateway: plain
 brokers: {{here: {{url: "{broker}", keepalive: 600 s}}}}
 sensors:
-  {name}:
+  plain:
     mqtt: here
     topic: air/{{device}}/up
     json: {{time: ts, pm25: pm25, pm10: pm10, rh: rh, temp: temp, noise: noise}}
     every: 10 s
-sinks:
-  influx: {sink}
+    max_late: 9 d
+sinks: {{store: {sink}}}
 """
 
 
-class Subject(NamedTuple):
-    """A process that is measured; `stored`: how many values of it can be read back, None where it stores none."""
+class Bench:
+    """The servers, and the stream so far."""
 
-    name: str
-    pid: int
-    stored: Callable[[], int] | None
-    costs: list[float]
+    def __init__(self, at: Path, stack: ExitStack) -> None:
+        self.at, self.stack = at, stack
+        self.broker, self.victoria = server(Mosquitto, at / "broker"), server(Victoria, at / "victoria")
+        stack.enter_context(running(self.broker, self.victoria))
+        self.sink = f'{{v2: "{self.victoria.url}", bucket: bench}}'
+        self.total = 0
+        self._begin_ms = begin_ms()
 
+    def publish(self, count: int, rate: float = 0.0, topic: str = "air") -> None:
+        """The stream's next messages."""
+        corner = (round(self.total * (RED_SHARE if topic == "red" else 1)), self._begin_ms)
+        assert publish(self.broker.port, count, rate=rate, topic=topic, corner=corner).wait(120) == 0
+        self.total += count if topic == "air" else 0
 
-def _by_hand(stack: ExitStack, port: int, url: str) -> int:
-    command = [sys.executable, str(ROOT / "benchmarks/by_hand.py"), str(port), url]
-    process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
-    stack.callback(process.kill)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    return process.pid
+    def resident(self, name: str, pid: int, measurement: str, share: float = 1.0) -> Resident:
+        """A process that stores a measurement."""
+        return Resident(name, pid, lambda: values(self.victoria, measurement), share)
 
-
-def _quiet(pid: int) -> None:
-    """Wait until a process that stores nothing has nothing to do."""
-    last = -1.0
-    while (now := cpu_s(pid)) > last:
-        last = now
-        time.sleep(0.5)
-
-
-def _drain(subject: Subject, total: int) -> float:
-    """Let a subject work off its queue; the CPU it took."""
-    before = cpu_s(subject.pid)
-    os.kill(subject.pid, signal.SIGCONT)
-    stored = subject.stored
-    if stored is None:
-        time.sleep(1.0)
-        _quiet(subject.pid)
-    else:
-        until(lambda: stored() >= total * len(FIELDS) or time.sleep(0.3), 90, f"{total} messages of {subject.name}")
-        time.sleep(1.5)  # the last acknowledgements
-    os.kill(subject.pid, signal.SIGSTOP)
-    took = cpu_s(subject.pid) - before
-    assert stored is None or stored() == total * len(FIELDS), f"{subject.name} stored {stored()}"
-    return took
+    def red(self) -> Resident | str:
+        """Node-RED, or why it is not here."""
+        try:
+            at, url = self.at / "red", self.victoria.url
+            pid = node_red.start(self.stack, at, free_port(), self.broker.port, url, "red/+/up", "red")
+        except node_red.NotThereError as error:
+            return str(error)
+        return self.resident("Node-RED", pid, "red", RED_SHARE)
 
 
-def _rounds(broker: Mosquitto, subjects: list[Subject]) -> int:
-    """Publish and drain, round by round; how many messages there were."""
-    total = 0
+def _rounds(bench: Bench, subjects: list[Subject]) -> None:
+    """Publish and drain, round by round."""
     for number in range(ROUNDS + 1):
         count = MESSAGES if number else WARM_UP
         for subject in subjects:
-            os.kill(subject.pid, signal.SIGSTOP)
-        assert publish(broker.port, count).wait(60) == 0
-        total += count
+            subject.stop()
+        if any(subject.share < 1 for subject in subjects):
+            bench.publish(round(count * RED_SHARE), topic="red")
+        bench.publish(count)
         for place in range(len(subjects)):
             subject = subjects[(place + number) % len(subjects)]
-            took = _drain(subject, total)
+            took = subject.drain(round(count * subject.share), round(bench.total * subject.share))
             if number:
-                subject.costs.append(took * 100_000 / count)
-    return total
+                subject.costs.append(took * 100_000 / (count * subject.share))
 
 
-def _live(broker: Mosquitto, subjects: list[Subject], total: int) -> list[float]:
-    """What each subject takes for messages that come one by one."""
-    for subject in subjects:
-        os.kill(subject.pid, signal.SIGCONT)
-    before = [cpu_s(subject.pid) for subject in subjects]
+def _rates(bench: Bench, ours: Resident, one: Gateway, floor: MosquittoSub) -> tuple[list[float], list[float]]:
+    """Messages a second of the gateway, and of mosquitto_sub, until all of a queue is acknowledged, in turns."""
+    mine, theirs = list[float](), list[float]()
+    for _ in range(ROUNDS):
+        ours.stop()
+        bench.publish(MESSAGES)
+        floor.drain(MESSAGES, bench.total)
+        theirs.append(MESSAGES / floor.seconds)
+        began = time.monotonic()
+        ours.go_on()
+        until(lambda: _acknowledged(one, bench.total) or time.sleep(0.05), 120, "the queue")
+        mine.append(MESSAGES / (time.monotonic() - began))
+        ours.caught_up(bench.total)
+    return mine, theirs
+
+
+def _acknowledged(one: Gateway, total: int) -> bool:
+    taken = one.metric("zhiwang_source_messages_total") >= total
+    return taken and one.metric("zhiwang_source_unacknowledged") == 0
+
+
+def _lag(bench: Bench, ours: Resident, one: Gateway) -> list[float]:
+    """How long requests wait while it works off a queue as fast as it can."""
+    ours.stop()
+    bench.publish(MESSAGES)
+    ours.go_on()
+    ends = time.monotonic() + 120
+    took = answers_ms(one.port, lambda: values(bench.victoria, "air") >= bench.total * 5 or time.monotonic() > ends)
+    ours.caught_up(bench.total)
+    return took
+
+
+def _live(bench: Bench, ours: Resident, script: Resident) -> tuple[list[float], list[float]]:
+    """CPU-s per 100,000 of both while they hear one stream as it comes; publish → alert in ms."""
+    script.go_on()
+    script.caught_up(bench.total)
+    prober = Prober(bench.broker.port, "corner")
+    bench.stack.callback(prober.close)
+    before = [cpu_s(subject.pid) for subject in (ours, script)]
     count = LIVE * LIVE_S
-    assert publish(broker.port, count, rate=LIVE).wait(60) == 0
-    for subject in subjects:
-        stored = subject.stored or (lambda: 10**9)
-        wanted = (total + count) * len(FIELDS)
-        until(lambda stored=stored, wanted=wanted: stored() >= wanted or time.sleep(0.3), 60, subject.name)
-    time.sleep(1.5)
-    return [(cpu_s(subject.pid) - was) * 100_000 / count for subject, was in zip(subjects, before, strict=True)]
+    began = time.monotonic()
+    stream = publish(bench.broker.port, count, rate=LIVE, corner=(bench.total, begin_ms()))
+    bench.total += count
+    number = 0
+    while stream.poll() is None:
+        device, at = f"p{number:04}", time.time_ns() // 10**6
+        reading = {"ts": at, "pm25": 500.0, "pm10": 50.0, "rh": 50.0, "temp": 20.0, "noise": 50.0}
+        prober.send(f"air/{device}/up", reading, f"air.pm25{{device={device}}}")
+        number += 1
+        time.sleep(max(0.0, began + number / PROBES_A_S + number % 10 * 0.0037 - time.monotonic()))
+    assert stream.returncode == 0
+    took = prober.took_ms()
+    bench.total += number
+    for subject in (ours, script):
+        subject.caught_up(bench.total)
+    costs = [(cpu_s(subject.pid) - was) * 100_000 / count for subject, was in zip((ours, script), before, strict=True)]
+    return costs, took
 
 
-def _victoria(store: Victoria, measurement: str) -> Callable[[], int]:
-    match = f'{{__name__=~"{measurement}_.*"}}'
-    return lambda: sum(len(series["values"]) for series in store.export(match))  # type: ignore[arg-type] - lists
-
-
-def _influx(store: Influx, measurement: str) -> Callable[[], int]:
-    counts = ", ".join(f"count({field}) AS {field}" for field in FIELDS)
-
-    def stored() -> int:
-        rows = store.query(f'SELECT {counts} FROM "{measurement}"', "bench")  # noqa: S608 - our own names
-        return sum(int(rows[0][field]) for field in FIELDS) if rows else 0  # type: ignore[call-overload] - numbers
-
-    return stored
+def _share(what: str, ours: float, theirs: float, wanted: float | None, words: str) -> Row:
+    ratio = ours / theirs
+    return Row(
+        what, f"{ratio:.2f}" if ratio > 1 else f"{ratio:.0%}", words, None if wanted is None else ratio <= wanted
+    )
 
 
 def _measure(at: Path, stack: ExitStack) -> list[Row]:
-    broker, influx, victoria = server(Mosquitto, at / "b"), server(Influx, at / "i"), server(Victoria, at / "v")
-    stack.enter_context(running(broker, influx, victoria))
-    influx.database("bench")
-    v1, v2 = f'{{v1: "{influx.url}", db: bench}}', f'{{v2: "{victoria.url}", bucket: bench}}'
-    ours_v2 = stack.enter_context(gateway(at / "g2", CONFIG.format(name="ours", broker=broker.url, sink=v2)))
-    ours_v1 = stack.enter_context(gateway(at / "g1", CONFIG.format(name="older", broker=broker.url, sink=v1)))
-    subjects = [
-        Subject("gateway → VictoriaMetrics", ours_v2.pid, _victoria(victoria, "ours"), []),
-        Subject(
-            "by hand → VictoriaMetrics", _by_hand(stack, broker.port, victoria.url), _victoria(victoria, "by_hand"), []
-        ),
-        Subject("gateway → influxd 1.6", ours_v1.pid, _influx(influx, "older"), []),
-        Subject("paho alone, storing nothing", _by_hand(stack, broker.port, "nothing"), None, []),
-    ]
-    total = _rounds(broker, subjects)
-    live = _live(broker, subjects, total)
-    medians = [statistics.median(subject.costs) for subject in subjects]
+    bench = Bench(at, stack)
+    one = stack.enter_context(gateway(at / "corner", corner("corner", bench.broker.url, bench.sink)))
+    plain = stack.enter_context(gateway(at / "plain", PLAIN.format(broker=bench.broker.url, sink=bench.sink)))
+    ours = bench.resident(f"gateway, {RULES} rules, history and alerts", one.pid, "air")
+    floor = MosquittoSub(bench.broker.port)
+    script = bench.resident("the script by hand", by_hand(stack, bench.broker.port, bench.victoria.url), "by_hand")
+    bare = bench.resident("gateway that only stores", plain.pid, "plain")
+    red = bench.red()
+    subjects: list[Subject] = [ours, floor, script, bare, *([] if isinstance(red, str) else [red])]
+    _rounds(bench, subjects)
+    ours.go_on()
+    changes = one.metric("zhiwang_door_alerts_total") / bench.total * 1000
+    cost = {subject.name: statistics.median(subject.costs) for subject in subjects}
     rows = [
-        Row(subject.name, f"{median:.2f} CPU-s", f"each round: {', '.join(f'{cost:.2f}' for cost in subject.costs)}")
-        for subject, median in zip(subjects, medians, strict=True)
+        Row(subject.name, f"{cost[subject.name]:.2f} CPU-s", f"rounds: {', '.join(f'{c:.2f}' for c in subject.costs)}")
+        for subject in subjects
     ]
-    for place in (0, 2):
-        ratio = medians[place] / medians[1]
-        rows.append(Row(f"{subjects[place].name} ÷ by hand", f"{ratio:.0%}", "at most 50 %", ratio <= 0.5))
-    rows.append(Row("paho alone ÷ by hand", f"{medians[3] / medians[1]:.0%}"))
-    for place in (0, 2):
-        measured = f"{live[place] / live[1]:.0%}"
-        rows.append(Row(f"{subjects[place].name} ÷ by hand, live", measured, f"at {LIVE:,} messages/s, for comparison"))
+    mine = cost[ours.name]
+    rows.append(_share("gateway ÷ mosquitto_sub", mine, cost[floor.name], FLOOR, f"at most {FLOOR}"))
+    rows.append(_share("gateway ÷ the script", mine, cost[script.name], SCRIPT, f"at most {SCRIPT:.0%}"))
+    if isinstance(red, str):
+        rows.append(Row("gateway ÷ Node-RED", f"not measured: {red}", f"at most {RED:.0%}"))
+    else:
+        rows.append(_share("gateway ÷ Node-RED", mine, cost[red.name], RED, f"at most {RED:.0%}"))
+    rows.append(_share("gateway that only stores ÷ mosquitto_sub", cost[bare.name], cost[floor.name], None, ""))
+    rows.append(Row("changes of alerts per 1,000 messages", f"{changes:.2f}", "2: one comes, and goes"))
+    rates = _rates(bench, ours, one, floor)
+    taken, floor_taken = (statistics.median(rate) for rate in rates)
+    words = f"at least 1.0; {taken:,.0f} and {floor_taken:,.0f} messages/s"
+    rows.append(Row("rate, gateway ÷ mosquitto_sub", f"{taken / floor_taken:.2f}", words, taken >= floor_taken))
+    rows.append(_times("/healthz answered, at full speed", _lag(bench, ours, one), "the loop's lag and the answer"))
+    costs, alerts = _live(bench, ours, script)
+    rows.append(_times(f"publish → alert at {LIVE:,} messages/s", alerts, f"{len(alerts)} alerts"))
+    rows.append(_share(f"gateway ÷ the script, live at {LIVE:,}/s", costs[0], costs[1], None, f"{costs[0]:.2f} CPU-s"))
     return rows
+
+
+def _times(what: str, ms: list[float], words: str) -> Row:
+    return Row(what, f"p50 {percentile(ms, 0.5):.1f} ms  p99 {percentile(ms, 0.99):.1f} ms", words)
 
 
 def measure() -> list[Row]:

@@ -1,8 +1,10 @@
 """A fast QoS 1 publisher, so that measuring is not waiting for it: ready packets, a window, one socket.
 
-    python benchmarks/publisher.py PORT COUNT RATE TOPIC      RATE 0: as fast as the broker takes them
+    python benchmarks/publisher.py PORT COUNT RATE TOPIC [FIRST BEGIN_MS]    RATE 0: as fast as the broker takes them
 
 Messages of 100 devices in turn on TOPIC/<device>/up; a device's stamps are 1 ms apart from now on, or true at a rate.
+With FIRST it is the stream of parts/corner.py from that message on: stamps 10 s apart a device, and one message of
+1,000 leaps.
 """
 
 from __future__ import annotations
@@ -11,6 +13,12 @@ import socket
 import struct
 import sys
 import time
+from typing import TYPE_CHECKING
+
+from parts.corner import STEP_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEVICES = 100
 WINDOW = 400  # unacknowledged at most: brokers take so many of MQTT 3.1.1 clients
@@ -27,20 +35,41 @@ def packet(first: int, body: bytes) -> bytes:
             return bytes([first]) + bytes(size) + body
 
 
-def message(i: int, at_ms: int, topic: str) -> bytes:
+def message(i: int, at_ms: int, topic: str, leap: bool = False) -> bytes:
     """A PUBLISH with five fields."""
     name = f"{topic}/{i % DEVICES:03}/up".encode()
     body = (
-        f'{{"ts":{at_ms},"pm25":{20 + i % 977 / 10:.1f},"pm10":{35 + i % 1409 / 10:.1f},"rh":{40 + i % 350 / 10:.1f},'
-        f'"temp":{15 + i % 203 / 10:.1f},"noise":{45 + i % 307 / 10:.1f}}}'
+        f'{{"ts":{at_ms},"pm25":{500 if leap else 20 + i % 977 / 10:.1f},"pm10":{35 + i % 1409 / 10:.1f},'
+        f'"rh":{40 + i % 350 / 10:.1f},"temp":{15 + i % 203 / 10:.1f},"noise":{45 + i % 307 / 10:.1f}}}'
     ).encode()
     return packet(0x32, struct.pack("!H", len(name)) + name + struct.pack("!H", i % 65_535 + 1) + body)
 
 
+def leaps(i: int) -> bool:
+    """One of 1,000, each time another device's."""
+    return i % 1000 == i // 1000 * 37 % DEVICES
+
+
+def made(topic: str, rate: float) -> Callable[[int], bytes]:
+    """What makes the message of a number."""
+    if len(sys.argv) > 5:
+        first, begin_ms = int(sys.argv[5]), int(sys.argv[6])
+
+        def corner(i: int) -> bytes:
+            i += first
+            return message(i, begin_ms + i // DEVICES * STEP_MS, topic, leaps(i))
+
+        return corner
+    base_ms = time.time_ns() // 10**6
+    if rate:
+        return lambda i: message(i, base_ms + round(i / rate * 1000), topic)
+    return lambda i: message(i, base_ms + i // DEVICES, topic)
+
+
 def main() -> None:
     """Publish, and end when all is acknowledged."""
-    port, count, rate, topic = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
-    base_ms, begin = time.time_ns() // 10**6, time.monotonic()
+    port, count, rate = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    make, begin = made(sys.argv[4], rate), time.monotonic()
     with socket.create_connection(("127.0.0.1", port)) as sock:
         sock.sendall(packet(0x10, CONNECT))
         assert sock.recv(4)[:1] == b"\x20"
@@ -50,8 +79,7 @@ def main() -> None:
             due = count if not rate else min(count, int((time.monotonic() - begin) * rate) + 1)
             upto = min(due, acknowledged + WINDOW)
             if upto > sent:
-                ahead_ms = (lambda i: round(i / rate * 1000)) if rate else (lambda i: i // DEVICES)
-                sock.sendall(b"".join(message(i, base_ms + ahead_ms(i), topic) for i in range(sent, upto)))
+                sock.sendall(b"".join(make(i) for i in range(sent, upto)))
                 sent = upto
             if sent > acknowledged:
                 sock.settimeout(max(0.001, begin + sent / rate - time.monotonic()) if rate else 30)

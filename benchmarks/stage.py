@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import os
 import platform
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -37,10 +41,12 @@ __all__ = [
     "gateway",
     "main",
     "memory_mb",
+    "percentile",
     "publish",
     "running",
     "server",
     "until",
+    "values",
     "written_bytes",
 ]
 
@@ -114,10 +120,36 @@ def server(kind: Callable[[Path], S], at: Path) -> S:
     return kind(at)
 
 
-def publish(port: int, count: int, *, rate: float = 0.0, topic: str = "air") -> subprocess.Popen[bytes]:
-    """Publish `count` messages of 5 fields at QoS 1, `rate` a second (0: as fast as the broker takes them)."""
+def publish(
+    port: int, count: int, *, rate: float = 0.0, topic: str = "air", corner: tuple[int, int] | None = None
+) -> subprocess.Popen[bytes]:
+    """Publish `count` messages of 5 fields at QoS 1, `rate` a second (0: as fast as the broker takes them).
+
+    corner: number of the first message and stamp (ms) of the stream's beginning, for the stream of parts/corner.py.
+    """
     command = [sys.executable, str(ROOT / "benchmarks/publisher.py"), str(port), str(count), str(rate), topic]
-    return subprocess.Popen(command)
+    return subprocess.Popen([*command, *map(str, corner or ())])
+
+
+def values(victoria: Victoria, measurement: str) -> int:
+    """How many values of a measurement VictoriaMetrics has, of the last days."""
+    _ask(victoria, "/internal/force_flush", {})
+    query = f'sum(count_over_time({{__name__=~"{measurement}_.*"}}[9d]))'
+    answer = json.loads(
+        _ask(victoria, "/api/v1/query", {"query": query, "nocache": "1", "time": str(time.time() + 60)})
+    )
+    return sum(int(row["value"][1]) for row in answer["data"]["result"])
+
+
+def _ask(victoria: Victoria, path: str, parameters: dict[str, str]) -> bytes:
+    url = f"{victoria.url}{path}?{urllib.parse.urlencode(parameters)}"
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - our own server
+        return bytes(answer.read())
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The value that this share of the sorted values does not exceed."""
+    return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
 
 
 def _cpu() -> str:
