@@ -17,21 +17,65 @@ ROW_BYTES = 40  # what a row costs in the file beside its body
 GAPS_KEPT = 1000  # records; a gap that goes on is one record, however long
 NAMED_SERIES = 100  # that a record names; the points of all others are counted together
 OTHERS = "…"
+STRETCHES_KEPT = 64  # that a sink has ahead of its backlog, one an outage: beyond it the newest outage comes in order
 
 _COLUMNS = "sink, first_position, last_position, from_ns, to_ns, rows, points, dropped_ns, why, series"
 _SERIES_KEY = re.compile(rb"^(?:[^\\\s]|\\.)+", re.MULTILINE)
 
 
 class Has(NamedTuple):
-    """What a sink has of the series: all up to `upto`, and those beyond `begin` up to `head`."""
+    """What a sink has of the series: all up to `upto`, and the stretches `ahead`, each beyond its first position.
+
+    Stretches are (begin, head], ascending, with something that waits before each; only the last may be empty, where
+    nothing newer has followed a leap yet.
+    """
 
     upto: int
-    begin: int = 0
-    head: int = 0
+    ahead: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def head(self) -> int:
+        """The newest row it has, or the last leap went to; 0 where it never leapt."""
+        return self.ahead[-1][1] if self.ahead else 0
+
+    @property
+    def held(self) -> int:
+        """How many positions it has ahead of some that wait."""
+        return sum(head - begin for begin, head in self.ahead)
 
     def misses(self, position: int) -> bool:
         """Whether the row is still to be delivered."""
-        return position > self.upto and not self.begin < position <= self.head
+        return position > self.upto and not any(begin < position <= head for begin, head in self.ahead)
+
+    def waiting(self) -> list[tuple[int, int]]:
+        """The stretches that wait behind newer ones, (begin, end], the oldest first."""
+        begins = [self.upto, *(head for _, head in self.ahead)]
+        return list(zip(begins, (begin for begin, _ in self.ahead), strict=False))
+
+    def with_row(self, position: int, *, backfill: bool) -> Has:
+        """After a row has come, and those before it in its stretch."""
+        if not self.ahead:
+            return Has(position)
+        if not backfill:
+            return Has(self.upto, (*self.ahead[:-1], (self.ahead[-1][0], position)))
+        left = tuple(one for one in self.ahead if one[1] > position or one[0] >= position)
+        if left and left[0][0] <= position:
+            return Has(left[0][1], left[1:])
+        return Has(position, left)
+
+    def may_leap(self, last: int) -> bool:
+        """Whether there is something newer to leap to, and room to note what is left behind."""
+        return max(self.upto, self.head) < last and (len(self.ahead) < STRETCHES_KEPT or self._lands_anew())
+
+    def leapt(self, last: int) -> Has:
+        """From here on those beyond `last` come before those that wait."""
+        if not self.may_leap(last):
+            return self
+        return Has(self.upto, (*(self.ahead[:-1] if self._lands_anew() else self.ahead), (last, last)))
+
+    def _lands_anew(self) -> bool:
+        """Whether nothing has followed the last leap: the next one takes its place."""
+        return bool(self.ahead) and self.ahead[-1][0] == self.ahead[-1][1]
 
 
 class Dropped(msgspec.Struct, frozen=True):

@@ -90,24 +90,13 @@ class Ledger:
     def move(self, stream: Stream, sink: str, row: Row) -> None:
         """The sink has this row, and those it was given before; stored with a later transaction. Any thread."""
         with self._lock:
-            has = self._places[sink, stream]
-            if not has.head:
-                moved = Has(row.position)
-            elif not row.backfill:
-                moved = Has(has.upto, has.begin, row.position)
-            else:
-                moved = Has(has.head) if row.position >= has.begin else Has(row.position, has.begin, has.head)
+            moved = self._places[sink, stream].with_row(row.position, backfill=row.backfill)
             self._places[sink, stream] = self._moved[sink, stream] = moved
 
     def leap(self, sink: str, last: int) -> None:
-        """From here on the sink gets series beyond position `last` before those that wait. Any thread.
-
-        Where it has leapt already and got new ones since, those that wait behind them stay where they are in line.
-        """
+        """From here on the sink gets series beyond position `last` before those that wait. Any thread."""
         with self._lock:
-            has = self._places[sink, "series"]
-            if has.head == has.begin and last > has.upto:
-                self._places[sink, "series"] = self._moved[sink, "series"] = Has(has.upto, last, last)
+            self._places[sink, "series"] = self._moved[sink, "series"] = self._places[sink, "series"].leapt(last)
 
     def land(self, stream: Stream, sink: str) -> None:
         """Nothing waits any more of what the sink leapt over. Any thread."""
@@ -126,7 +115,7 @@ class Ledger:
             new = last if start == "now" or first is None else first - 1
             kept[sink, stream] = self._places.get((sink, stream), Has(new))
         connection.execute("DELETE FROM cursors")
-        connection.execute("DELETE FROM ahead")
+        connection.execute("DELETE FROM stretches")
         writing.places(connection, kept)
         for sink, stream in self._places.keys() - kept.keys():
             log.warning("sink %s is no longer configured: its place in %s is released", sink, stream)

@@ -127,12 +127,15 @@ def state(connection: sqlite3.Connection, now_ns: int) -> State:
 
 
 def _sink_state(connection: sqlite3.Connection, sink: str, stream: Stream, has: gaps.Has, now_ns: int) -> SinkState:
-    rows, size, oldest = connection.execute(
-        f"SELECT count(*), ifnull(sum(length(body)), 0), min(at_ns) FROM {stream} "  # noqa: S608 - our names
-        "WHERE position > ? AND NOT (position > ? AND position <= ?)",
-        has,
-    ).fetchone()
-    lag_s = max(0.0, (now_ns - oldest) / 1e9) if rows else 0.0
+    rows, size, oldest = 0, 0, now_ns
+    for begin, end in (*has.waiting(), (has.head or has.upto, 2**62)):
+        some, held, first = connection.execute(
+            f"SELECT count(*), ifnull(sum(length(body)), 0), ifnull(min(at_ns), ?) FROM {stream} "  # noqa: S608 - our names
+            "WHERE position > ? AND position <= ?",
+            (now_ns, begin, end),
+        ).fetchone()
+        rows, size, oldest = rows + some, size + held, min(oldest, first)
+    lag_s = max(0.0, (now_ns - oldest) / 1e9)
     return SinkState(sink, stream, has.upto, rows, size, round(lag_s, 1))
 
 

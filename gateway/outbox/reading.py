@@ -15,15 +15,23 @@ if TYPE_CHECKING:
 
 
 def rows_after(
-    connection: sqlite3.Connection, stream: Stream, position: int, limit_rows: int, limit_bytes: int
+    connection: sqlite3.Connection,
+    stream: Stream,
+    position: int,
+    limit_rows: int,
+    limit_bytes: int,
+    end: int = 2**62,
 ) -> list[Row]:
-    """The next rows of a stream: at most `limit_rows`, and `limit_bytes` of bodies unless the first alone is larger.
+    """The rows of a stream beyond `position`, up to `end`.
+
+    At most `limit_rows`, and `limit_bytes` of bodies unless the first alone is larger.
 
     Sizes are asked first: SQLite knows a body's length without reading it.
     """
     sizes = connection.execute(
-        f"SELECT position, length(body) FROM {stream} WHERE position > ? ORDER BY position LIMIT ?",  # noqa: S608 - a Literal
-        (position, limit_rows),
+        f"SELECT position, length(body) FROM {stream} WHERE position > ? AND position <= ? "  # noqa: S608 - a Literal
+        "ORDER BY position LIMIT ?",
+        (position, end, limit_rows),
     ).fetchall()
     last, held = position, 0
     for at, size in sizes:
@@ -47,10 +55,12 @@ def next_rows(
     """
     again = dead.for_sink(connection, stream, sink, limit_rows)
     rows = again or rows_after(connection, stream, has.head or has.upto, limit_rows, limit_bytes)
-    if rows or not has.head:
+    if rows:
         return rows
-    older = rows_after(connection, stream, has.upto, limit_rows, limit_bytes)
-    return [row._replace(backfill=True) for row in older if row.position <= has.begin]
+    for begin, end in has.waiting():
+        if older := rows_after(connection, stream, begin, limit_rows, limit_bytes, end):
+            return [row._replace(backfill=True) for row in older]
+    return []
 
 
 def places(connection: sqlite3.Connection) -> dict[tuple[str, Stream], Has]:
@@ -58,9 +68,10 @@ def places(connection: sqlite3.Connection) -> dict[tuple[str, Stream], Has]:
     found: dict[tuple[str, Stream], Has] = {
         (sink, stream): Has(upto) for sink, stream, upto in connection.execute("SELECT * FROM cursors ORDER BY 1, 2")
     }
-    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'ahead'").fetchone():
-        return found  # of a program that knew nothing of it
-    for sink, stream, begin, head in connection.execute("SELECT sink, stream, start, head FROM ahead"):
-        if (sink, stream) in found and found[sink, stream].upto < begin:
-            found[sink, stream] = Has(found[sink, stream].upto, begin, head)
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'stretches'").fetchone():
+        return found  # of a program that knew nothing of them
+    for sink, stream, begin, head in connection.execute("SELECT sink, stream, start, head FROM stretches ORDER BY 3"):
+        has = found.get((sink, stream))
+        if has is not None and max(has.upto, has.head) < begin <= head:  # a program without them may have gone beyond
+            found[sink, stream] = Has(has.upto, (*has.ahead, (begin, head)))
     return found

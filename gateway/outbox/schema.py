@@ -35,8 +35,8 @@ ADDED = """
 CREATE TABLE IF NOT EXISTS gaps(id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT, first_position INTEGER,
     last_position INTEGER, from_ns INTEGER, to_ns INTEGER, rows INTEGER, points INTEGER, dropped_ns INTEGER, why TEXT,
     series BLOB);
-CREATE TABLE IF NOT EXISTS ahead(sink TEXT, stream TEXT, start INTEGER, head INTEGER, PRIMARY KEY(sink, stream))
-    WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS stretches(sink TEXT, stream TEXT, start INTEGER, head INTEGER,
+    PRIMARY KEY(sink, stream, start)) WITHOUT ROWID;
 """
 """Tables that came after the first release: made where they are missing, and an earlier program does without them."""
 

@@ -144,9 +144,9 @@ class Outbox:
         return self._ledger.place(stream, sink).head > 0
 
     def may_leap(self, sink: str, over: int) -> bool:
-        """Whether there are series beyond position `over`, and the sink has none newer than a backlog yet."""
-        has = self._ledger.place("series", sink)
-        return has.head == has.begin and has.head < self.last("series") > over
+        """Whether there are series beyond position `over` that those up to it may be left behind for."""
+        last = self.last("series")
+        return last > over and self._ledger.place("series", sink).may_leap(last)
 
     def leap(self, sink: str) -> None:
         """Give the sink new series first from now on, and what waits, marked `backfill`, when nothing newer does."""
@@ -155,7 +155,7 @@ class Outbox:
     def waiting(self, stream: Stream, sink: str) -> int:
         """How many rows the sink has not got."""
         has = self._ledger.place(stream, sink)
-        return self.last(stream) - has.upto - (has.head - has.begin)
+        return self.last(stream) - has.upto - has.held
 
     async def advance(self, stream: Stream, sink: str, rows: Sequence[Row], rejected: Sequence[Rejected]) -> None:
         """The sink has `rows` (as `read` gave them), but for `rejected`, which become dead letters.

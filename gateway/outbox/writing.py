@@ -76,9 +76,8 @@ def places(connection: sqlite3.Connection, moved: Mapping[tuple[str, Stream], Ha
     for (sink, stream), has in moved.items():
         if stream != "series":
             continue  # the others are strictly in order
-        connection.execute("DELETE FROM ahead WHERE sink = ? AND stream = ?", (sink, stream))
-        if has.head:
-            connection.execute("INSERT INTO ahead VALUES (?, ?, ?, ?)", (sink, stream, has.begin, has.head))
+        connection.execute("DELETE FROM stretches WHERE sink = ? AND stream = ?", (sink, stream))
+        connection.executemany("INSERT INTO stretches VALUES (?, ?, ?, ?)", [(sink, stream, *one) for one in has.ahead])
 
 
 def tidy(connection: sqlite3.Connection, all_places: Places, last: Positions) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -17,6 +17,7 @@ from gateway.clock import NS, ReplayClock, WallClock
 from gateway.delivery import Delivery
 from gateway.errors import Unreachable
 from gateway.outbox import Budget, Outbox
+from gateway.outbox.gaps import STRETCHES_KEPT, Has
 from gateway.outbox.records import SeriesRow
 from tests.door.until import until
 from tests.outbox.conftest import SINKS, alert, transaction, write
@@ -184,7 +185,7 @@ class Leaping(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.loop = asyncio.new_event_loop()
         self.outbox: Outbox | None = None
-        self.written = 0
+        self.written = self.leapt_over = 0
         self.has: set[int] = set()
 
     def do(self, work: Coroutine[object, object, object]) -> object:
@@ -210,6 +211,7 @@ class Leaping(RuleBasedStateMachine):
         assert self.outbox
         if self.outbox.may_leap("influx", 0):
             self.outbox.leap("influx")
+            self.leapt_over = self.written
 
     @rule(rows=st.integers(1, 4))
     def deliver(self, rows: int) -> None:
@@ -220,8 +222,8 @@ class Leaping(RuleBasedStateMachine):
         assert not self.has & set(positions), "each once"
         assert positions == list(range(positions[0], positions[0] + len(got))) if got else True
         if got and got[0].backfill:
-            newest = max(self.has, default=0)
-            assert newest in {0, self.written} or newest < positions[0], "nothing newer waits"
+            assert self.has >= set(range(self.leapt_over + 1, self.written + 1)), "nothing newer waits"
+            assert positions[0] == min(set(range(1, self.written + 1)) - self.has), "the oldest first"
         assert got or len(self.has) == self.written
         self.has |= set(positions)
         self.do(self.outbox.advance("series", "influx", got, []))
@@ -249,3 +251,162 @@ class Leaping(RuleBasedStateMachine):
 
 Leaping.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestLeaping = Leaping.TestCase
+
+
+async def test_a_second_outage_joins_the_backlog_and_new_series_go_first_again(tmp_path: Path) -> None:
+    """Given a backlog of two outages, when the sink is back for the second time, then new rows come at once.
+
+    And all that waited follows, the oldest first, each row once, over a restart too.
+    """
+    clock = ReplayClock(START_NS, seed=3)
+    outbox = Outbox.open(tmp_path, clock)
+    await outbox.declare(SINKS)
+    sink = SlowSink("influx", "series", clock)
+    async with delivering(outbox, sink, clock):
+        for outage in range(3):
+            sink.away = True
+            before = len(sink.got)
+            for _ in range(100):
+                await row_of(outbox, clock)
+                await pass_time(clock, 4, 4)
+            sink.away = False
+            while len(sink.got) == before:
+                await pass_time(clock, 1, 1)
+            for _ in range(5):
+                await row_of(outbox, clock)
+                await pass_time(clock, 1.0)
+                assert sink.positions(backfill=False)[-1] == outbox.last("series")
+            assert outbox.waiting("series", "influx") > 10, "a backlog is there"
+            assert len(outbox._ledger.place("series", "influx").ahead) == outage + 1
+    waited = outbox.waiting("series", "influx")
+    await outbox.close()
+    outbox = Outbox.open(tmp_path, clock)
+    await outbox.declare(SINKS)
+    assert outbox.waiting("series", "influx") == waited
+    async with delivering(outbox, sink, clock):
+        for _ in range(200):
+            await pass_time(clock, 1, 1)
+            if outbox.waiting("series", "influx") == 0:
+                break
+    old = sink.positions(backfill=True)
+    assert old == sorted(old)
+    assert sorted(row.position for _, row in sink.got) == list(range(1, 316)), "each once"
+    assert outbox.cursor("series", "influx") == 315
+    await outbox.close()
+
+
+def test_more_outages_than_can_be_noted_come_in_order() -> None:
+    """Given a sink with 64 stretches ahead, when another outage ends, then it comes in line, and nothing is lost."""
+    has, last = Has(0), 0
+    for _ in range(STRETCHES_KEPT):
+        has = has.leapt(last + 5).with_row(last + 7, backfill=False)
+        last += 7
+    assert not has.may_leap(last + 5)
+    assert has.leapt(last + 5) == has
+    assert has.held == 2 * STRETCHES_KEPT
+    assert [end - begin for begin, end in has.waiting()] == [5] * STRETCHES_KEPT
+    for begin, end in has.waiting():
+        has = has.with_row(begin + 3, backfill=True)
+        assert has.misses(end)
+        has = has.with_row(end, backfill=True)
+    assert has == Has(last)
+
+
+ACTS = st.lists(
+    st.tuples(st.sampled_from(("rows", "rows", "outage", "back", "wait", "restart", "kill")), st.integers(1, 6)),
+    min_size=5,
+    max_size=25,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(acts=ACTS)
+def test_whatever_outages_and_restarts_come_all_arrives_and_alerts_in_order(acts: list[tuple[str, int]]) -> None:
+    """Given any outages, restarts and kills, when the sinks are back, then every row has come, alerts in their order.
+
+    Each row once, but for what a kill makes come again; a row that is new while the sinks are back passes the backlog.
+    """
+    asyncio.run(_through(acts))
+
+
+async def _through(acts: list[tuple[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        life = _Life(Path(place))
+        await life.start()
+        for act, amount in [*acts, ("back", 1)]:
+            await life.act(act, amount)
+        for _ in range(400):
+            if all(life.outbox.waiting(*one) == 0 for one in (("series", "influx"), ("alerts", "mqtt"))):
+                break
+            await pass_time(life.clock, 5, 5)
+        await life.end()
+        every = list(range(1, life.outbox.last("series") + 1))
+        for sink in (life.influx, life.mqtt):
+            came = [row.position for _, row in sink.got]
+            assert sorted(set(came)) == every, "nothing is lost"
+            assert life.killed or sorted(came) == every, "each once"
+        old = life.influx.positions(backfill=True)
+        assert life.killed or old == sorted(old), "the oldest of the backlog first"
+        first = list(dict.fromkeys(row.position for _, row in life.mqtt.got))
+        assert first == every, "alerts in order"
+
+
+class _Life:
+    """A store with a sink of series and one of alerts, through all that happens to them."""
+
+    def __init__(self, place: Path) -> None:
+        self.clock = ReplayClock(START_NS, seed=3)
+        self.influx = SlowSink("influx", "series", self.clock)
+        self.mqtt = SlowSink("mqtt", "alerts", self.clock)
+        self.influx.away = self.mqtt.away = False
+        self.killed = 0
+        self._place = place
+        self._running = AsyncExitStack()
+        self.outbox: Outbox
+
+    async def start(self) -> None:
+        """Open the store and deliver."""
+        folder = self._place / str(self.killed)
+        folder.mkdir(exist_ok=True)
+        self.outbox = Outbox.open(folder, self.clock)
+        await self.outbox.declare(SINKS)
+        for sink in (self.influx, self.mqtt):
+            await self._running.enter_async_context(delivering(self.outbox, sink, self.clock))
+
+    async def end(self) -> None:
+        """Stop in order."""
+        await self._running.aclose()
+        await self.outbox.close()
+
+    async def act(self, act: str, amount: int) -> None:
+        """One thing that happens."""
+        if act == "rows":
+            for _ in range(amount):
+                await row_of(self.outbox, self.clock)
+                await pass_time(self.clock, 0.5, 0.5)
+        elif act == "wait":
+            await pass_time(self.clock, amount * 2, 1)
+        elif act == "restart":
+            await self.end()
+            await self.start()
+        elif act == "kill":
+            shutil.copytree(self._place / str(self.killed), self._place / str(self.killed + 1))
+            await self.end()
+            self.killed += 1
+            await self.start()
+        else:
+            self.influx.away = self.mqtt.away = act == "outage"
+            self.clock.advance(31.0 * amount)
+            await pass_time(self.clock, 40, 8)
+            if act == "back":
+                await self._new_passes_old()
+
+    async def _new_passes_old(self) -> None:
+        await row_of(self.outbox, self.clock, 20)
+        await pass_time(self.clock, 0.5, 0.5)
+        newest = self.outbox.last("series")
+        for _ in range(20):
+            if newest in self.influx.positions(backfill=False):
+                return
+            await pass_time(self.clock, 0.2)
+        raise AssertionError(f"row {newest} waits behind {self.outbox.waiting('series', 'influx')} old ones")
