@@ -9,7 +9,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Literal
 
-from gateway.outbox import budget, dead, gaps, reading, reserve, restart, telling, writing
+from gateway.outbox import budget, dead, gaps, reading, reserve, restart, spoiled, telling, writing
 from gateway.outbox.gaps import Has
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ _NOTED = (
     "dropped_rows",
     "dropped_points",
     "gaps",
+    "spoiled",
     "dropped_ns",
     "dropped_why",
     "_aged_since",
@@ -64,7 +65,7 @@ class Ledger:
         self.epoch = str(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0], "ascii")
         self.positions = found.positions
         self.dead_bytes, self.dead_dropped, self.transactions = dead.total_bytes(connection), 0, 0
-        self.dropped_rows = self.dropped_points = self.gaps = 0
+        self.dropped_rows = self.dropped_points = self.gaps = self.spoiled = 0
         self.alert_bytes, self.merged = reserve.held(connection), 0
         self._merge_from = reserve.MERGE_FROM_BYTES
         self.dropped_ns = max((gap.dropped_ns for gap in gaps.listed(connection, 1)), default=0)
@@ -103,6 +104,11 @@ class Ledger:
         with self._lock:
             has = self._places[sink, stream]
             self._places[sink, stream] = self._moved[sink, stream] = Has(max(has.upto, has.head))
+
+    @property
+    def last_id(self) -> int:
+        """The number of the last transaction with outputs."""
+        return self._id
 
     def declare(
         self, connection: sqlite3.Connection, sinks: Sequence[tuple[str, Stream, Literal["now", "oldest"]]]
@@ -154,6 +160,13 @@ class Ledger:
         self.forget(connection, [-row.position for row in rows if row.position < 0])
         self._keep(connection, dead.from_sink(connection, sink, stream, self._clock.now_ns(), rejected))
         writing.places(connection, self._take_moved())
+
+    def set_aside(self, connection: sqlite3.Connection, stream: Stream, rows: Sequence[Row]) -> int:
+        """Make dead letters of rows that are no longer what was written; returns how many it were."""
+        letters = spoiled.take_out(connection, stream, rows, self._clock.now_ns())
+        self._keep(connection, dead.from_door(connection, letters))
+        self.spoiled += len(letters)
+        return len(letters)
 
     def forget(self, connection: sqlite3.Connection, letters: Sequence[int]) -> None:
         """Remove letters that were taken up again."""

@@ -149,7 +149,7 @@ def peek(connection: sqlite3.Connection, sink: str | None, limit: int) -> list[P
     for (name, stream), has in places.items():
         if sink not in {None, name}:
             continue
-        rows = reading.next_rows(connection, stream, name, has, limit, 10_000_000)
+        rows = reading.next_rows(connection, stream, name, has, limit, 10_000_000).rows
         out += [
             Peeked(name, stream, row.position, row.at_ns, row.key, row.count, len(row.body), _shown(stream, row))
             for row in rows
@@ -205,12 +205,16 @@ def retry(connection: sqlite3.Connection, ids: Sequence[int] | None) -> int:
 def check(connection: sqlite3.Connection) -> Checked:
     """Read every page and every row that a restart needs."""
     problems: list[str] = []
+    connection.text_factory = schema.lenient
     try:
         schema.verify(connection, whole=False)
         found = [row[0] for row in connection.execute("PRAGMA integrity_check(20)").fetchall()]
         problems += found if found != ["ok"] else []
         if unreadable := restart.read(connection).unreadable:
             problems.append(f"{unreadable} rows of the state do not fit their checksum")
+        for stream in schema.STREAMS:
+            if count := reading.spoiled(connection, stream):
+                problems.append(f"{count} rows of {stream} do not fit their checksum")
         size = (
             connection.execute("PRAGMA page_count").fetchone()[0] * connection.execute("PRAGMA page_size").fetchone()[0]
         )

@@ -9,8 +9,10 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from gateway.errors import DiskBroken, DiskFull, OutboxError
-from gateway.outbox import restart, room, salvage, schema
+from gateway.outbox import beside, dead, gaps, reading, reserve, restart, room, salvage, schema
 from gateway.outbox.budget import size_of
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOCK = "outbox.lock"
+NOT_AS_WRITTEN = (msgspec.MsgspecError, ValueError, TypeError, OverflowError)  # what decoding a damaged value raises
 SUFFIXES = ("", "-wal", "-shm", "-journal")  # what SQLite keeps of one store; the last only while it is made
 
 
@@ -44,14 +47,15 @@ def find(folder: Path, epoch: str, *, memory: str) -> Opened:
     folder.
     """
     path, why = folder / schema.FILE, memory
-    if not memory:
+    suspected = beside.suspected(folder, memory)
+    if not memory or suspected:
         try:
             try:
-                return _on_disk(folder, epoch)
+                return _on_disk(folder, epoch, suspected)
             except DiskFull:
                 if not room.spend(folder):
                     raise
-                return _on_disk(folder, epoch)  # in the room that the ballast gave
+                return _on_disk(folder, epoch, suspected)  # in the room that the ballast gave
         except (DiskBroken, DiskFull) as error:
             why = str(error)
             log.error("no durable outbox, going on in memory: %s", why)  # noqa: TRY400 - the disk's words, not our stack
@@ -62,13 +66,14 @@ def find(folder: Path, epoch: str, *, memory: str) -> Opened:
     return Opened(connection, restart.read(connection), None, why, "")
 
 
-def _on_disk(folder: Path, epoch: str) -> Opened:
+def _on_disk(folder: Path, epoch: str, suspected: str) -> Opened:
     """The store on the disk. Raises DiskBroken or DiskFull."""
     held = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         held = lock(folder)
-        connection, found, damaged = open_file(folder / schema.FILE, epoch)
+        connection, found, damaged = open_file(folder / schema.FILE, epoch, suspected)
+        beside.cleared(folder)
     except (DiskBroken, DiskFull, OSError) as error:
         if held is not None:
             os.close(held)
@@ -100,17 +105,18 @@ def lock(folder: Path) -> int:
     return fd
 
 
-def open_file(path: Path, epoch: str) -> tuple[sqlite3.Connection, restart.Found, str]:
+def open_file(path: Path, epoch: str, suspected: str = "") -> tuple[sqlite3.Connection, restart.Found, str]:
     """Open or make the file; one that is damaged, or not ours, is renamed `.damaged-N` and a fresh one is made.
 
     What can be read of a damaged one is in the fresh one; its epoch is new, for some of its numbers may be lost.
+    `suspected`: the damage that was found while it was used, whatever a look at it would find now.
     Returns the connection, what a restart finds in it, and what was set aside. Raises DiskBroken or DiskFull where the
     place cannot be written.
     """
     damaged = ""
     for _ in range(2):
         try:
-            return *_open(path, epoch), damaged
+            return *_open(path, epoch, "" if damaged else suspected), damaged
         except schema.DamagedError as error:
             damaged = f"{error}; {_replace(path, epoch)}"
         except (sqlite3.Error, OSError) as error:
@@ -161,11 +167,14 @@ def _remove(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _open(path: Path, epoch: str) -> tuple[sqlite3.Connection, restart.Found]:
+def _open(path: Path, epoch: str, suspected: str) -> tuple[sqlite3.Connection, restart.Found]:
     """One try; raises DamagedError for what is on the disk, sqlite3.Error for the disk itself."""
     if path.exists() and not path.is_file():
         raise schema.DamagedError(f"found that {path.name} is no file")
+    if suspected and path.exists():
+        raise schema.DamagedError(f"found damage while it was used ({suspected})")
     _whole_pages(path)
+    _readable_header(path)
     connection = None
     try:
         connection = schema.connect(str(path))
@@ -177,13 +186,24 @@ def _open(path: Path, epoch: str) -> tuple[sqlite3.Connection, restart.Found]:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("UPDATE meta SET value = value WHERE key = 'epoch'")
         connection.execute("COMMIT")
-        return connection, restart.read(connection)
+        return connection, _found(connection)
     except BaseException as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, sqlite3.Error) and schema.is_damage(error):
+        if isinstance(error, NOT_AS_WRITTEN) or (isinstance(error, sqlite3.Error) and schema.is_damage(error)):
             raise schema.DamagedError(f"found that {path.name} is damaged ({error})") from error
         raise
+
+
+def _found(connection: sqlite3.Connection) -> restart.Found:
+    """What a restart finds; reads besides what the ledger will at once, where damage can still be helped."""
+    str(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0], "ascii")
+    dead.total_bytes(connection)
+    reserve.held(connection)
+    gaps.listed(connection)
+    for has in reading.places(connection).values():
+        has.misses(0)
+    return restart.read(connection)
 
 
 def _whole_pages(path: Path) -> None:
@@ -196,6 +216,15 @@ def _whole_pages(path: Path) -> None:
         size = size_of(path)
         if size == 0 or size % schema.PAGE_BYTES:
             raise schema.DamagedError(f"found that {path.name} ends after {size} bytes, inside a page")
+
+
+def _readable_header(path: Path) -> None:
+    """Raise DamagedError where SQLite would take the file for one of a later SQLite's, which it may only read."""
+    if size_of(path) >= 20:
+        with path.open("rb") as file:
+            versions = file.read(20)[18:]
+        if max(versions) > 2:
+            raise schema.DamagedError(f"found format versions {versions[0]} and {versions[1]} in it, expected 2 and 2")
 
 
 def set_aside(path: Path) -> Path:

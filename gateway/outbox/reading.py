@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.outbox import dead
+from gateway.outbox import dead, schema
 from gateway.outbox.gaps import Has
+from gateway.outbox.records import crc_of
 from gateway.ports import Row
 
 if TYPE_CHECKING:
     import sqlite3
 
     from gateway.events import Stream
+
+
+class Found(NamedTuple):
+    """Rows as they were written, and rows on the way to them that are no longer (their fields may be of any type)."""
+
+    rows: list[Row]
+    spoiled: list[Row]
+
+    def __bool__(self) -> bool:
+        """Whether there is anything."""
+        return bool(self.rows or self.spoiled)
 
 
 def rows_after(
@@ -21,7 +33,7 @@ def rows_after(
     limit_rows: int,
     limit_bytes: int,
     end: int = 2**62,
-) -> list[Row]:
+) -> Found:
     """The rows of a stream beyond `position`, up to `end`.
 
     At most `limit_rows`, and `limit_bytes` of bodies unless the first alone is larger.
@@ -29,7 +41,7 @@ def rows_after(
     Sizes are asked first: SQLite knows a body's length without reading it.
     """
     sizes = connection.execute(
-        f"SELECT position, length(body) FROM {stream} WHERE position > ? AND position <= ? "  # noqa: S608 - a Literal
+        f"SELECT position, ifnull(length(body), 0) FROM {stream} WHERE position > ? AND position <= ? "  # noqa: S608 - a Literal
         "ORDER BY position LIMIT ?",
         (position, end, limit_rows),
     ).fetchall()
@@ -39,28 +51,47 @@ def rows_after(
         if held > limit_bytes and last > position:
             break
         last = at
-    rows = connection.execute(
-        f"SELECT position, at_ns, key, count, body FROM {stream} WHERE position BETWEEN ? AND ? ORDER BY position",  # noqa: S608 - a Literal
+    found = Found([], [])
+    for *values, crc in connection.execute(
+        f"SELECT position, at_ns, key, count, body, crc FROM {stream} "  # noqa: S608 - a Literal
+        "WHERE position BETWEEN ? AND ? ORDER BY position",
         (position + 1, last),
-    ).fetchall()
-    return [Row(*row) for row in rows]
+    ).fetchall():
+        row = Row(*values)
+        (found.rows if is_sound(stream, row, crc) else found.spoiled).append(row)
+    return found
+
+
+def is_sound(stream: str, row: Row, crc: int | None) -> bool:
+    """Whether a row is as it was written; those of earlier releases have no checksum."""
+    blob = isinstance(row.body, bytes)  # pyright: ignore[reportUnnecessaryIsInstance] - damaged, it may be of any type
+    return blob and crc in {None, crc_of(stream, *row[:5])}
+
+
+def spoiled(connection: sqlite3.Connection, stream: str) -> int:
+    """How many rows of a stream are not as they were written."""
+    if "crc" not in schema.columns(connection, stream):
+        return 0  # of an earlier release that has not run since
+    rows = connection.execute(f"SELECT position, at_ns, key, count, body, crc FROM {stream}")  # noqa: S608 - our names
+    return sum(not is_sound(stream, Row(*values), crc) for *values, crc in rows)
 
 
 def next_rows(
     connection: sqlite3.Connection, stream: Stream, sink: str, has: Has, limit_rows: int, limit_bytes: int
-) -> list[Row]:
+) -> Found:
     """A sink's next rows: what it was asked to try again (negative positions), then those after the newest it has.
 
     Where it has rows ahead of older ones, those older ones come when nothing newer waits, marked as backfill.
     """
     again = dead.for_sink(connection, stream, sink, limit_rows)
-    rows = again or rows_after(connection, stream, has.head or has.upto, limit_rows, limit_bytes)
-    if rows:
-        return rows
+    if again:
+        return Found(again, [])
+    if found := rows_after(connection, stream, has.head or has.upto, limit_rows, limit_bytes):
+        return found
     for begin, end in has.waiting():
         if older := rows_after(connection, stream, begin, limit_rows, limit_bytes, end):
-            return [row._replace(backfill=True) for row in older]
-    return []
+            return Found([row._replace(backfill=True) for row in older.rows], older.spoiled)
+    return found
 
 
 def places(connection: sqlite3.Connection) -> dict[tuple[str, Stream], Has]:

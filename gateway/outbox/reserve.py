@@ -31,7 +31,10 @@ def merge(connection: sqlite3.Connection, unread: int) -> int:
     for position, body in connection.execute(
         "SELECT position, body FROM alerts WHERE position > ? ORDER BY position", (unread,)
     ):
-        row = msgspec.msgpack.decode(body, type=AlertRow)
+        try:
+            row = msgspec.msgpack.decode(body, type=AlertRow)
+        except msgspec.MsgspecError:
+            continue  # damaged: whoever reads it sets it aside
         before = last.get(row.id)
         if before is not None and before[1] == row.change == "updated":
             gone.append((before[0],))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.outbox import schema
 from gateway.outbox.records import Checkpoint, Journal, MarksOf, Resumed, merge_marks, unpack, unseal
-from gateway.outbox.schema import STREAMS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +71,7 @@ def _positions(connection: sqlite3.Connection, known: tuple[int, int, int]) -> t
                 0
             ],
         )
-        for place, stream in enumerate(STREAMS)
+        for place, stream in enumerate(schema.STREAMS)
     ]
     return (found[0], found[1], found[2])
 
@@ -93,14 +93,15 @@ def save(path: Path, memory: sqlite3.Connection) -> bool:
         except sqlite3.Error:
             continue
         try:
-            tables = {name: source.execute(f"SELECT * FROM {name}").fetchall() for name in SAVED}  # noqa: S608 - our names
+            tables = {
+                name: (schema.columns(source, name), source.execute(f"SELECT * FROM {name}").fetchall())  # noqa: S608 - our names
+                for name in SAVED
+            }
         except sqlite3.Error:
             continue
         finally:
             source.close()
-        for name, rows in tables.items():
-            if rows:
-                places = ",".join("?" * len(rows[0]))
-                memory.executemany(f"INSERT INTO {name} VALUES ({places})", rows)  # noqa: S608 - our names
+        for name, (names, rows) in tables.items():
+            schema.copied(memory, name, names, rows)
         return True
     return False

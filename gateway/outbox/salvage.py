@@ -36,7 +36,7 @@ def take_over(damaged: Path, fresh: sqlite3.Connection) -> dict[str, int]:
         source = None
         try:
             source = sqlite3.connect(f"{damaged.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)
-            source.text_factory = _text
+            source.text_factory = schema.lenient
             # Without this SQLite refuses a file that is shorter than its first page says.
             source.execute("PRAGMA writable_schema = ON")
             ours = source.execute("PRAGMA application_id").fetchone()[0] == schema.APPLICATION_ID
@@ -73,15 +73,14 @@ def _all(source: sqlite3.Connection, select: str) -> list[Row]:
 
 def _copy(source: sqlite3.Connection, fresh: sqlite3.Connection, table: str, key: str) -> int:
     """Rows from the first on up to the damage, then from the last back to it."""
-    count, upto = 0, -(2**62)
+    count, upto, names = 0, -(2**62), schema.columns(source, table)
     for select in (
         f"SELECT {key}, * FROM {table} ORDER BY {key}",  # noqa: S608 - our names
         f"SELECT {key}, * FROM {table} WHERE {key} > ?1 ORDER BY {key} DESC",  # noqa: S608 - our names
     ):
         for rows in _until_damage(source, select, upto):
-            places = ",".join("?" * (len(rows[0]) - 1))
             fresh.execute("BEGIN IMMEDIATE")
-            fresh.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({places})", [row[1:] for row in rows])  # noqa: S608 - our names
+            schema.copied(fresh, table, names, [row[1:] for row in rows])
             fresh.execute("COMMIT")
             count += len(rows)
             upto = max(upto, *(int(str(row[0])) for row in rows)) if select.endswith(key) else upto
@@ -94,19 +93,16 @@ def _until_damage(source: sqlite3.Connection, select: str, upto: int) -> Iterato
     size = 0
     with contextlib.suppress(sqlite3.DatabaseError, OverflowError):
         for row in source.execute(select, (upto,) if "?1" in select else ()):
-            if not isinstance(row[-1], bytes):
+            blobs = [len(value) for value in row if isinstance(value, bytes)]
+            if not blobs:
                 continue
             bunch.append(row)
-            size += len(row[-1])
+            size += sum(blobs)
             if size >= AT_ONCE_BYTES:
                 yield bunch
                 bunch, size = [], 0
     if bunch:
         yield bunch
-
-
-def _text(found: bytes) -> str:
-    return found.decode("utf-8", "replace")
 
 
 def _room(damaged: Path) -> bool:

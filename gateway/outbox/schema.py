@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.errors import DiskBroken, DiskFull, OutboxError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 FILE = "outbox.sqlite"
@@ -23,9 +24,9 @@ TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE journal(id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE snapshot(id INTEGER PRIMARY KEY, state BLOB NOT NULL, marks BLOB NOT NULL);
-CREATE TABLE series(position INTEGER PRIMARY KEY, at_ns INTEGER, key TEXT, count INTEGER, body BLOB);
-CREATE TABLE alerts(position INTEGER PRIMARY KEY, at_ns INTEGER, key TEXT, count INTEGER, body BLOB);
-CREATE TABLE requests(position INTEGER PRIMARY KEY, at_ns INTEGER, key TEXT, count INTEGER, body BLOB);
+CREATE TABLE series(position INTEGER PRIMARY KEY, at_ns INTEGER, key TEXT, count INTEGER, body BLOB, crc INTEGER);
+CREATE TABLE alerts(position INTEGER PRIMARY KEY, at_ns INTEGER, key TEXT, count INTEGER, body BLOB, crc INTEGER);
+CREATE TABLE requests(position INTEGER PRIMARY KEY, at_ns INTEGER, key TEXT, count INTEGER, body BLOB, crc INTEGER);
 CREATE TABLE cursors(sink TEXT, stream TEXT, position INTEGER, PRIMARY KEY(sink, stream)) WITHOUT ROWID;
 CREATE TABLE dead(id INTEGER PRIMARY KEY AUTOINCREMENT, at_ns INTEGER, bytes INTEGER, retry INTEGER DEFAULT 0,
     count INTEGER, place TEXT, stream TEXT, key TEXT, source TEXT, topic TEXT, reason TEXT, body BLOB);
@@ -41,8 +42,22 @@ CREATE TABLE IF NOT EXISTS stretches(sink TEXT, stream TEXT, start INTEGER, head
 """Tables that came after the first release: made where they are missing, and an earlier program does without them."""
 
 
+DAMAGE = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_ERROR,  # our own statements are right: a table or column is gone, or the format's number is another
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_CONSTRAINT,  # what was unique is no longer, or a value is missing
+    sqlite3.SQLITE_RANGE,
+}
+
+
 class DamagedError(OutboxError):
     """The file is not one that this program can go on with."""
+
+
+class FoundDamageError(DiskBroken):
+    """SQLite has found damage in the file while it was used: the next start replaces it."""
 
 
 def ours(error: sqlite3.Error | OSError, doing: str) -> OutboxError:
@@ -53,13 +68,14 @@ def ours(error: sqlite3.Error | OSError, doing: str) -> OutboxError:
     code = getattr(error, "sqlite_errorcode", None) or 0
     if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:  # the latter: no room for the index
         return DiskFull(f"{text}; free some room on the disk, then restart")
-    return DiskBroken(f"{text}; see the kernel's log for this disk, and try `zhiwang outbox check`")
+    kind = FoundDamageError if is_damage(error) else DiskBroken
+    return kind(f"{text}; see the kernel's log for this disk, and try `zhiwang outbox check`")
 
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the error is about what stands in the file (also: a text where a blob must be), not about the disk."""
     code = getattr(error, "sqlite_errorcode", None)
-    return code is None or code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+    return code is None or code & 0xFF in DAMAGE
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -86,7 +102,14 @@ def _set_up(connection: sqlite3.Connection) -> None:
 
 def read_only(path: Path) -> sqlite3.Connection:
     """A connection that reads beside the running gateway, and holds no transaction between statements."""
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=30)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=30)
+    connection.text_factory = lenient
+    return connection
+
+
+def lenient(found: bytes) -> str:
+    """Text as it can be read: a flipped bit in it is found by the row's checksum, and is no error of SQLite's."""
+    return found.decode("utf-8", "replace")
 
 
 def create(connection: sqlite3.Connection, epoch: str) -> None:
@@ -99,8 +122,21 @@ def create(connection: sqlite3.Connection, epoch: str) -> None:
 
 
 def add_missing(connection: sqlite3.Connection) -> None:
-    """Make the tables that a file of an earlier release lacks."""
-    connection.executescript(f"BEGIN IMMEDIATE; {ADDED} COMMIT")
+    """Make the tables and columns that a file of an earlier release lacks; its rows have no checksum."""
+    lack = [stream for stream in STREAMS if "crc" not in columns(connection, stream)]
+    added = "".join(f"ALTER TABLE {stream} ADD COLUMN crc INTEGER;" for stream in lack)
+    connection.executescript(f"BEGIN IMMEDIATE; {ADDED} {added} COMMIT")
+
+
+def columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    """The names of a table's columns, in their order; none where there is no such table."""
+    return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+
+
+def copied(into: sqlite3.Connection, table: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Put whole rows, their columns of these names, into a store that may have more columns; keys it has stay."""
+    places = ",".join("?" * len(names))
+    into.executemany(f"INSERT OR IGNORE INTO {table}({','.join(names)}) VALUES ({places})", rows)  # noqa: S608 - our names
 
 
 def verify(connection: sqlite3.Connection, *, whole: bool) -> None:

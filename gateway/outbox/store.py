@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +19,13 @@ import msgspec
 
 from gateway.errors import ConfigError, OutboxError
 from gateway.events import Health, Message
-from gateway.outbox import dead, gaps, opening, reading, reserve, room, schema, telling, writing
+from gateway.outbox import beside, dead, gaps, opening, reading, reserve, room, schema, spoiled, telling, writing
 from gateway.outbox.budget import Budget, size_of
 from gateway.outbox.disk import Disk
 from gateway.outbox.ledger import Ledger
 from gateway.outbox.room import Ballast
 from gateway.outbox.waiting import Waiters
+from gateway.ports import Row
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -31,9 +33,10 @@ if TYPE_CHECKING:
 
     from gateway.events import Stream
     from gateway.outbox.records import Resumed, Transaction
-    from gateway.ports import Clock, Rejected, Row
+    from gateway.ports import Clock, Rejected
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class OutboxStats(msgspec.Struct, frozen=True):
@@ -41,7 +44,8 @@ class OutboxStats(msgspec.Struct, frozen=True):
 
     `bytes` on the disk (the file and its journal); `last` position of each stream; `dropped_rows` and `dropped_points`
     of series that some sink had not got when the budget, the disk or memory was spent; `gaps`: records of them begun;
-    `merged` updates of alerts that became one with the next; `full`: no more alerts fit, and messages wait.
+    `merged` updates of alerts that became one with the next; `spoiled` rows that were damaged on the disk, set aside;
+    `full`: no more alerts fit, and messages wait.
     """
 
     durable: bool
@@ -54,6 +58,7 @@ class OutboxStats(msgspec.Struct, frozen=True):
     gaps: int
     transactions: int
     merged: int
+    spoiled: int
     full: bool
 
 
@@ -73,12 +78,14 @@ class Outbox:
         self.resumed: Resumed = ledger.resumed if self.durable else msgspec.structs.replace(ledger.resumed, next_seq=1)
         self.notices = [
             Health("disk/outbox", "durable", self.durable, opened.why),
-            _soundness(opened.damaged, ledger.unreadable),
+            _soundness(opened, ledger),
         ]
         self._clock = clock
         self._lock = opened.lock
         self._ledger = ledger
         self._last = ledger.positions
+        self._spoiled: set[tuple[Stream, int]] = set()  # rows that were set aside
+        self._told_spoiled = ""
         self._waiters = Waiters()
         self._reader = schema.read_only(path) if self.durable else None
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="outbox-read")
@@ -86,7 +93,7 @@ class Outbox:
         self._disk = Disk(
             opened.connection,
             idle=self._idle,
-            broke=self._waiters.fail,
+            broke=self._broke,
             make_room=self._make_room,
             mark=ledger.mark,
         )
@@ -120,6 +127,8 @@ class Outbox:
         def stored(_: None, error: OutboxError | None) -> None:
             if error is None:
                 self._last = self._ledger.positions
+                if self._lock is not None:
+                    beside.note(self._lock, self.epoch, self._ledger.last_id)
                 self._waiters.wake(*_touched(transaction), "drops")
             done(error)
             if error is None and self._ledger.tidied():
@@ -132,12 +141,42 @@ class Outbox:
         """The sink's next rows (a single larger row is still given). Negative positions: asked for again by people."""
         while True:
             has = self._ledger.place(stream, sink)
-            rows = await self._read(
+            last = self.last(stream)
+            found = await self._read(
                 lambda connection, has=has: reading.next_rows(connection, stream, sink, has, limit_rows, limit_bytes)
             )
-            if rows or not has.head:
-                return rows
-            self._ledger.land(stream, sink)  # and look once more: rows may have come meanwhile
+            if found.spoiled:
+                await self._set_aside(stream, found.spoiled)
+            if found.rows:
+                return found.rows
+            if has.head:
+                self._ledger.land(stream, sink)  # and look once more: rows may have come meanwhile
+            elif last > has.upto:  # what stood there was dropped or set aside
+                self._ledger.move(stream, sink, Row(last, 0, "", 0, b""))
+            elif not found.spoiled:
+                return []
+
+    async def _set_aside(self, stream: Stream, rows: Sequence[Row]) -> None:
+        """Make dead letters of damaged rows, each once; where SQLite cannot find them again the file is damaged too."""
+        count = await self._disk.ask(lambda connection: self._ledger.set_aside(connection, stream, rows))
+        here: set[tuple[Stream, int]] = {(stream, row.position) for row in rows}
+        if count < len(here - self._spoiled):
+            error = schema.FoundDamageError(f"reading the outbox failed: rows of {stream} are not where they should be")
+            self._broke(error)
+            raise error
+        self._spoiled |= here
+        if count:
+            self._told_spoiled = spoiled.told(stream, rows)
+            self._waiters.wake("spoiled")
+
+    async def spoiled_rows(self, after: int) -> tuple[int, str]:
+        """Wait until more than `after` rows were found damaged; returns how many were, and what is said of the latest.
+
+        Raises OutboxError once the disk has failed.
+        """
+        while self._ledger.spoiled <= after:
+            await self._waiters.wait("spoiled", lambda: self._ledger.spoiled > after)
+        return self._ledger.spoiled, self._told_spoiled
 
     def leapt(self, stream: Stream, sink: str) -> bool:
         """Whether the sink has newer rows than some that wait."""
@@ -156,6 +195,10 @@ class Outbox:
         """How many rows the sink has not got."""
         has = self._ledger.place(stream, sink)
         return self.last(stream) - has.upto - has.held
+
+    def backlog(self, stream: Stream, sink: str) -> int:
+        """How many of them wait behind newer ones that the sink has got."""
+        return sum(end - begin for begin, end in self._ledger.place(stream, sink).waiting())
 
     async def advance(self, stream: Stream, sink: str, rows: Sequence[Row], rejected: Sequence[Rejected]) -> None:
         """The sink has `rows` (as `read` gave them), but for `rejected`, which become dead letters.
@@ -217,9 +260,10 @@ class Outbox:
         return not known
 
     async def tell(self, report: Callable[[Health], Awaitable[None]]) -> None:
-        """Report a full disk, series that had to be dropped, and the end of both, until cancelled."""
+        """Report a full disk, series that had to be dropped, the end of both, and damaged rows, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(telling.tell_room(self, report))
+            tasks.create_task(telling.tell_spoiled(self, report))
             tasks.create_task(telling.tell_drops(self, self._clock, report, dropping=self._ledger.dropped_lately()))
 
     async def gaps(self, limit: int = 100) -> list[gaps.Gap]:
@@ -274,13 +318,17 @@ class Outbox:
             gaps=ledger.gaps,
             transactions=ledger.transactions,
             merged=ledger.merged,
+            spoiled=ledger.spoiled,
             full=self.full,
         )
 
     async def close(self) -> None:
-        """Store the cursors, end both threads, close the file."""
+        """Store the cursors, end both threads, close the file. A disk that fails over it costs the cursors only."""
         if self._disk.broken is None:
-            await self._disk.ask(self._ledger.tidy)
+            try:
+                await self._disk.ask(self._ledger.tidy)
+            except OutboxError as error:  # what sinks have is read again at the next start, and delivered twice
+                log.error("the cursors were not stored at the end: %s", error)  # noqa: TRY400 - the disk's words
         self._read_thread.shutdown()
         if self._reader is not None:
             self._reader.close()  # before the writer: the last to leave moves the journal into the file
@@ -296,7 +344,16 @@ class Outbox:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._read_thread, work, self._reader)
         except sqlite3.Error as error:
-            raise schema.ours(error, "reading the outbox failed") from error
+            ours = schema.ours(error, "reading the outbox failed")
+            if isinstance(ours, schema.FoundDamageError):
+                self._broke(ours)
+            raise ours from error
+
+    def _broke(self, error: OutboxError) -> None:
+        """Any thread: nobody waits any longer, and the next start knows of damage."""
+        if self.durable and isinstance(error, schema.FoundDamageError):
+            beside.suspect(self.path.parent, str(error))
+        self._waiters.fail(error)
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
         """In the disk thread, while the disk is full."""
@@ -321,7 +378,11 @@ def _touched(transaction: Transaction) -> list[str]:
     return [stream for stream, new in rows.items() if new]
 
 
-def _soundness(damaged: str, unreadable: int) -> Health:
-    if not damaged and unreadable:
-        damaged = f"{unreadable} rows of the state could not be read; the state before them was taken"
+def _soundness(opened: opening.Opened, ledger: Ledger) -> Health:
+    damaged = opened.damaged
+    if not damaged and ledger.unreadable:
+        damaged = f"{ledger.unreadable} rows of the state could not be read; the state before them was taken"
+    lost = beside.missing(opened.lock, ledger.epoch, ledger.last_id) if opened.lock is not None else 0
+    if not damaged and lost:
+        damaged = f"the last {lost} transactions that were acknowledged are not in the file: it was cut, or is a copy"
     return Health("disk/outbox", "sound", not damaged, damaged)

@@ -52,5 +52,16 @@ async def tell_room(outbox: Outbox, report: Callable[[Health], Awaitable[None]])
         cramped = await outbox.cramped_changed(known=cramped)
 
 
+async def tell_spoiled(outbox: Outbox, report: Callable[[Health], Awaitable[None]]) -> None:
+    """Report rows that were damaged on the disk, whenever some are found, until cancelled.
+
+    It ends with the next start, as with any other damage.
+    """
+    count = 0
+    while True:
+        count, said = await outbox.spoiled_rows(count)
+        await report(Health("disk/outbox", "sound", ok=False, detail=said))
+
+
 def _health(*, well: bool, detail: str) -> Health:
     return Health("disk/outbox", "dropped", well, detail)

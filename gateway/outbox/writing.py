@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.outbox.gaps import Has
-from gateway.outbox.records import Journal, Transaction, pack, seal
+from gateway.outbox.records import Journal, Transaction, crc_of, pack, seal
 from gateway.outbox.schema import PAGE_BYTES, STREAMS
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ DELETED_AT_ONCE = 256  # rows a slice of tidying deletes: up to 64 MB of series,
 VACUUM_FROM_PAGES = 64_000_000 // PAGE_BYTES  # free pages are kept for reuse up to 64 MB: moving pages wears flash
 VACUUMED_AT_ONCE = 2_000_000 // PAGE_BYTES
 
-_INSERTS = {stream: f"INSERT INTO {stream}(position, at_ns, key, count, body) VALUES (?,?,?,?,?)" for stream in STREAMS}  # noqa: S608 - our names
+_INSERTS = {
+    stream: f"INSERT INTO {stream}(position, at_ns, key, count, body, crc) VALUES (?,?,?,?,?,?)"  # noqa: S608 - our names
+    for stream in STREAMS
+}
 
 PLACE: dict[str, int] = {stream: place for place, stream in enumerate(STREAMS)}
 """Where a stream stands in `Positions`."""
@@ -33,13 +36,21 @@ def outputs(connection: sqlite3.Connection, transaction: Transaction, after: Pos
     encode = msgspec.msgpack.encode
     at_ns = transaction.admitted_ns
     series, alerts, requests = after
-    rows = [(series + i, s.at_ns, "", s.points, s.body) for i, s in enumerate(transaction.series, 1)]
+    rows = [_row("series", series + i, s.at_ns, "", s.points, s.body) for i, s in enumerate(transaction.series, 1)]
     connection.executemany(_INSERTS["series"], rows)
-    changes = [(alerts + i, at_ns, f"{a.id}/{a.seq}", 1, encode(a)) for i, a in enumerate(transaction.alerts, 1)]
+    changes = [
+        _row("alerts", alerts + i, at_ns, f"{a.id}/{a.seq}", 1, encode(a)) for i, a in enumerate(transaction.alerts, 1)
+    ]
     connection.executemany(_INSERTS["alerts"], changes)
-    asked = [(requests + i, at_ns, r.id, 1, encode(r)) for i, r in enumerate(transaction.requests, 1)]
+    asked = [_row("requests", requests + i, at_ns, r.id, 1, encode(r)) for i, r in enumerate(transaction.requests, 1)]
     connection.executemany(_INSERTS["requests"], asked)
     return (series + len(rows), alerts + len(changes), requests + len(asked))
+
+
+def _row(
+    stream: Stream, position: int, at_ns: int, key: str, count: int, body: bytes
+) -> tuple[int, int, str, int, bytes, int]:
+    return position, at_ns, key, count, body, crc_of(stream, position, at_ns, key, count, body)
 
 
 def journal(
