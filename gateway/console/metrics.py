@@ -36,6 +36,7 @@ HELP: dict[str, str] = {
     "zhiwang_outbox_dropped_points_total": "Points in them.",
     "zhiwang_outbox_gaps_total": "Records begun of what sinks miss by it.",
     "zhiwang_outbox_merged_total": "Updates of alerts that waited and became one with the next.",
+    "zhiwang_outbox_spoiled_total": "Rows that were damaged on the disk: set aside among the dead letters.",
     "zhiwang_outbox_full": "1: alerts that wait fill their 256 MB, and messages wait until a sink takes some.",
     "zhiwang_outbox_transactions_total": "Transactions of this file.",
     "zhiwang_sink_delivered_total": "Rows delivered, by sink.",
