@@ -1,4 +1,4 @@
-"""Messages on their way from a network thread to the door: bounded by bytes, batched, counted until acknowledged."""
+"""Messages on their way from a link to the door: bounded by bytes, batched, counted until acknowledged."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Batch:
 class Intake:
     """What has arrived and is not acknowledged yet.
 
-    The network thread puts, the event loop takes batches and releases them when they are committed. `arrived` is called
-    from the network thread with the first input of each batch. Above `most` bytes the thread stops reading, below half
-    of it goes on.
+    The link puts, from a thread of its own or not; the event loop takes batches and releases them when they are
+    committed. `arrived` is called by the link with the first input of each batch. Above `most` bytes it stops reading,
+    below half of it goes on.
     """
 
     def __init__(self, most: int, arrived: Callable[[], None]) -> None:
@@ -53,7 +53,7 @@ class Intake:
         self.pauses = 0
 
     def put(self, messages: Sequence[Message], acks: Sequence[int]) -> None:
-        """Messages in order, from the network thread."""
+        """Messages in order, from the link."""
         payload = sum([len(message.body) for message in messages])
         size = payload + sum([len(message.topic) for message in messages]) + OVERHEAD * len(messages)
         with self._lock:
@@ -107,7 +107,7 @@ class Intake:
         return max(1, self._most - self.size)
 
     def full(self) -> bool:
-        """Whether to stop reading for now; asked by the network thread alone."""
+        """Whether to stop reading for now; asked by the link alone."""
         if self._paused:
             self._paused = self.size > self._most // 2
         elif self.size > self._most:

@@ -1,20 +1,21 @@
 """Messages from an MQTT broker, each QoS 1 message acknowledged in order, on its connection, after it is durable.
 
-The subscription asks for QoS 1 at most: QoS 2 hands over at PUBREC, which paho sends before we see the message.
+A link makes the connections: `mqtt_v5` in the event loop over mqtt5, `mqtt_v311` in a thread over paho. Subscriptions
+ask for QoS 1 at most: QoS 2 hands over at PUBREC, which paho sends before we see the message.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import threading
 from collections import deque
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from gateway.config.model import Struct
 from gateway.config.topics import TopicPattern
+from gateway.sources import mqtt_v5, mqtt_v311
 from gateway.sources.intake import Batch, Intake
-from gateway.sources.mqtt_link import Link
+from gateway.sources.mqtt_session import Session
 from gateway.sources.pacing import GATHER_S, Pacing, State
 
 if TYPE_CHECKING:
@@ -54,6 +55,17 @@ class Mqtt(Struct, frozen=True):
         return problems
 
 
+class Link(Protocol):
+    """Connects, again and again, until `run` is cancelled and `close` ends it in order.
+
+    `committed` is called after each commit, with the numbers of the messages to acknowledge, in order.
+    """
+
+    async def run(self) -> None: ...  # noqa: D102 - the Protocol's docstring
+    async def close(self) -> None: ...  # noqa: D102 - as above
+    def committed(self, acks: list[int]) -> None: ...  # noqa: D102 - as above
+
+
 class MqttSource:
     """Fulfils ports.Source for one broker.
 
@@ -78,18 +90,17 @@ class MqttSource:
         self.name = name
         self._seal = seal
         self._intake = Intake(int(broker.buffer), self._arrived)
-        wanted = {f: max(qos for g, qos in filters if g == f) for f, _ in filters}
-        self._link = Link(
+        self._session = Session(
             name,
-            broker,
-            wanted,
+            {f: max(qos for g, qos in filters if g == f) for f, _ in filters},
             client_id=client_id,
-            base=base,
             remembered=frozenset(remembered),
             clock=clock,
             intake=self._intake,
             session_lost=session_lost,
         )
+        link = mqtt_v5.Link if broker.version == "5" else mqtt_v311.Link
+        self._link: Link = link(self._session, broker, base=base, clock=clock, intake=self._intake)
         self._outstanding: deque[Batch] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._door: tuple[asyncio.TaskGroup, Commit] | None = None
@@ -100,11 +111,11 @@ class MqttSource:
     @property
     def subscribed(self) -> frozenset[str]:
         """What the broker's session is subscribed to, for the outbox to remember."""
-        return self._link.subscribed
+        return self._session.subscribed
 
     def stats(self) -> dict[str, float]:
         """Counters and gauges, by their names in /metrics."""
-        counts = self._link.counts
+        counts = self._session.counts
         return {
             "messages_total": self._intake.total,
             "bytes_total": self._intake.total_size,
@@ -114,37 +125,24 @@ class MqttSource:
             "stale_acknowledgements_total": counts["stale_acks"],
             "unacknowledged": self._intake.messages,
             "unacknowledged_bytes": self._intake.size,
-            "connected": float(self._link.connected),
+            "connected": float(self._session.connected),
         }
 
     async def run(self, commit: Commit) -> None:
         """Hand messages to the door until cancelled; then disconnect and keep the session."""
-        loop = self._loop = asyncio.get_running_loop()
-        ended = asyncio.Event()
-
-        def body() -> None:
-            try:
-                self._link.run()
-            finally:
-                loop.call_soon_threadsafe(ended.set)
-
-        thread = threading.Thread(target=body, name=f"mqtt-{self.name}", daemon=True)
+        self._loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             self._door = tasks, commit
-            thread.start()
             try:
-                await ended.wait()  # it ends by itself only by a fault, which the thread's own hook has told
-                raise RuntimeError(f"the network thread of broker {self.name} ended")
+                await self._link.run()
             finally:
                 if self._timer is not None:
                     self._timer.cancel()
                 self._door = None
-                self._link.stop()
-                await ended.wait()
-                thread.join()
+                await self._link.close()
 
     def _arrived(self) -> None:
-        """From the network thread, with the first input of a batch."""
+        """With the first input of a batch, from any thread."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._begun)
 
@@ -184,7 +182,9 @@ class MqttSource:
     async def _commit(self, commit: Commit, batch: Batch) -> None:
         await commit(batch.inputs)
         batch.done = True
+        acks: list[int] = []
         while self._outstanding and self._outstanding[0].done:
             first = self._outstanding.popleft()
             self._intake.release(first)
-            self._link.acknowledge(first.acks)
+            acks += first.acks
+        self._link.committed(acks)

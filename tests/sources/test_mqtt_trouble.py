@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import aiomqtt
 import pytest
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.reasoncodes import ReasonCode
+from mqtt5 import DisconnectReasonCode
 
 from gateway.config.model import Broker, Secret
 from gateway.config.scalars import Duration, Size
-from gateway.sources.mqtt_client import in_words
+from gateway.sources.mqtt_v5_packets import named
+from gateway.sources.mqtt_words import in_words
 from tests.sources.door import Door, publish, running
 from tests.sources.waiting import until
 from tests.sources.wire import PINGREQ, PUBLISH, wired
@@ -52,7 +52,7 @@ async def test_a_door_that_hangs_for_longer_than_the_keepalive_costs_no_disconne
             await until(lambda: len(door.messages) == 900 and not source.stats()["unacknowledged"])
             pings = wire.count(PINGREQ)
             await until(lambda: wire.count(PINGREQ) >= pings + 2)  # and the usual keep-alive goes on
-            assert source.stats()["reconnects_total"] == 0
+            assert source.stats()["reconnects_total"] == 0, door.said
     assert door.bodies == [body for _, body in messages]
     assert wire.connections == 1
     assert door.health("connected") == [True]
@@ -130,13 +130,19 @@ async def test_another_client_of_the_same_name_is_told(mosquitto: Mosquitto) -> 
             assert "is another client named 'twin'?" in told.detail  # 2.0.11 closes without a word
 
 
-def test_a_broker_that_says_why_it_disconnects_is_quoted_in_words() -> None:
-    def words(code: int) -> str:
-        return in_words(ReasonCode(PacketTypes.DISCONNECT, identifier=code), "twin")
+def test_reason_codes_are_told_in_words_and_say_what_to_do() -> None:
+    def words(code: int, *, elsewhere: str | None = None, reason: str | None = None) -> str:
+        name = named(DisconnectReasonCode(code))
+        return in_words(code, name, "twin", elsewhere=elsewhere, reason=reason)
 
     assert words(142) == "another client took over the session: only one may be named 'twin'"
     assert words(139) == "Server shutting down"
+    assert words(155, reason="we have no QoS") == "QoS not supported (it says: we have no QoS)"
     assert words(135).startswith("login refused (Not authorized)")
+    assert words(157, elsewhere="b.example:1883") == (
+        "the broker sends us to b.example:1883 (Server moved): change its url"
+    )
+    assert words(156).startswith("the broker sends us elsewhere")
 
 
 @pytest.fixture

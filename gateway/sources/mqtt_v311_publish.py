@@ -1,8 +1,8 @@
-"""PUBLISH packets straight from the bytes of a connection, without the objects that paho makes of each.
+"""PUBLISH packets of MQTT 3.1.1 straight from the bytes of a connection, without the objects that paho makes of each.
 
-Taken are whole PUBLISH packets of QoS 0 and 1 that have no properties: nearly all that a broker sends us. The first
-packet that is anything else, incomplete or malformed ends the taking; it and its errors are paho's. (MQTT 5 and 3.1.1
-§3.3. Measured on 100,000 messages: 0.1 CPU-s, where paho takes 2.4 beside a thread that decodes them.)
+Taken are whole PUBLISH packets of QoS 0 and 1: nearly all that a broker sends us. The first packet that is anything
+else, incomplete or malformed ends the taking; it and its errors are paho's. (MQTT 3.1.1 §3.3. Measured on 100,000
+messages: 0.1 CPU-s, where paho takes 2.4 beside a thread that decodes them.)
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Taken(NamedTuple):
     end: int
 
 
-def take(read: bytes, at: int, source: str, *, modern: bool, room: int) -> Taken:
-    """The PUBLISH packets that begin at `at` in the bytes `read`, as messages of `source`; `modern`: it is MQTT 5.
+def take(read: bytes, at: int, source: str, *, room: int) -> Taken:
+    """The PUBLISH packets that begin at `at` in the bytes `read`, as messages of `source`.
 
     No more are taken once they fill `room`, in bytes with what their objects take.
     """
@@ -36,7 +36,7 @@ def take(read: bytes, at: int, source: str, *, modern: bool, room: int) -> Taken
     packet_ids: list[int] = []
     while room > 0:
         start, stop = _whole(read, at)
-        if stop < 0 or (message := _message(read, read[at], start, stop, source, modern=modern)) is None:
+        if stop < 0 or (message := _message(read, read[at], start, stop, source)) is None:
             break
         messages.append(message)
         if message.packet_id:
@@ -66,13 +66,13 @@ def _whole(read: bytes, at: int) -> tuple[int, int]:
     return (0, -1) if stop > size or length < _SHORTEST else (start, stop)
 
 
-def _message(read: bytes, first: int, start: int, stop: int, source: str, *, modern: bool) -> Message | None:
+def _message(read: bytes, first: int, start: int, stop: int, source: str) -> Message | None:
     """The message of a PUBLISH whose variable header starts at `start`; None where paho is to look at it."""
     topic_at = start + 2
     topic_end = topic_at + (read[start] << 8 | read[start + 1])
     qos_1 = first & _QOS_1
-    body_at = topic_end + (2 if qos_1 else 0) + modern
-    if body_at > stop or topic_end == topic_at or (modern and read[body_at - 1]):  # the length of the properties
+    body_at = topic_end + (2 if qos_1 else 0)
+    if body_at > stop or topic_end == topic_at:
         return None
     packet_id = read[topic_end] << 8 | read[topic_end + 1] if qos_1 else 0
     try:

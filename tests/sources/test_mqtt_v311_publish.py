@@ -8,7 +8,7 @@ from paho.mqtt._packet import decode_publish
 from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.exception import MalformedPacket, MQTTException
 
-from gateway.sources.mqtt_publish import take
+from gateway.sources.mqtt_v311_publish import take
 
 SOURCE = "here"
 ROOM = 10**9
@@ -25,10 +25,10 @@ def packet(first: int, body: bytes) -> bytes:
             return bytes([first]) + bytes(size) + body
 
 
-def publish(topic: bytes, body: bytes, *, qos: int = 1, mid: int = 7, flags: int = 0, modern: bool = True) -> bytes:
+def publish(topic: bytes, body: bytes, *, qos: int = 1, mid: int = 7, flags: int = 0) -> bytes:
     name = len(topic).to_bytes(2) + topic
     ident = mid.to_bytes(2) if qos else b""
-    return packet(0x30 | qos << 1 | flags, name + ident + (b"\x00" if modern else b"") + body)
+    return packet(0x30 | qos << 1 | flags, name + ident + body)
 
 
 @given(
@@ -36,21 +36,15 @@ def publish(topic: bytes, body: bytes, *, qos: int = 1, mid: int = 7, flags: int
         st.tuples(topics, bodies, st.sampled_from([0, 1]), st.integers(1, 65_535), st.sampled_from([0, 1, 8, 9])),
         max_size=6,
     ),
-    st.booleans(),
     st.integers(0, 10),
 )
-def test_what_is_taken_is_what_was_sent(
-    sent: list[tuple[str, bytes, int, int, int]], modern: bool, missing: int
-) -> None:
+def test_what_is_taken_is_what_was_sent(sent: list[tuple[str, bytes, int, int, int]], missing: int) -> None:
     """Whole packets are taken in order; one that is not all there yet stays, and so does everything after it."""
-    parts = [
-        publish(topic.encode(), body, qos=qos, mid=mid, flags=flags, modern=modern)
-        for topic, body, qos, mid, flags in sent
-    ]
+    parts = [publish(topic.encode(), body, qos=qos, mid=mid, flags=flags) for topic, body, qos, mid, flags in sent]
     read = b"".join(parts)
     whole = len(parts) - (missing > 0 and len(parts) > 0)
     last = parts[-1][: max(0, len(parts[-1]) - missing)] if whole < len(parts) else b""
-    taken = take(b"??" + b"".join(parts[:whole]) + last, 2, SOURCE, modern=modern, room=ROOM)
+    taken = take(b"??" + b"".join(parts[:whole]) + last, 2, SOURCE, room=ROOM)
     assert len(taken.messages) == whole
     assert taken.end == 2 + sum(map(len, parts[:whole]))
     assert taken.packet_ids == [mid for _, _, qos, mid, _ in sent[:whole] if qos]
@@ -60,13 +54,12 @@ def test_what_is_taken_is_what_was_sent(
     assert len(read) >= taken.end - 2
 
 
-@given(st.binary(max_size=60), st.booleans())
-def test_of_any_bytes_only_that_is_taken_which_paho_reads_the_same_way(rest: bytes, modern: bool) -> None:
+@given(st.binary(max_size=60))
+def test_of_any_bytes_only_that_is_taken_which_paho_reads_the_same_way(rest: bytes) -> None:
     read = packet(0x32, rest)
-    taken = take(read, 0, SOURCE, modern=modern, room=ROOM)
-    protocol = MQTTProtocolVersion.MQTTv5 if modern else MQTTProtocolVersion.MQTTv311
+    taken = take(read, 0, SOURCE, room=ROOM)
     try:
-        theirs = decode_publish(0x32, bytearray(rest), protocol)
+        theirs = decode_publish(0x32, bytearray(rest), MQTTProtocolVersion.MQTTv311)
     except (MalformedPacket, MQTTException):
         assert not taken.messages
         return
@@ -75,26 +68,24 @@ def test_of_any_bytes_only_that_is_taken_which_paho_reads_the_same_way(rest: byt
 
 
 def test_what_is_not_simple_stays_for_paho() -> None:
-    with_property = packet(0x32, b"\x00\x01a\x00\x07" + b"\x02\x01\x01" + b"body")
     for stays in (
-        packet(0x34, b"\x00\x01a\x00\x07\x00body"),  # QoS 2
-        with_property,
+        packet(0x34, b"\x00\x01a\x00\x07body"),  # QoS 2
         packet(0xD0, b""),  # a PINGRESP
-        publish(b"", b"body"),  # a topic alias
+        publish(b"", b"body"),  # no topic
         publish(b"\xff\xfe", b"body"),  # not UTF-8
         publish(b"a", b"body", mid=0),
         packet(0x32, b"\x00\x09a"),  # a topic longer than its packet
         b"\x32\xff\xff\xff\xff\x01",  # a remaining length of five bytes
     ):
         first = publish(b"a", b"1")
-        taken = take(first + stays + publish(b"a", b"2"), 0, SOURCE, modern=True, room=ROOM)
+        taken = take(first + stays + publish(b"a", b"2"), 0, SOURCE, room=ROOM)
         assert [message.body for message in taken.messages] == [b"1"]
         assert taken.end == len(first)
 
 
 def test_no_more_is_taken_than_there_is_room_for_and_a_message() -> None:
     read = publish(b"a", bytes(1_000)) * 10
-    assert len(take(read, 0, SOURCE, modern=True, room=1).messages) == 1
-    taken = take(read, 0, SOURCE, modern=True, room=5_000)
+    assert len(take(read, 0, SOURCE, room=1).messages) == 1
+    taken = take(read, 0, SOURCE, room=5_000)
     assert len(taken.messages) == 4  # of about 1,300 bytes each
-    assert len(take(read, taken.end, SOURCE, modern=True, room=ROOM).messages) == 6
+    assert len(take(read, taken.end, SOURCE, room=ROOM).messages) == 6

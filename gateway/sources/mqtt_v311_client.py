@@ -1,4 +1,4 @@
-"""paho's client, made for a gateway: a socket that costs few system calls, TLS and login, and errors in words."""
+"""paho's client for MQTT 3.1.1, made for a gateway: a socket that costs few system calls, TLS and login."""
 
 from __future__ import annotations
 
@@ -9,25 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from gateway.config.tls import context_of
 from gateway.config.urls import address, login_of
-from gateway.sources.mqtt_publish import Taken, take
+from gateway.sources.mqtt_v311_publish import Taken, take
+from gateway.sources.mqtt_words import CONNECT_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from paho.mqtt.reasoncodes import ReasonCode
-
     from gateway.config.model import Broker
 
-CONNECT_S = 5.0  # a stop waits no longer than that
 _CHUNK = 65_536
 _PUBACK = 0x4002  # its type, and two bytes that follow
-_LOGIN = {134, 135, 138, 140}  # bad user or password, not authorised, banned, bad authentication method
 
 
 class BufferedSocket:
@@ -132,7 +127,7 @@ class Client(paho.Client):
         stream = self.stream
         if stream is None or self._in_packet["command"]:  # it has begun to read a packet
             return None
-        taken = take(*stream.ahead(), source, modern=self._protocol == paho.MQTTv5, room=room)
+        taken = take(*stream.ahead(), source, room=room)
         if not taken.messages:
             return None
         stream.use(taken.end)
@@ -140,7 +135,7 @@ class Client(paho.Client):
         return taken
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
-        """Send a PUBACK for each, in order (MQTT 5 §3.4: without reason and properties, as MQTT 3.1.1's)."""
+        """Send a PUBACK for each, in order."""
         if self.stream is not None and packet_ids:
             words = [word for packet_id in packet_ids for word in (_PUBACK, packet_id)]
             self.stream.send(struct.pack(f"!{len(words)}H", *words))
@@ -166,12 +161,11 @@ def make_client(broker: Broker, client_id: str, base: Path) -> Client:
     Secrets and certificates are read anew each time, so that a changed one is found. Raises OSError or KeyError where
     one cannot be read.
     """
-    modern = broker.version == "5"
     client = Client(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
-        clean_session=None if modern else False,
-        protocol=paho.MQTTv5 if modern else paho.MQTTv311,
+        clean_session=False,
+        protocol=paho.MQTTv311,
         reconnect_on_failure=False,
         manual_ack=True,
     )
@@ -181,53 +175,5 @@ def make_client(broker: Broker, client_id: str, base: Path) -> Client:
     host, port, secure = address(broker.url)
     if secure:
         client.tls = context_of(broker, base)
-    keepalive = max(1, round(broker.keepalive / 1e9))
-    if not modern:
-        client.connect_async(host, port, keepalive)
-        return client
-    wants = Properties(PacketTypes.CONNECT)
-    wants.SessionExpiryInterval = min(2**32 - 1, round(broker.session / 1e9))
-    wants.ReceiveMaximum = broker.receive_maximum
-    client.connect_async(host, port, keepalive, clean_start=False, properties=wants)
+    client.connect_async(host, port, max(1, round(broker.keepalive / 1e9)))
     return client
-
-
-def is_login(reason: ReasonCode) -> bool:
-    """Whether the broker refuses who we are: trying often would lock the account."""
-    return reason.value in _LOGIN
-
-
-def in_words(reason: ReasonCode, client_id: str) -> str:
-    """A reason code for a person: what it means and what to do."""
-    if is_login(reason):
-        return f"login refused ({reason}): check user and password"
-    if reason.value == 142:
-        return f"another client took over the session: only one may be named {client_id!r}"
-    if reason.value == 132:
-        return "the broker refuses this version of MQTT: try version: 3.1.1"
-    if reason.value == 128:
-        return f"the connection was lost (if that repeats: is another client named {client_id!r}?)"
-    return str(reason)
-
-
-def error_in_words(error: Exception, broker: Broker) -> str:
-    """Why a connection could not be made, for a person."""
-    host, port, _ = address(broker.url)
-    where = f"{host}:{port}"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        words = f"the certificate of {where} is refused: {error.verify_message}"
-    elif isinstance(error, ssl.SSLError):
-        words = f"TLS with {where} failed: {error.reason or error}"
-    elif isinstance(error, ConnectionRefusedError):
-        words = f"nothing listens at {where}"
-    elif isinstance(error, TimeoutError):
-        words = f"{where} does not answer within {CONNECT_S:g} s"
-    elif isinstance(error, socket.gaierror):
-        words = f"no address is known for {host}"
-    elif isinstance(error, KeyError):
-        words = f"the environment variable {error} for the password is not set"
-    elif isinstance(error, OSError) and error.filename is not None:
-        words = f"cannot read {error.filename}: {error.strerror}"
-    else:
-        words = f"{where}: {error}"
-    return words
