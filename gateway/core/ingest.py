@@ -2,50 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 import numpy as np
 
 from gateway.core.exact import mix
-from gateway.core.lines import RowWriter, prefix, subject
-from gateway.core.plan import Tags
-from gateway.core.readings import Readings, before, grouped
+from gateway.core.known import Known
+from gateway.core.lines import RowWriter
+from gateway.core.marks import Claims, Marks
+from gateway.core.things import Thing
 from gateway.events import DeadLetter, Message
 from gateway.ports import NO_TIME, Decoded
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from gateway.core.plan import Route
+    from gateway.core.readings import Readings
     from gateway.core.state import State
 
+__all__ = ["Arrived", "Heard", "Ingest", "Taken", "Thing"]
 EARLIEST_NS = 1_577_836_800_000_000_000  # 2020-01-01: before it a stamp is a clock that was never set
 RESOLUTION_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # splitmix64's step: the same value in two fields is two words
-TOPICS_KEPT = 100_000  # the topic cache is emptied beyond this; it holds nothing that cannot be found again
-
-
-class Thing(msgspec.Struct, frozen=True, array_like=True):
-    """A device of a route, by its tags; each of its fields is a series"""
-
-    index: int
-    series: tuple[int, ...]
-    route: str
-    fields: tuple[str, ...]
-    tags: Tags
-
-    def series_of(self, field: str) -> int:
-        """The series of one of its fields."""
-        return self.series[self.fields.index(field)]
-
-    def subject(self, field: str = "") -> str:
-        """As alerts name it: `air.pm25{device=0017,site=a}`."""
-        name = f"{self.route}.{field}" if field else self.route
-        return subject(name, self.tags)
 
 
 class Arrived(NamedTuple):
@@ -55,6 +37,15 @@ class Arrived(NamedTuple):
     admitted_ns: int
     elapsed_ns: int
     message: Message
+
+
+class Batch(NamedTuple):
+    """Messages that came one after another, the first as number n0; admitted_ns and elapsed_ns int64[m]."""
+
+    n0: int
+    messages: Sequence[Message]
+    admitted_ns: NDArray[np.int64]
+    elapsed_ns: NDArray[np.int64]
 
 
 class Heard(NamedTuple):
@@ -80,281 +71,180 @@ class Taken(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """The decoded rows of one route."""
+    """The decoded rows of one route. `alive` bool[r]: not retained; None where all are."""
 
     n: NDArray[np.int64]
     admitted: NDArray[np.int64]
     elapsed: NDArray[np.int64]
     thing: NDArray[np.intp]
-    retained: NDArray[np.bool_]
+    alive: NDArray[np.bool_] | None
     decoded: Decoded
 
 
+class _Came:
+    """What a batch has come to so far."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.dead: list[tuple[int, DeadLetter]] = []
+        self.lines: list[tuple[int, str]] = []
+        self.heard: list[Heard] = []
+        self.claims: list[Claims] = []
+
+    def refuse(self, at: int, where: str, reason: str) -> None:
+        """Set a message of the batch aside."""
+        message = self.batch.messages[at]
+        letter = DeadLetter(int(self.batch.admitted_ns[at]), where, message.topic, reason, message.body)
+        self.dead.append((self.batch.n0 + at, letter))
+
+
 class Ingest:
-    """Routes messages, interns things, decodes, and lets through to the rules what its times allow."""
+    """Routes messages, decodes, writes points, and lets through to the rules what its times allow."""
 
     def __init__(self, routes: Sequence[Route], state: State, counts: Counter[str]) -> None:
         self.routes = routes
         self.counts = counts
         self.refused: list[tuple[int, str]] = []
-        self.things: list[Thing] = []
-        self.present: list[Thing] = []  # those that a route makes now
-        self._things = state.book("things", Thing, version=2)
-        self._ties = state.book("ties", _Ties)
         columns = {"wm": (np.int64, NO_TIME), "value": (np.float64, np.nan), "tied": (np.int8, 0)}
         self.series = state.table("series", columns)
-        self._by_topic: dict[tuple[str, str], tuple[tuple[int, int], ...]] = {}
-        self._by_tags: dict[tuple[str, Tags], int] = {}
-        self._heads: list[str] = []
-        self._numbers = np.zeros((64, max((len(route.decoder.fields) for route in routes), default=0)), np.int32)
-        self._made: Counter[str] = Counter()
+        self._known = Known(routes, state, self.series)
+        self._marks = Marks(self.series, state, counts)
         self._writers = [RowWriter(route.decoder.fields) for route in routes]
 
-    # ── things ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    @property
+    def things(self) -> Sequence[Thing]:
+        """All things that were ever known, by number."""
+        return self._known.things.all
+
+    @property
+    def present(self) -> Sequence[Thing]:
+        """Those that a route makes now."""
+        return self._known.present
 
     def restored(self) -> None:
         """Rebuild what is derived from the stored things. Call once after restoring."""
-        routes = {route.name: route for route in self.routes}
-        for _, thing in self._things.items():  # noqa: PERF102 - a Book gives its items by key, and these in order
-            route = routes.get(thing.route)
-            made = route is not None and route.makes(thing.tags)
-            self._add(self._fit(thing, route) if made and route else thing, present=made)
+        self._known.restored()
 
     def intern_fixed(self) -> None:
         """Know the things of routes without wildcards before their first message: they can be silent from the start."""
-        for place, route in enumerate(self.routes):
-            if not {"+", "#"} & set(route.pattern.filter.split("/")):
-                self._intern(place, {})
+        self._known.intern_fixed()
 
     def roomy(self) -> list[str]:
         """The sensors that may make another thing's series."""
-        return [
-            route.name
-            for route in self.routes
-            if self._made[route.name] + len(route.decoder.fields) <= route.sensor.series
-        ]
-
-    def _intern(self, place: int, tags: dict[str, str]) -> Thing | None:
-        route = self.routes[place]
-        key = (route.name, route.tags(tags))
-        index = self._by_tags.get(key)
-        if index is not None:
-            return self.things[index]
-        if self._made[route.name] + len(route.decoder.fields) > route.sensor.series:
-            return None
-        thing = self._fit(Thing(len(self.things), (), route.name, (), key[1]), route)
-        self._add(thing, present=True)
-        return thing
-
-    def _fit(self, thing: Thing, route: Route) -> Thing:
-        """A thing with the fields that its sensor has now; those that it had keep their series."""
-        fields = tuple(field.name for field in route.decoder.fields)
-        if thing.fields == fields:
-            return thing
-        numbers = dict(zip(thing.fields, thing.series, strict=True))
-        for field in fields:
-            if field not in numbers:
-                numbers[field] = self.series.n
-                self.series.grow(self.series.n + 1)
-        thing = Thing(thing.index, tuple(numbers[field] for field in fields), thing.route, fields, thing.tags)
-        self._things.put(f"{thing.index:09}", thing)
-        return thing
-
-    def _add(self, thing: Thing, *, present: bool) -> None:
-        """Know a thing; `present`: a route makes it now, so that it can still be heard of."""
-        if thing.index == len(self._numbers):
-            self._numbers = np.concatenate([self._numbers, np.zeros_like(self._numbers)])
-        if present:
-            self._made[thing.route] += len(thing.fields)
-            self._numbers[thing.index, : len(thing.series)] = thing.series
-            self.present.append(thing)
-        self._by_tags[thing.route, thing.tags] = thing.index
-        self._heads.append(prefix(thing.route, dict(thing.tags)))
-        self.things.append(thing)
-
-    def _resolve(self, source: str, topic: str) -> tuple[tuple[int, int], ...]:
-        hits: list[tuple[int, int]] = []
-        refused = False
-        for place, route in enumerate(self.routes):
-            if route.source == source and (tags := route.pattern.match(topic)) is not None:
-                thing = self._intern(place, tags)
-                refused = refused or thing is None
-                hits.append((place, -1 if thing is None else thing.index))
-        if not refused:  # a refused thing is tried again: the bound may have been raised
-            if len(self._by_topic) >= TOPICS_KEPT:
-                self._by_topic.clear()
-            self._by_topic[source, topic] = tuple(hits)
-        return tuple(hits)
-
-    # ── a run of messages ────────────────────────────────────────────────────────────────────────────────────────────
+        return self._known.roomy()
 
     def take(self, run: Sequence[Arrived]) -> Taken:
-        """Decode a run of messages, write their points, and give the rules what is accepted and in order."""
-        picked: dict[int, list[tuple[Arrived, int]]] = {}
-        dead: list[tuple[int, DeadLetter]] = []
-        for arrived in run:
-            message = arrived.message
-            hits = self._by_topic.get((message.source, message.topic))
+        """As `columns`."""
+        n, admitted, elapsed, messages = zip(*run, strict=True)
+        return self.columns(Batch(n[0], messages, np.array(admitted, np.int64), np.array(elapsed, np.int64)))
+
+    def columns(self, batch: Batch) -> Taken:
+        """Decode messages, write their points, and give the rules what is accepted and in order."""
+        came = _Came(batch)
+        at, thing = self._routed(came)
+        if len(at):
+            places = self._known.place[thing]
+            if (places == places[0]).all():
+                self._route(int(places[0]), at, thing, came)
+            else:
+                for place in np.unique(places).tolist():
+                    mine = places == place
+                    self._route(place, at[mine], thing[mine], came)
+                came.lines.sort(key=lambda pair: pair[0])
+        came.dead.sort(key=lambda pair: pair[0])
+        letters = [letter for _, letter in came.dead]
+        return Taken(self._marks.order(came.claims), _heard(came.heard), came.lines, letters)
+
+    def _routed(self, came: _Came) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """(place in the batch, thing) of each message that a route reads: one read by two is there twice."""
+        messages = came.batch.messages
+        found = self._known.cached(messages)
+        try:
+            thing = np.fromiter(found, np.intp, len(found))
+        except TypeError:  # a topic that is new, or that not exactly one route reads
+            return self._one_by_one(came, found)
+        self.counts["messages"] += len(found)
+        return np.arange(len(found)), thing
+
+    def _one_by_one(
+        self, came: _Came, found: Sequence[int | tuple[int, ...] | None]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        at, things = list[int](), list[int]()
+        for place, hit in enumerate(found):
+            hits, full = hit, ()
             if hits is None:
-                hits = self._resolve(message.source, message.topic)
-            if not hits:
-                dead.append((arrived.n, self._letter(arrived, "topics", "no sensor has a topic that matches this one")))
+                message = came.batch.messages[place]
+                hits, full = self._known.resolve(message.source, message.topic)
+            if isinstance(hits, int):
+                hits = (hits,)
+            if not hits and not full:
+                came.refuse(place, "topics", "no sensor has a topic that matches this one")
                 self.counts["unrouted"] += 1
-            for place, thing in hits:
-                if thing < 0:
-                    name = self.routes[place].name
-                    reason = f"sensor {name} already has its {self.routes[place].sensor.series} series"
-                    dead.append((arrived.n, self._letter(arrived, name, f"{reason}: raise sensors.{name}.series")))
-                    self.refused.append((arrived.n, name))
-                    self.counts["refused"] += 1
-                else:
-                    picked.setdefault(place, []).append((arrived, thing))
-        routed = [arrived.n for chosen in picked.values() for arrived, _ in chosen]
-        self.counts["messages"] += len(set(routed) if len(picked) > 1 else routed)  # read by two routes, it is one
-        lines: list[tuple[int, str]] = []
-        heard: list[Heard] = []
-        columns: list[
-            tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
-        ] = []
-        untimed: list[NDArray[np.bool_]] = []
-        for place, chosen in sorted(picked.items()):
-            rows = self._decode(place, chosen, dead)
-            if len(rows.n):
-                self._store(place, rows, lines, heard, columns, untimed)
-        if len(picked) > 1:
-            lines.sort(key=lambda pair: pair[0])
-        dead.sort(key=lambda pair: pair[0])
-        return Taken(self._order(columns, untimed), _heard(heard), lines, [letter for _, letter in dead])
+            for route in full:
+                reason = f"sensor {route.name} already has its {route.sensor.series} series"
+                came.refuse(place, route.name, f"{reason}: raise sensors.{route.name}.series")
+                self.refused.append((came.batch.n0 + place, route.name))
+                self.counts["refused"] += 1
+            self.counts["messages"] += bool(hits)
+            at += [place] * len(hits)
+            things += hits
+        return np.array(at, np.intp), np.array(things, np.intp)
 
-    def _letter(self, arrived: Arrived, where: str, reason: str) -> DeadLetter:
-        return DeadLetter(arrived.admitted_ns, where, arrived.message.topic, reason, arrived.message.body)
+    def _route(self, place: int, at: NDArray[np.intp], thing: NDArray[np.intp], came: _Came) -> None:
+        """What a route's messages come to."""
+        rows = self._decode(place, at, thing, came)
+        if len(rows.n):
+            self._store(place, rows, came)
 
-    def _decode(self, place: int, chosen: list[tuple[Arrived, int]], dead: list[tuple[int, DeadLetter]]) -> _Rows:
-        decoded = self.routes[place].decoder.decode([arrived.message.body for arrived, _ in chosen])
+    def _decode(self, place: int, at: NDArray[np.intp], thing: NDArray[np.intp], came: _Came) -> _Rows:
+        batch, name = came.batch, self.routes[place].name
+        messages = batch.messages
+        if len(at) != len(messages):
+            messages = [messages[i] for i in at.tolist()]
+        decoded = self.routes[place].decoder.decode([message.body for message in messages])
         for bad in decoded.bad:
-            arrived = chosen[bad.message][0]
-            dead.append((arrived.n, self._letter(arrived, self.routes[place].name, bad.reason)))
+            came.refuse(int(at[bad.message]), name, bad.reason)
         self.counts["undecodable"] += len(decoded.bad)
         whose = decoded.message
-        stamps = np.array([(a.n, a.admitted_ns, a.elapsed_ns, thing) for a, thing in chosen], np.int64).T[:, whose]
-        retained = np.array([arrived.message.retain for arrived, _ in chosen], bool)[whose]
-        given = np.array([NO_TIME if a.message.event_ns is None else a.message.event_ns for a, _ in chosen], np.int64)
-        claimed = np.where(decoded.event_ns == NO_TIME, given[whose], decoded.event_ns)
-        rows = decoded._replace(event_ns=claimed)
-        return _Rows(stamps[0], stamps[1], stamps[2], stamps[3].astype(np.intp), retained, rows)
+        if any(given := [message.event_ns for message in messages]):
+            stamps = np.array([NO_TIME if stamp is None else stamp for stamp in given], np.int64)[whose]
+            decoded = decoded._replace(event_ns=np.where(decoded.event_ns == NO_TIME, stamps, decoded.event_ns))
+        retained = [message.retain for message in messages]
+        alive = ~np.array(retained, bool)[whose] if True in retained else None
+        at = at[whose]
+        return _Rows(batch.n0 + at, batch.admitted_ns[at], batch.elapsed_ns[at], thing[whose], alive, decoded)
 
-    def _store(
-        self,
-        place: int,
-        rows: _Rows,
-        lines: list[tuple[int, str]],
-        heard: list[Heard],
-        columns: list[
-            tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
-        ],
-        untimed: list[NDArray[np.bool_]],
-    ) -> None:
-        sensor, claimed = self.routes[place].sensor, rows.decoded.event_ns
-        none = claimed == NO_TIME
-        late = ~none & (claimed >= EARLIEST_NS) & (claimed < rows.admitted - int(sensor.max_late))
-        adrift = ~none & ~late & ((claimed < EARLIEST_NS) | (claimed > rows.admitted + int(sensor.max_ahead)))
-        stamped = rows.admitted + rows.n % 10_000 * 100 + _ordinal(rows.n) % 100  # two messages at one stamp stay two
-        event = np.where(none | adrift, stamped, claimed)
-        self.counts["late"] += int(np.count_nonzero(late))
-        self.counts["clock_adrift"] += int(np.count_nonzero(adrift))
+    def _store(self, place: int, rows: _Rows, came: _Came) -> None:
+        """Judge the rows' times, write their points, and claim for the rules what is believed."""
+        claimed, sensor, columns = rows.decoded.event_ns, self.routes[place].sensor, rows.decoded.columns
+        oldest = np.maximum(rows.admitted - int(sensor.max_late), EARLIEST_NS)
+        sure = (claimed >= oldest) & (claimed <= rows.admitted + int(sensor.max_ahead))
+        if sure.all():
+            event, believed, untimed, adrift = claimed, None, None, ~sure
+        else:
+            untimed = claimed == NO_TIME
+            late = ~untimed & (claimed >= EARLIEST_NS) & (claimed < oldest)
+            adrift = ~(sure | untimed | late)
+            # two messages at one stamp stay two
+            stamped = rows.admitted + rows.n % 10_000 * 100 + _ordinal(rows.n) % 100
+            event, believed = np.where(untimed | adrift, stamped, claimed), sure | untimed
+            self.counts["late"] += int(np.count_nonzero(late))
+            self.counts["clock_adrift"] += int(np.count_nonzero(adrift))
         at = event
         if sensor.same_time == "distinct" and (within := RESOLUTION_NS[sensor.resolution]) > 1:
-            at = np.where(none | adrift, event, event + _hash(rows.decoded.columns, within))
-        heads = self._heads
-        written = self._writers[place].write([heads[t] for t in rows.thing.tolist()], rows.decoded.columns, at)
-        lines.extend((n, line) for n, line in zip(rows.n.tolist(), written, strict=True) if line)
-        alive = ~rows.retained
-        heard.append(Heard(rows.thing[alive], rows.n[alive], rows.admitted[alive], rows.elapsed[alive], adrift[alive]))
-        numeric = [f for f, column in enumerate(rows.decoded.columns) if not isinstance(column, list)]
+            at = event + _hash(columns, within)
+            if untimed is not None:
+                at = np.where(untimed | adrift, event, at)
+        written = self._writers[place].write(self._known.heads(rows.thing), columns, at)
+        pairs = zip(rows.n.tolist(), written, strict=True)
+        came.lines += [pair for pair in pairs if pair[1]] if "" in written else pairs
+        heard = Heard(rows.thing, rows.n, rows.admitted, rows.elapsed, adrift)
+        came.heard.append(heard if rows.alive is None else _rows_of(heard, rows.alive))
+        numeric = [f for f, column in enumerate(columns) if not isinstance(column, list)]
         if numeric:  # all fields at once: of a small cut most of the price is the number of numpy's calls
-            values = np.array([rows.decoded.columns[f] for f in numeric], np.float64)
-            present = ~np.isnan(values)
-            self.counts["readings"] += int(np.count_nonzero(present))
-            keep = present & ~late & ~adrift
-            field, row = np.nonzero(keep)
-            series = self._numbers[rows.thing[row], np.array(numeric)[field]]
-            columns.append((series, rows.n[row], event[row], values[keep], rows.admitted[row]))
-            untimed.append(none[row])
-
-    def _order(
-        self,
-        columns: list[
-            tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
-        ],
-        untimed: list[NDArray[np.bool_]],
-    ) -> Readings:
-        """Sort by series, drop what is late or double against the watermarks, and move them."""
-        if not columns:
-            empty = np.zeros(0, np.int64)
-            return grouped(empty.astype(np.int32), empty, empty, empty.astype(np.float64), empty)
-        series, n, event, value, admitted = (np.concatenate(parts) for parts in zip(*columns, strict=True))
-        order = np.argsort(series, kind="stable")
-        readings = grouped(series[order], n[order], event[order], value[order], admitted[order])
-        owners = readings.series[readings.start]
-        readings = readings._replace(opening=self.series["value"][owners], opening_ns=self.series["wm"][owners])
-        previous = before(readings.event_ns, readings, self.series["wm"][owners])
-        doubtful = readings.event_ns <= previous
-        if doubtful.any():
-            readings = self._sift(readings, np.concatenate(untimed)[order], doubtful)
-            owners = readings.series[readings.start]
-        if len(owners):
-            last = readings.start + readings.length - 1
-            self.series["wm"][owners] = readings.event_ns[last]
-            self.series["value"][owners] = readings.value[last]
-            self.series.touch(owners.astype(np.intp))
-            for series in owners[self.series["tied"][owners] > 0].tolist():
-                self._untie(series)
-        return readings
-
-    def _untie(self, series: int) -> None:
-        """Forget what was met at an older watermark."""
-        ties = self._ties.get(str(series))
-        if ties is not None and ties.event_ns != int(self.series["wm"][series]):
-            self._ties.drop(str(series))
-            self.series["tied"][series] = 0
-
-    def _sift(self, readings: Readings, untimed: NDArray[np.bool_], doubtful: NDArray[np.bool_]) -> Readings:
-        """One by one through the series in which a reading is not later than the one before it."""
-        keep, event = np.ones(len(doubtful), bool), readings.event_ns.copy()
-        touched = np.logical_or.reduceat(doubtful, readings.start)
-        for group in np.flatnonzero(touched).tolist():
-            first, last = int(readings.start[group]), int(readings.start[group] + readings.length[group])
-            series = int(readings.series[first])
-            mark, seen = int(self.series["wm"][series]), [float(self.series["value"][series])]
-            ties = self._ties.get(str(series))
-            if ties is not None and ties.event_ns == mark:
-                seen = list(ties.values)
-            for row in range(first, last):
-                at, value = int(event[row]), float(readings.value[row])
-                if at < mark and not untimed[row]:
-                    keep[row] = False
-                    self.counts["late"] += 1
-                elif at > mark:
-                    mark, seen = at, [value]
-                elif value not in seen:
-                    event[row] = mark
-                    seen.append(value)
-                elif untimed[row]:
-                    event[row] = mark
-                else:
-                    keep[row] = False
-                    self.counts["duplicate"] += 1
-            if len(seen) > 1:
-                self._ties.put(str(series), _Ties(mark, tuple(seen)))
-                self.series["tied"][series] = 1
-        return readings._replace(event_ns=event).take(keep)
-
-
-class _Ties(msgspec.Struct, frozen=True, array_like=True):
-    """The values met at a series' watermark, where there were several."""
-
-    event_ns: int
-    values: tuple[float, ...]
+            values = np.array([columns[f] for f in numeric], np.float64)
+            series = self._known.series(rows.thing, numeric)
+            came.claims.append(Claims(series, rows.n, event, values, rows.admitted, believed, untimed))
 
 
 def _ordinal(n: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -386,10 +276,15 @@ def _heard(parts: list[Heard]) -> Heard:
     if len(parts) == 1:
         return parts[0]
     order = np.argsort(np.concatenate([part.n for part in parts]), kind="stable")
-    return Heard(
-        np.concatenate([part.thing for part in parts])[order],
-        np.concatenate([part.n for part in parts])[order],
-        np.concatenate([part.admitted_ns for part in parts])[order],
-        np.concatenate([part.elapsed_ns for part in parts])[order],
-        np.concatenate([part.adrift for part in parts])[order],
+    together = Heard(
+        np.concatenate([part.thing for part in parts]),
+        np.concatenate([part.n for part in parts]),
+        np.concatenate([part.admitted_ns for part in parts]),
+        np.concatenate([part.elapsed_ns for part in parts]),
+        np.concatenate([part.adrift for part in parts]),
     )
+    return _rows_of(together, order)
+
+
+def _rows_of(heard: Heard, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Heard:
+    return Heard(heard.thing[rows], heard.n[rows], heard.admitted_ns[rows], heard.elapsed_ns[rows], heard.adrift[rows])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -19,7 +21,8 @@ Tags = tuple[tuple[str, str], ...]
 """Sorted by name."""
 
 
-class Route(NamedTuple):
+@dataclass(frozen=True)
+class Route:
     """How a sensor's messages are found and read: topics of `source` that match `pattern`, through `decoder`."""
 
     name: str
@@ -36,9 +39,9 @@ class Route(NamedTuple):
     def makes(self, tags: Tags) -> bool:
         """Whether a thing can have these tags: not if it is from before the topic or the tier was changed."""
         tier = self.sensor.tier
-        return tuple(name for name, _ in tags) == self.tag_names and (tier == "ground" or (TIER, tier) in tags)
+        return tuple([name for name, _ in tags]) == self.tag_names and (tier == "ground" or (TIER, tier) in tags)
 
-    @property
+    @cached_property
     def tag_names(self) -> tuple[str, ...]:
         """The names of its things' tags, sorted."""
         return tuple(name for name, _ in self.tags(dict.fromkeys(self.pattern.names, "")))

@@ -8,7 +8,7 @@ and a restore forgets what deltas from before hold of what then was not.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from gateway.errors import StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -156,6 +156,33 @@ class Book(Generic[T]):
         return [[key, self._encode(record)] for key, record in self.items()]
 
 
+class Own(Protocol):
+    """A part of another make."""
+
+    def clear(self) -> None:
+        """Be as new, and tell so."""
+        ...
+
+    def void(self) -> None:
+        """Be as new, and nothing is to be told of it."""
+        ...
+
+    def delta(self) -> list[Any] | None:
+        """What changed since the last call."""
+        ...
+
+    def apply(self, delta: list[Any]) -> None:
+        """Take back what was told."""
+        ...
+
+    def whole(self) -> list[Any]:
+        """Everything, as a delta to a new one."""
+        ...
+
+
+Part = Table | Book[Any] | Own
+
+
 class Declared(msgspec.Struct, frozen=True, array_like=True):
     """What a part is declared under."""
 
@@ -166,7 +193,8 @@ class State:
     """All tables and books of a core, by name, with what they were declared under."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, tuple[str, Table | Book[Any]]] = {}
+        self._parts: dict[str, tuple[str, Part]] = {}
+        self._earlier: dict[tuple[str, str], Callable[[list[Any]], None]] = {}
         self._declared = self.book(DECLARED, Declared)
 
     def table(self, name: str, columns: Mapping[str, tuple[Any, ...]], owner: str = "", version: int = 1) -> Table:
@@ -181,7 +209,12 @@ class State:
         self._declare(name, f"{version}:{owner}", book)
         return book
 
-    def _declare(self, name: str, mark: str, part: Table | Book[Any]) -> None:
+    def own(self, name: str, part: Own, version: int, earlier: Mapping[int, Callable[[list[Any]], None]]) -> None:
+        """Declare a part of another make. `earlier`: how what was stored under an earlier version is taken over."""
+        self._declare(name, f"{version}:", part)
+        self._earlier.update({(name, f"{old}:"): take for old, take in earlier.items()})
+
+    def _declare(self, name: str, mark: str, part: Part) -> None:
         if name in self._parts:
             raise StateError(f"two parts of the core declare the state {name!r}")
         self._parts[name] = (mark, part)
@@ -222,8 +255,10 @@ class State:
                 if name == DECLARED:
                     self._forget(change)
                 declared[1].apply(change)
+            elif (name, mark) in self._earlier:
+                self._earlier[name, mark](change)
 
-    def clear(self, part: Table | Book[Any]) -> None:
+    def clear(self, part: Part) -> None:
         """Make a part as new, and those declared under its name with a slash."""
         name = next(name for name, (_, declared) in self._parts.items() if declared is part)
         for other, (_, declared) in self._parts.items():
