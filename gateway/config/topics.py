@@ -14,10 +14,11 @@ _LONGEST = 65_535  # bytes, by MQTT 5 §1.5.4
 class TopicPattern(msgspec.Struct, frozen=True):
     """A route's topic filter: `{name}` stands for one level and becomes a tag, `+` for one level, `#` for the rest.
 
-    `filter` is the MQTT filter (MQTT 5 §4.7) to subscribe to; `names` are the tags, in order.
+    `filter` is the MQTT filter (MQTT 5 §4.7) to subscribe to; `names` are the tags, in order. Before it may stand
+    `$share/<group>/` (§4.8.2): the broker hands each message to one of the group's subscribers, on its own topic.
     """
 
-    EXAMPLES: ClassVar = ("air/{site}/{device}/up", "gauges/+/level", "plant/#")
+    EXAMPLES: ClassVar = ("air/{site}/{device}/up", "gauges/+/level", "plant/#", "$share/gateways/air/{device}/up")
 
     text: str
     filter: str
@@ -33,16 +34,15 @@ class TopicPattern(msgspec.Struct, frozen=True):
             raise ValueError(f"found a topic of {len(text)} characters; at most {_LONGEST} bytes are allowed")
         if any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in text):
             raise ValueError(f"found {text!r}; a topic has no control characters")
-        if text.startswith("$share/"):
-            raise ValueError(f"found {text!r}; a shared subscription hands each gateway a part only: leave $share out")
-        levels = text.split("/")
+        shared, rest = _shared(text)
+        levels = rest.split("/")
         names = [level[1:-1] for level in levels if level.startswith("{") and level.endswith("}")]
         for place, level in enumerate(levels):
             _check_level(text, level, last=place == len(levels) - 1)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"found {{{twice[0]}}} twice in {text!r}; each name stands once")
-        subscribe = "/".join("+" if level.startswith("{") else level for level in levels)
+        subscribe = shared + "/".join("+" if level.startswith("{") else level for level in levels)
         return cls(text, subscribe, tuple(names), re.compile(_expression(levels), re.DOTALL))
 
     def match(self, topic: str) -> dict[str, str] | None:
@@ -52,6 +52,16 @@ class TopicPattern(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return self.text
+
+
+def _shared(text: str) -> tuple[str, str]:
+    """The prefix of a shared subscription, with its last slash, and the filter that deliveries match."""
+    if text != "$share" and not text.startswith("$share/"):
+        return "", text
+    group, slash, rest = text[len("$share/") :].partition("/")
+    if not group or not slash or not rest or any(c in "+#{}" for c in group):
+        raise ValueError(f"found {text!r}; a shared subscription is written such as $share/gateways/air/{{device}}/up")
+    return f"$share/{group}/", rest
 
 
 def _check_level(text: str, level: str, *, last: bool) -> None:

@@ -22,6 +22,16 @@ def test_a_name_never_stands_for_an_empty_level_since_a_tag_is_never_empty() -> 
     assert pattern.match("air//up") is None
 
 
+def test_a_shared_subscription_is_subscribed_with_its_group_and_matches_the_bare_topic() -> None:
+    pattern = TopicPattern.parse("$share/gateways/air/{site}/{device}/up")
+    assert pattern.filter == "$share/gateways/air/+/+/up"
+    assert pattern.names == ("site", "device")
+    assert pattern.match("air/a/0017/up") == {"site": "a", "device": "0017"}
+    assert pattern.match("$share/gateways/air/a/0017/up") is None
+    assert TopicPattern.parse("$share/g/#").match("$SYS/broker") is None
+    assert TopicPattern.parse("$share/g//a").match("/a") == {}
+
+
 @pytest.mark.parametrize("text", ["a/#", "#", "+/b", "/sys/+/post", "a/+/c", "a", "a/b.c*", "+", "a/+/#", "/"])
 @pytest.mark.parametrize("topic", ["a", "a/b", "a/b/c", "$SYS/b", "/sys/x/post", "a/", "/", "a/b.c*", "a/b/c/d", "b\n"])
 def test_filters_match_as_the_clients_own_reference_does(text: str, topic: str) -> None:
@@ -40,7 +50,13 @@ def test_filters_match_as_the_clients_own_reference_does(text: str, topic: str) 
         ("a/{x}/{x}", "twice"),
         ("a/{x y}", "a name has letters"),
         ("a\0b", "control characters"),
-        ("$share/g/a", "shared subscription"),
+        ("$share", "shared subscription"),
+        ("$share/g", "shared subscription"),
+        ("$share/g/", "shared subscription"),
+        ("$share//a", "shared subscription"),
+        ("$share/{g}/a", "shared subscription"),
+        ("$share/+/a", "shared subscription"),
+        ("$share/g/a/#/b", "only at the end"),
         ("x" * 70_000, "at most 65535"),
     ],
 )
