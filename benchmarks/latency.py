@@ -1,33 +1,34 @@
 """(c) How long an alert takes: from publishing a reading over its limit to receiving the alert over MQTT.
 
-python benchmarks/latency.py [PROBES]
+    python benchmarks/latency.py [PAIRS]
 
 A rule `threshold` without `for:`; each probe is a device whose value crosses the limit once. The same client publishes
 (QoS 1) and receives, so both ways through the broker are in the figure, and so is the transaction (fsync) that stores
-the alert before it leaves. First with nothing else to do, then beside 500 and 5,000 messages of 5 fields a second, all
-of which the same kind of rule watches.
+the alert before it leaves. Beside it, in turns of PROBES each, the floor: the same client publishes to a topic that it
+hears itself, and then appends as many bytes to a file on the gateway's disk and fsyncs it. A pair is a turn of each,
+beside the same stream of messages of 5 fields, all of which the same kind of rule watches; ratios are medians of pairs.
 """
 
 from __future__ import annotations
 
-import json
-import math
+import os
 import statistics
 import sys
-import threading
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-import paho.mqtt.client as mqtt
-from stage import Influx, Mosquitto, Row, cpu_s, folder, gateway, main, publish, running, server, until
+from parts.probe import Prober
+from stage import Influx, Mosquitto, Row, cpu_s, folder, gateway, main, percentile, publish, running, server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PROBES = int(sys.argv[1]) if len(sys.argv) > 1 else 150
-PAUSE_S = 0.15  # between two probes, and a little more, so that they meet every phase of whatever is periodic
-LOADS = (0, 500, 5_000)
+PAIRS = int(sys.argv[1]) if len(sys.argv) > 1 else 12
+PROBES = 100
+PAUSE_S = 0.04  # between two probes, and a little more, so that they meet every phase of whatever is periodic
+LOADS = {0: 3, 1_000: 3, 10_000: PAIRS}  # messages a second: pairs
+WANTED = 3.0
 CONFIG = """
 gateway: bench
 brokers: {here: {url: "BROKER"}}
@@ -41,6 +42,7 @@ sensors:
     mqtt: here
     topic: probe/{device}/up
     json: {value: v}
+    series: 100000
 rules:
   dust: {threshold: air.pm25, levels: {yellow: 5000}}
   limit: {threshold: probe.value, levels: {orange: 10}}
@@ -50,74 +52,79 @@ sinks:
 """
 
 
-class Prober:
-    """Publishes probes and notes when their alerts come."""
+class Pair(NamedTuple):
+    """Milliseconds of the alerts and of the floor, sorted."""
 
-    def __init__(self, port: int) -> None:
-        self.came: dict[str, float] = {}
-        self._subscribed = threading.Event()
-        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="prober")
-        self._client.on_connect = lambda client, *_: client.subscribe("zhiwang/v1/+/bench/alert/#", qos=1)
-        self._client.on_subscribe = lambda *_: self._subscribed.set()
-        self._client.on_message = self._on_message
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-        assert self._subscribed.wait(10)
+    alerts: list[float]
+    floor: list[float]
 
-    def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
-        at = time.perf_counter()
-        alert = json.loads(message.payload)
-        if alert["change"] == "raised":
-            self.came.setdefault(alert["subject"], at)
-
-    def send(self, device: str, value: float) -> float:
-        """Publish one reading; when."""
-        at = time.perf_counter()
-        self._client.publish(f"probe/{device}/up", json.dumps({"v": value}), qos=1)
-        return at
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._client.disconnect()
-        self._client.loop_stop()
+    def ratio(self, share: float) -> float:
+        """Of this percentile."""
+        return percentile(self.alerts, share) / percentile(self.floor, share)
 
 
-def _probe(prober: Prober, label: int) -> list[float]:
-    """The latencies in ms of one series of probes, sorted."""
+def _alerts(prober: Prober, label: str) -> list[float]:
     names = [f"{label}-{number:04}" for number in range(PROBES)]
     for name in names:
-        prober.send(name, 1.0)  # the gateway knows the device
-    time.sleep(2.0)
-    sent: dict[str, float] = {}
+        prober.send(f"probe/{name}/up", {"v": 1.0})  # the gateway knows the device
+    time.sleep(1.0)
     for number, name in enumerate(names):
-        sent[f"probe.value{{device={name}}}"] = prober.send(name, 20.0)
+        prober.send(f"probe/{name}/up", {"v": 20.0}, f"probe.value{{device={name}}}")
         time.sleep(PAUSE_S + number % 10 * 0.0037)
-    until(lambda: sent.keys() <= prober.came.keys(), 30, "every alert")
-    return sorted((prober.came[subject] - at) * 1000 for subject, at in sent.items())
+    return prober.took_ms()
+
+
+def _floor(prober: Prober, at: Path) -> list[float]:
+    took: list[float] = []
+    with (at / "floor").open("ab", buffering=0) as file:
+        for number in range(PROBES):
+            began = time.perf_counter()
+            prober.echo()
+            file.write(bytes(200))
+            os.fsync(file.fileno())
+            took.append((time.perf_counter() - began) * 1000)
+            time.sleep(PAUSE_S + number % 10 * 0.0037)
+    return sorted(took)
+
+
+def _rows(load: int, pairs: list[Pair], busy: float) -> list[Row]:
+    beside = f"beside {load:,}/s" if load else "nothing else to do"
+    rows: list[Row] = []
+    for name, share in (("p50", 0.5), ("p99", 0.99)):
+        ratio = statistics.median(pair.ratio(share) for pair in pairs)
+        alert, floor = (
+            statistics.median(percentile(turn, share) for turn in turns) for turns in zip(*pairs, strict=True)
+        )
+        measured = f"{ratio:.1f} floors ({alert:.1f} ms and {floor:.1f} ms)"
+        wanted = load == max(LOADS)
+        words = f"at most {WANTED:g}; " if wanted else ""
+        words += f"{len(pairs)} pairs of {PROBES}, gateway at {busy:.0%} of a core"
+        rows.append(Row(f"{beside}, {name}", measured, words, ratio <= WANTED if wanted else None))
+    return rows
 
 
 def _measure(at: Path, stack: ExitStack) -> list[Row]:
     broker, influx = server(Mosquitto, at / "broker"), server(Influx, at / "influx")
     stack.enter_context(running(broker, influx))
     influx.database("bench")
-    ours = stack.enter_context(
-        gateway(at / "gateway", CONFIG.replace("BROKER", broker.url).replace("INFLUX", influx.url))
-    )
-    prober = Prober(broker.port)
+    text = CONFIG.replace("BROKER", broker.url).replace("INFLUX", influx.url)
+    ours = stack.enter_context(gateway(at / "gateway", text))
+    prober = Prober(broker.port, "bench")
     stack.callback(prober.close)
     rows: list[Row] = []
-    for load in LOADS:
-        seconds = PROBES * (PAUSE_S + 0.017) + 3
-        publisher = publish(broker.port, round(load * (seconds + 2)), rate=load) if load else None
-        before, began = cpu_s(ours.pid), time.monotonic()
-        ms = _probe(prober, load)
-        busy = (cpu_s(ours.pid) - before) / (time.monotonic() - began)
-        if publisher is not None:
-            assert publisher.wait(60) == 0
-        p99 = ms[math.ceil(len(ms) * 0.99) - 1]
-        measured = f"p50 {statistics.median(ms):.1f} ms  p99 {p99:.1f} ms  most {ms[-1]:.1f} ms"
-        what = f"beside {load:,} messages/s" if load else "nothing else to do"
-        rows.append(Row(what, measured, f"no figure is wanted; {len(ms)} alerts, gateway at {busy:.0%} of a core"))
+    for load, count in LOADS.items():
+        stream = publish(broker.port, load * 3600, rate=load) if load else None
+        try:
+            time.sleep(2.0 if load else 0.0)
+            before, began = cpu_s(ours.pid), time.monotonic()
+            pairs = [Pair(_alerts(prober, f"{load}-{turn}"), _floor(prober, at)) for turn in range(count)]
+            busy = (cpu_s(ours.pid) - before) / (time.monotonic() - began)
+            assert stream is None or stream.poll() is None, "the stream ended"
+        finally:
+            if stream is not None:
+                stream.kill()
+                stream.wait()
+        rows += _rows(load, pairs, busy)
     return rows
 
 
@@ -128,4 +135,4 @@ def measure() -> list[Row]:
 
 
 if __name__ == "__main__":
-    main("(c) from publish to alert", measure)
+    main("(c) from publish to alert, beside publish to subscriber and one fsync", measure)

@@ -21,9 +21,12 @@ class Prober:
     def __init__(self, port: int, gateway: str) -> None:
         self.came: dict[str, float] = {}
         self._sent: dict[str, float] = {}
-        self._subscribed = threading.Event()
+        self._echo = f"echo/{gateway}"
+        self._subscribed, self._echoed = threading.Event(), threading.Event()
         self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"prober-{gateway}")
-        self._client.on_connect = lambda client, *_: client.subscribe(f"zhiwang/v1/+/{gateway}/alert/#", qos=1)
+        self._client.on_connect = lambda client, *_: client.subscribe(
+            [(f"zhiwang/v1/+/{gateway}/alert/#", 1), (self._echo, 1)]
+        )
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port)
@@ -32,6 +35,9 @@ class Prober:
 
     def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         at = time.perf_counter()
+        if message.topic == self._echo:
+            self._echoed.set()
+            return
         alert = json.loads(message.payload)
         if alert["change"] == "raised":
             self.came.setdefault(alert["subject"], at)
@@ -41,6 +47,12 @@ class Prober:
         if subject:
             self._sent[subject] = time.perf_counter()
         self._client.publish(topic, json.dumps(reading), qos=1)
+
+    def echo(self) -> None:
+        """Publish (QoS 1) what this client hears itself, and wait for it."""
+        self._echoed.clear()
+        self._client.publish(self._echo, b"1", qos=1)
+        assert self._echoed.wait(30)
 
     def took_ms(self) -> list[float]:
         """How long each alert took that was expected, sorted, once all have come; the next begin anew."""
