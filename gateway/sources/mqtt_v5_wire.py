@@ -209,6 +209,7 @@ class Wire(asyncio.BufferedProtocol):
         elif self._pinged_s is not None and now_s - self._pinged_s >= self._keepalive_s:
             self.end("Keep alive timeout", code=Code.KEEP_ALIVE_TIMEOUT)
             return
-        if self._pinged_s is None and (now_s - self._sent_s >= after_s or now_s - self._heard_s >= after_s):
+        silent = not self._full and now_s - self._heard_s >= after_s
+        if self._pinged_s is None and (silent or now_s - self._sent_s >= after_s):
             self.write(_PING)
             self._pinged_s = now_s

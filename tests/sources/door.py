@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiomqtt
+import pytest
 
 from gateway.clock import WallClock
+from gateway.config.model import Broker
 from gateway.events import Health, Message
 from gateway.sources.mqtt import MqttSource
 from tests.sources.waiting import until
@@ -17,8 +19,16 @@ from tests.sources.waiting import until
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from gateway.config.model import Broker
     from gateway.events import Input
+
+
+VERSIONS = pytest.mark.parametrize("version", ["5", "3.1.1"])
+"""Of MQTT: what a source promises, it promises in both."""
+
+
+def broker_at(url: str, version: str, **keys: Any) -> Broker:
+    """A broker as a configuration has it."""
+    return Broker(url=url, version="3.1.1" if version == "3.1.1" else "5", **keys)
 
 
 class Door:

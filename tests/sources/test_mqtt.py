@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING
 
 import aiomqtt
 import pytest
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 
 from gateway.clock import WallClock
-from gateway.config.model import Broker
 from gateway.config.names import Names
 from gateway.sources.mqtt import Mqtt, MqttSource
-from tests.sources.door import Door, publish, running
+from tests.sources.door import VERSIONS, Door, broker_at, publish, running
 from tests.sources.waiting import until
 from tests.sources.wire import DISCONNECT, PUBACK, PUBLISH, SUBACK, Packet, wired
 
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
 
     from gateway.events import Input
     from tests.servers.mosquitto import Mosquitto
-
-VERSIONS = pytest.mark.parametrize("version", ["5", "3.1.1"])
 
 
 def numbered(prefix: str, n: int) -> list[tuple[str, bytes]]:
@@ -40,7 +35,7 @@ async def test_messages_are_acknowledged_in_order_and_only_after_their_commit_re
     door = Door()
     door.shut = True
     async with wired(mosquitto.host, mosquitto.port) as wire:
-        broker = Broker(url=wire.url, version=version)  # type: ignore[arg-type]  a Literal
+        broker = broker_at(wire.url, version)
         async with running(broker, door, [(f"ack{version}/#", 1)], f"ack{version}") as source:
             await publish(mosquitto.host, mosquitto.port, numbered(f"ack{version}", 20))
             await until(lambda: len(door.messages) == 20)
@@ -56,19 +51,22 @@ async def test_messages_are_acknowledged_in_order_and_only_after_their_commit_re
     assert not [t for t in threading.enumerate() if t.name == "mqtt-here"]
 
 
-async def test_commits_that_return_out_of_order_are_still_acknowledged_in_order(mosquitto: Mosquitto) -> None:
-    door = Door()
+@VERSIONS
+async def test_commits_that_return_out_of_order_are_still_acknowledged_in_order(
+    mosquitto: Mosquitto, version: str
+) -> None:
+    door, topic = Door(), f"o{version}/a"
     door.shut = True
     async with (
         wired(mosquitto.host, mosquitto.port) as wire,
-        running(Broker(url=wire.url), door, [("o/#", 1)], "order"),
+        running(broker_at(wire.url, version), door, [(topic, 1)], f"order{version}"),
     ):
         for n in range(3):
-            await publish(mosquitto.host, mosquitto.port, [("o/a", b"%d" % n)])
+            await publish(mosquitto.host, mosquitto.port, [(topic, b"%d" % n)])
             await until(lambda n=n: len(door.waiting) == n + 1)
         door.waiting[2].set_result(None)
         door.waiting[1].set_result(None)
-        await publish(mosquitto.host, mosquitto.port, [("o/a", b"3")])  # a round trip later, still none
+        await publish(mosquitto.host, mosquitto.port, [(topic, b"3")])  # a round trip later, still none
         await until(lambda: len(door.waiting) == 4)
         assert wire.mids(PUBACK, ours=True) == []
         door.open()
@@ -80,7 +78,7 @@ async def test_commits_that_return_out_of_order_are_still_acknowledged_in_order(
 async def test_what_was_not_acknowledged_comes_again_to_the_next_process_and_nothing_else(
     mosquitto: Mosquitto, version: str
 ) -> None:
-    broker = Broker(url=mosquitto.url, version=version)  # type: ignore[arg-type]  a Literal
+    broker = broker_at(mosquitto.url, version)
     first, second, third = Door(), Door(), Door()
     filters = [(f"again{version}/#", 1)]
     async with running(broker, first, filters, f"again{version}") as source:
@@ -107,7 +105,7 @@ async def test_acknowledgements_of_an_older_connection_are_dropped(mosquitto: Mo
     door = Door()
     door.shut = True
     async with wired(mosquitto.host, mosquitto.port) as wire:
-        broker = Broker(url=wire.url, version=version)  # type: ignore[arg-type]  a Literal
+        broker = broker_at(wire.url, version)
         async with running(broker, door, [(f"gen{version}/#", 1)], f"gen{version}") as source:
             await publish(mosquitto.host, mosquitto.port, numbered(f"gen{version}", 8))
             await until(lambda: len(door.messages) == 8)
@@ -125,7 +123,10 @@ async def test_acknowledgements_of_an_older_connection_are_dropped(mosquitto: Mo
     assert door.health("login") == [True]
 
 
-async def test_a_broker_with_a_small_window_is_kept_going_by_asking_for_the_seal(own_mosquitto: Mosquitto) -> None:
+@VERSIONS
+async def test_a_broker_with_a_small_window_is_kept_going_by_asking_for_the_seal(
+    own_mosquitto: Mosquitto, version: str
+) -> None:
     """The door holds its transaction for a linger; the source says when nothing more will come before its answer."""
     own_mosquitto.stop()
     own_mosquitto.configure("max_inflight_messages 20")
@@ -141,7 +142,7 @@ async def test_a_broker_with_a_small_window_is_kept_going_by_asking_for_the_seal
             if not future.done():
                 future.set_result(None)
 
-    broker = Broker(url=own_mosquitto.url, version="3.1.1")
+    broker = broker_at(own_mosquitto.url, version, receive_maximum=20)
     async with running(broker, door, [("w/#", 1)], "window", seal=seal) as source:
         await publish(own_mosquitto.host, own_mosquitto.port, numbered("w", 95))
         await until(lambda: len(door.messages) == 95)
@@ -149,54 +150,66 @@ async def test_a_broker_with_a_small_window_is_kept_going_by_asking_for_the_seal
         await until(lambda: source.stats()["unacknowledged"] < 20)
 
 
-async def test_flags_properties_and_qos_0_come_along(mosquitto: Mosquitto) -> None:
-    door = Door()
-    await publish(mosquitto.host, mosquitto.port, [("flags/kept", b"old")], retain=True)
-    async with running(Broker(url=mosquitto.url), door, [("flags/+", 1), ("flags/+", 0)], "flags") as source:
+@VERSIONS
+async def test_flags_and_qos_0_come_along(mosquitto: Mosquitto, version: str) -> None:
+    door, top = Door(), f"flags{version}"
+    await publish(mosquitto.host, mosquitto.port, [(f"{top}/kept", b"old")], retain=True)
+    filters = [(f"{top}/+", 1), (f"{top}/+", 0)]
+    async with running(broker_at(mosquitto.url, version), door, filters, top) as source:
         await until(lambda: door.messages)
-        properties = Properties(PacketTypes.PUBLISH)
-        properties.UserProperty = [("unit", "m"), ("site", "江口")]
         async with aiomqtt.Client(mosquitto.host, mosquitto.port, protocol=aiomqtt.ProtocolVersion.V5) as client:
-            await client.publish("flags/a", b"\xff\x00", qos=0, properties=properties)
-            await client.publish("flags/a", b"", qos=1)
-            await client.publish("flags/a", b"x" * 1_000_000, qos=2)
-        await until(lambda: len(door.messages) == 4 and not source.stats()["unacknowledged"])
-    kept, first, empty, large = door.messages
+            await client.publish(f"{top}/a", b"\xff\x00", qos=0)
+            await client.publish(f"{top}/a", b"", qos=1)
+            await client.publish(f"{top}/a", b"live", qos=1, retain=True)
+            await client.publish(f"{top}/a", b"x" * 1_000_000, qos=2)
+        await until(lambda: len(door.messages) == 5 and not source.stats()["unacknowledged"])
+    kept, first, empty, live, large = door.messages
     assert (kept.retain, kept.duplicate, kept.body) == (True, False, b"old")
     assert (first.qos, first.packet_id, first.body, first.retain) == (0, 0, b"\xff\x00", False)
-    assert first.properties == (("unit", "m"), ("site", "江口"))
-    assert (empty.qos, empty.body, empty.source, empty.topic) == (1, b"", "here", "flags/a")
+    assert (empty.qos, empty.body, empty.source, empty.topic) == (1, b"", "here", f"{top}/a")
+    assert (live.body, live.retain) == (b"live", False)  # retained means: from before
     assert (large.qos, len(large.body)) == (1, 1_000_000)  # QoS 2 is never asked for
 
 
-async def test_what_is_no_longer_wanted_is_unsubscribed(mosquitto: Mosquitto) -> None:
+@VERSIONS
+async def test_what_is_no_longer_wanted_is_unsubscribed(mosquitto: Mosquitto, version: str) -> None:
     first, second = Door(), Door()
-    async with running(Broker(url=mosquitto.url), first, [("set/a/#", 1), ("set/b/#", 1)], "set") as source:
+    broker, top = broker_at(mosquitto.url, version), f"set{version}"
+    async with running(broker, first, [(f"{top}/a/#", 1), (f"{top}/b/#", 1)], top) as source:
         remembered = source.subscribed
-    assert remembered == {"set/a/#", "set/b/#"}
-    async with running(
-        Broker(url=mosquitto.url), second, [("set/b/#", 1), ("set/c/#", 1)], "set", remembered=remembered
-    ) as source:
-        assert source.subscribed == {"set/b/#", "set/c/#"}
-        await publish(mosquitto.host, mosquitto.port, [("set/a/1", b"a"), ("set/b/1", b"b"), ("set/c/1", b"c")])
+    assert remembered == {f"{top}/a/#", f"{top}/b/#"}
+    async with running(broker, second, [(f"{top}/b/#", 1), (f"{top}/c/#", 1)], top, remembered=remembered) as source:
+        assert source.subscribed == {f"{top}/b/#", f"{top}/c/#"}
+        await publish(
+            mosquitto.host, mosquitto.port, [(f"{top}/a/1", b"a"), (f"{top}/b/1", b"b"), (f"{top}/c/1", b"c")]
+        )
         await until(lambda: b"c" in second.bodies)
     assert second.bodies == [b"b", b"c"]
 
 
-async def test_a_subscription_that_the_broker_refuses_is_told_and_so_is_its_return(mosquitto: Mosquitto) -> None:
+@VERSIONS
+async def test_a_subscription_that_the_broker_refuses_is_told_and_so_is_its_return(
+    mosquitto: Mosquitto, version: str
+) -> None:
+    code, words = (b"\x87", "Not authorized") if version == "5" else (b"\x80", "Unspecified error")
+
     def refuse(packet: Packet) -> bytes:
-        return packet.body[:-1] + b"\x87" if packet.kind == SUBACK else packet.body
+        return packet.body[:-1] + code if packet.kind == SUBACK else packet.body
 
     door = Door()
     async with wired(mosquitto.host, mosquitto.port) as wire:
         wire.alter = refuse
         async with running(
-            Broker(url=wire.url), door, [("secret/a", 1), ("secret/b", 1)], "refused", subscribed=False
+            broker_at(wire.url, version),
+            door,
+            [("secret/a", 1), ("secret/b", 1)],
+            f"refused{version}",
+            subscribed=False,
         ) as source:
             await until(lambda: door.health("subscribed"))
             told = door.said[-1]
             assert (told.component, told.ok) == ("source/here", False)
-            assert "secret/b (Not authorized)" in told.detail
+            assert f"secret/b ({words})" in told.detail
             assert "secret/a" not in told.detail
             assert source.subscribed == {"secret/a"}
             wire.alter = None
@@ -205,19 +218,22 @@ async def test_a_subscription_that_the_broker_refuses_is_told_and_so_is_its_retu
             assert source.subscribed == {"secret/a", "secret/b"}
 
 
-def source_of(mosquitto: Mosquitto, client_id: str) -> MqttSource:
+def source_of(mosquitto: Mosquitto, version: str) -> MqttSource:
     """A source that nobody runs yet."""
-    broker = Broker(url=mosquitto.url)
-    return MqttSource("here", broker, [("f/#", 1)], client_id=client_id, clock=WallClock(), base=Path("/"))
+    broker = broker_at(mosquitto.url, version)
+    return MqttSource("here", broker, [("f/#", 1)], client_id=f"failing{version}", clock=WallClock(), base=Path("/"))
 
 
-async def test_an_error_of_the_door_ends_the_source_with_it_and_leaves_no_thread(mosquitto: Mosquitto) -> None:
+@VERSIONS
+async def test_an_error_of_the_door_ends_the_source_with_it_and_leaves_no_thread(
+    mosquitto: Mosquitto, version: str
+) -> None:
     class Failing(Door):
         async def commit(self, batch: Sequence[Input]) -> None:
             raise LookupError(f"the door is broken, {len(batch)} inputs")
 
     with pytest.raises(ExceptionGroup, match="unhandled errors") as caught:
-        await source_of(mosquitto, "failing").run(Failing().commit)
+        await source_of(mosquitto, version).run(Failing().commit)
     assert caught.group_contains(LookupError)
     assert not [t for t in threading.enumerate() if t.name == "mqtt-here"]
 
