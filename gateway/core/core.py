@@ -23,6 +23,7 @@ from gateway.core.coverage import Coverage
 from gateway.core.flaws import Flaws
 from gateway.core.guard import Guard
 from gateway.core.ingest import Arrived, Ingest
+from gateway.core.lens import Lens
 from gateway.core.machine import Transition
 from gateway.core.people import People
 from gateway.core.readings import Readings, as_of, grouped
@@ -96,11 +97,12 @@ class Core:
         self._flaws = Flaws(self._health, self.counts)
         self._silent, self._adrift = Silent(plan.routes, state), Adrift(state)
         self._coverage = Coverage(tuple(camera.name for camera in plan.cameras), state)
-        rules: dict[str, Rule] = {}
+        rules, lenses = dict[str, Rule](), dict[str, Lens]()
         self._rules: list[Rule] = []
         for place, config in enumerate(plan.rules):
             if config.common.mode != "off":
-                rule = self._kinds[config.key].build(Making(config, place, plan, state, rules, self._flaws.found))
+                making = Making(config, place, plan, state, rules, self._flaws.found, lenses)
+                rule = self._kinds[config.key].build(making)
                 rules[config.name] = rule
                 self._rules.append(rule)
         for place, route in enumerate(plan.routes):
@@ -313,7 +315,7 @@ class Core:
 
     def _run(self, readings: Readings | None) -> Run:
         taken = NO_READINGS if readings is None else readings
-        was = {rule.name: rule.table["on"][: rule.table.n].copy() for rule in self._gated}
+        was = {rule.name: rule.on() for rule in self._gated}
         return Run(taken, self._ingest.series, self._ingest.present, was, {})
 
     # ── configuration ────────────────────────────────────────────────────────────────────────────────────────────────

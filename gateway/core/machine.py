@@ -2,7 +2,8 @@
 
 A reading has a *code* for a rule: how many of its levels it crosses, and how many it does not clear. Readings of one
 subject with the same code and no gap between them are one run, and the machine takes a run in one go; subjects where
-nothing holds and nothing crosses never reach it. So its cost follows what happens, not how much is read.
+nothing holds and nothing crosses never reach it, and nothing is kept of them. So its cost follows what happens, not how
+much is read.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gateway.core.readings import Readings
-    from gateway.core.state import State, Table
+    from gateway.core.sparse import Sparse
+    from gateway.core.state import State
 
 LEVELS = 4  # blue, yellow, orange, red
 CODE = 8  # a code is crossed × CODE + not cleared
@@ -58,9 +60,9 @@ class Timing(NamedTuple):
     step: float = math.inf
 
 
-def declare(state: State, name: str, owner: str) -> Table:
-    """The machine's table: a row a subject."""
-    return state.table(
+def declare(state: State, name: str, owner: str) -> Sparse:
+    """The machine's table: a row for each subject of which something holds."""
+    return state.sparse(
         name,
         {
             "last": (np.int64, NO_TIME),
@@ -75,6 +77,7 @@ def declare(state: State, name: str, owner: str) -> Table:
             "told_ns": (np.int64, NO_TIME),
         },
         owner,
+        by="begin",
     )
 
 
@@ -149,6 +152,8 @@ class Condition:
     def take(self, code: int, at_ns: int) -> None:
         """Take a reading's code: levels crossed begin to hold, levels cleared begin to be calm."""
         crossed, kept = divmod(code, CODE)
+        if crossed and self.begin[0] == NO_TIME:  # as from a new row: how the readings were cut must not show
+            self.told, self.told_ns = math.nan, NO_TIME
         for level in range(self._timing.levels):
             if level < crossed:
                 self.calm[level] = NO_TIME
@@ -222,34 +227,35 @@ class _Stretch(NamedTuple):
 
 
 class Machine:
-    """Steps the conditions of one rule's subjects, which are the rows of its table."""
+    """Steps the conditions of one rule's subjects. Of one where nothing holds nothing is kept."""
 
-    def __init__(self, table: Table, timing: Timing) -> None:
+    def __init__(self, table: Sparse, timing: Timing) -> None:
         self.table = table
         self.timing = timing
 
+    def busy(self, slot: NDArray[np.intp], readings: Readings, code: NDArray[np.int16]) -> NDArray[np.bool_]:
+        """bool[g]: whose condition these readings may change; slot intp[g] of each group, code int16[r]."""
+        return (np.maximum.reduceat(code, readings.start) >= CODE) | self.table.has(slot)
+
     def step(self, slot: NDArray[np.intp], readings: Readings, code: NDArray[np.int16], tick: int) -> list[Transition]:
-        """Readings grouped by subject: slot intp[g] for each group, code int16[r]; `tick`: how many ticks have been."""
-        table, out = self.table, list[Transition]()
+        """Readings grouped by subject, as for `busy`; `tick`: how many ticks have been."""
+        out: list[Transition] = []
         if not len(slot):
             return out
-        last = readings.start + readings.length - 1
-        crossing = np.maximum.reduceat(code, readings.start) >= CODE
-        busy = np.flatnonzero(crossing | (table["begin"][slot, 0] != NO_TIME))
-        table["tick"][slot] = tick
-        if len(busy) < len(slot):
-            calm = np.ones(len(slot), bool)
-            calm[busy] = False
-            table["last"][slot[calm]] = readings.event_ns[last[calm]]
-            table["value"][slot[calm]] = readings.value[last[calm]]
-        table.touch(slot)
-        for group in busy.tolist():
-            first, end = int(readings.start[group]), int(last[group]) + 1
-            self._group(int(slot[group]), readings, code, first, end, out)
+        ends = readings.start + readings.length
+        for group in np.flatnonzero(self.busy(slot, readings, code)).tolist():
+            self._group(int(slot[group]), readings, code, int(readings.start[group]), int(ends[group]), tick, out)
         return out
 
     def _group(
-        self, slot: int, readings: Readings, code: NDArray[np.int16], first: int, end: int, out: list[Transition]
+        self,
+        slot: int,
+        readings: Readings,
+        code: NDArray[np.int16],
+        first: int,
+        end: int,
+        tick: int,
+        out: list[Transition],
     ) -> None:
         """All readings of one subject, run by run."""
         times, gap = readings.event_ns[first:end], self.timing.gap_ns
@@ -259,7 +265,7 @@ class Machine:
         if gap is not None:
             edge[1:] |= np.diff(times) > gap
         starts = np.flatnonzero(edge).tolist()
-        condition = Condition(self.table.rows[slot], self.timing)
+        condition = Condition(self.table.row(slot), self.timing)
         stretch = _Stretch(
             slot,
             condition,
@@ -271,30 +277,36 @@ class Machine:
         )
         for begin, until, coded in zip(starts, [*starts[1:], end - first], code[first:end][edge].tolist(), strict=True):
             stretch.take(begin, until, coded)
-        self._put(slot, condition)
+        self._put(slot, condition, tick)
 
     def tick(self, n: int, now_ns: int, admitted_ns: int, tick: int) -> list[Transition]:
         """Move rule time to `now_ns` for subjects without a reading since the tick before."""
-        table, out = self.table, list[Transition]()
-        due_now = np.flatnonzero((table["due"][: table.n] <= now_ns) & (table["tick"][: table.n] < tick))
-        for slot in due_now.tolist():
-            self.advance(slot, n, now_ns, admitted_ns, out)
+        out: list[Transition] = []
+        if len(self.table):
+            read = dict(self.table.where("tick"))
+            for slot, due in self.table.where("due"):
+                if due <= now_ns and read[slot] < tick:
+                    self.advance(slot, n, now_ns, admitted_ns, out)
         return out
 
     def advance(self, slot: int, n: int, now_ns: int, admitted_ns: int, out: list[Transition]) -> None:
         """Move one subject's rule time to `now_ns`."""
-        condition = Condition(self.table.rows[slot], self.timing)
+        row = self.table.row(slot)
+        condition, tick = Condition(row, self.timing), int(row["tick"])
         while (due := condition.due()) <= now_ns:
             if change := condition.fire(due):
                 kind, started = change
                 condition.told, condition.told_ns = condition.value, due
                 out.append(Transition(n, slot, kind, condition.on, due, started, condition.value, admitted_ns))
-        self._put(slot, condition)
-        self.table.touch_one(slot)
+        self._put(slot, condition, tick)
 
-    def _put(self, slot: int, condition: Condition) -> None:
-        row = self.table.rows[slot]
+    def _put(self, slot: int, condition: Condition, tick: int) -> None:
+        if condition.begin[0] == NO_TIME and not self.table.holds(slot):
+            return
+        row = self.table.open(slot)
         row["last"], row["value"] = condition.last, condition.value
         row["begin"], row["calm"] = condition.begin, condition.calm
         row["told"], row["told_ns"] = condition.told, condition.told_ns
         row["on"], row["unknown"], row["due"] = condition.on, condition.unknown, condition.due()
+        row["tick"] = tick
+        self.table.close(slot)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from gateway.config.model import RuleCommon
     from gateway.core.ingest import Thing
     from gateway.core.machine import Transition
-    from gateway.core.state import Table
+    from gateway.core.state import Part
     from gateway.core.watch import Run
     from gateway.events import Detections, Looked
 
@@ -68,7 +68,7 @@ class Speaker(Protocol):
 
 
 class Rule(Speaker, Protocol):
-    """One configured rule; `table` holds `on`, the level, for each subject.
+    """One configured rule; `table` holds what is kept of its subjects, `on()` the level of each that has one.
 
     Everything that it must remember is in state that it declared. It tolerates everything twice, late and out of order.
     `flaws`: why it cannot say anything of some or all of its subjects, words by condition.
@@ -77,7 +77,8 @@ class Rule(Speaker, Protocol):
     @property
     def things(self) -> Sequence[Thing | None]: ...
     @property
-    def table(self) -> Table: ...
+    def table(self) -> Part: ...
+    def on(self) -> Mapping[int, int]: ...
     def flaws(self) -> dict[str, str]: ...
     def meet(self, thing: Thing) -> None: ...
     def readings(self, run: Run, tick: int) -> list[Transition]: ...

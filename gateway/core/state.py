@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import msgspec
 import numpy as np
 
+from gateway.core.sparse import Sparse
 from gateway.errors import StateError
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class Own(Protocol):
         ...
 
 
-Part = Table | Book[Any] | Own
+Part = Table | Sparse | Book[Any] | Own
 
 
 class Declared(msgspec.Struct, frozen=True, array_like=True):
@@ -200,6 +201,14 @@ class State:
     def table(self, name: str, columns: Mapping[str, tuple[Any, ...]], owner: str = "", version: int = 1) -> Table:
         """Declare a table. `owner`: hash of the owner's configuration."""
         table = Table(columns)
+        self._declare(name, f"{version}:{owner}:{table.dtype.descr}", table)
+        return table
+
+    def sparse(
+        self, name: str, columns: Mapping[str, tuple[Any, ...]], owner: str = "", version: int = 1, by: str = ""
+    ) -> Sparse:
+        """Declare a table of which only rows are kept that differ from a new one, as `by` tells."""
+        table = Sparse(columns, by)
         self._declare(name, f"{version}:{owner}:{table.dtype.descr}", table)
         return table
 

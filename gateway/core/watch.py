@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
@@ -43,9 +44,9 @@ class Watch:
         self.route = route
         self.value = value
         self.things: list[Thing] = []
-        self.series: list[int] = []
+        self.series = array("i")
         self._where = where.items()
-        self._slot_of = np.full(64, -1, np.intp)
+        self._slot_of = np.full(64, -1, np.int32)
 
     def meet(self, thing: Thing) -> int | None:
         """The slot of a new thing's series, where the rule watches it."""
@@ -56,7 +57,7 @@ class Watch:
             return None
         series, slot = thing.series_of(self.value), len(self.things)
         if series >= len(self._slot_of):
-            grown = np.full(max(series + 1, 2 * len(self._slot_of)), -1, np.intp)
+            grown = np.full(max(series + 1, 2 * len(self._slot_of)), -1, np.int32)
             grown[: len(self._slot_of)] = self._slot_of
             self._slot_of = grown
         self._slot_of[series] = slot
@@ -64,15 +65,12 @@ class Watch:
         self.series.append(series)
         return slot
 
-    def pick(self, readings: Readings) -> tuple[Readings, NDArray[np.intp]]:
-        """The watched readings, and the slot of each group."""
-        owners = readings.owners()
-        known = owners < len(self._slot_of)
-        slot = np.where(known, self._slot_of[np.where(known, owners, 0)], -1)
-        mine = slot >= 0
-        if mine.all():
-            return readings, slot
-        return readings.take(np.repeat(mine, readings.length)), slot[mine]
+    def slots(self, series: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The slot of each of these series, −1 where the rule does not watch it."""
+        if len(series) and series[-1] < len(self._slot_of):  # they ascend
+            return self._slot_of[series]
+        known = series < len(self._slot_of)
+        return np.where(known, self._slot_of[np.where(known, series, 0)], -1).astype(np.int32)
 
 
 class Gated(Protocol):
@@ -83,22 +81,18 @@ class Gated(Protocol):
         """The thing of each slot."""
         ...
 
-    @property
-    def table(self) -> Table:
-        """The machine's rows."""
-        ...
-
 
 class Run(NamedTuple):
     """What a gate may look at: all readings of this run, the series' last values, and what rules said before.
 
-    `was_on[rule]` int8[slots] is the level of each subject before the run; `said[rule]` its transitions in it.
+    `was_on[rule]` is the level before the run of each subject that had one, by slot; `said[rule]` its transitions in
+    it.
     """
 
     readings: Readings
     series: Table
     things: Sequence[Thing]
-    was_on: Mapping[str, NDArray[np.int8]]
+    was_on: Mapping[str, Mapping[int, int]]
     said: Mapping[str, Sequence[Transition]]
 
 
@@ -183,7 +177,7 @@ class Gates:
             first = int(picked.start[group])
             rows = slice(first, first + int(picked.length[group]))
             for slot in self._subjects(name, thing):
-                level = int(was_on[slot]) if slot < len(was_on) else 0
+                level = was_on.get(slot, 0)
                 if changes := said.get(slot):
                     levels = np.array([level, *(t.level for t in changes)])
                     out[rows] |= levels[np.searchsorted([t.n for t in changes], picked.n[rows], side="right")] > 0

@@ -1,13 +1,18 @@
-"""Sliding windows over readings: mean, max and p95 of each series' last minutes, the same however readings came."""
+"""Sliding windows over readings: mean, max and p95 of each series' last minutes, the same however readings came.
+
+What is kept of a series are its last readings, as many as a window has room for. A window's figure is between the least
+and the greatest reading in it: so it is worked out only where one of these is beyond a line.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gateway.core.exact import ends_of, window_maxima, window_means
+from gateway.core.lens import NOTHING, Asked, Lens, Seen
 from gateway.core.readings import ragged
 from gateway.ports import NO_TIME
 
@@ -15,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gateway.config.scalars import Over
-    from gateway.core.readings import Readings
     from gateway.core.state import State
 
 UNPROMISED = 2048  # readings a window holds where nobody says how often they come
@@ -37,68 +41,107 @@ def room(over: Over, every_ns: int | None) -> int:
     return min(MOST, max(2 * wanted + 8, min(OFTENER * wanted, UNPROMISED), LEAST))
 
 
-class Figures(NamedTuple):
-    """What a step came to: value float64[r], NaN where unknown; crowded bool[r]: unknown, for it does not fit."""
+class Windows(Lens):
+    """Shows a figure over (t − length, t] at each reading.
 
-    value: NDArray[np.float64]
-    crowded: NDArray[np.bool_]
-
-
-class Windows:
-    """A ring of readings for each subject, which holds those in the window of its last reading.
-
-    A window is (t − length, t]; it is unknown (NaN) while it holds fewer readings than `coverage` of what `every_ns`
-    promises, and where it holds more than there is room for.
+    It is unknown (NaN) while the window holds fewer readings than `coverage` of what `every_ns` promises, and where it
+    holds more than there is room for.
     """
 
-    def __init__(self, state: State, name: str, owner: str, over: Over, every_ns: int | None, coverage: float) -> None:
+    def __init__(self, state: State, name: str, over: Over, every_ns: int | None, coverage: float) -> None:
+        super().__init__()
         self._over = over
         self._least = max(1, int(np.ceil(promised(over, every_ns) * coverage))) if every_ns else 1
         self.size = room(over, every_ns)
-        ring = {"t": (np.int64, NO_TIME), "v": (np.float64, np.nan)}
-        self._ring = state.table(f"{name}/ring", ring, owner)
-        columns = {"written": (np.int64, 0), "held": (np.int32, 0), "crowded": (np.int8, 0)}
-        self._head = state.table(f"{name}/head", columns, owner)
+        self._ring = state.table(f"{name}/ring", {"t": (np.int64, NO_TIME), "v": (np.float64, np.nan)})
+        columns = {"ring": (np.int32, -1), "written": (np.int64, 0), "crowded": (np.int8, 0)}
+        self._head = state.sparse(f"{name}/head", columns)
+        # Derived, of each ring: the number of the first reading that may be in the window, and when the last one came
+        # that was beyond a line.
+        self._from, self._beyond = np.zeros(64, np.int64), np.full(64, NO_TIME)
 
-    def meet(self, slot: int) -> None:
-        """Have a ring for this subject."""
-        self._head.grow(slot + 1)
-        self._ring.grow((slot + 1) * self.size)
+    def meet(self, series: int) -> None:
+        """Have a ring for this series."""
+        self._head.grow(series + 1)
+        if not self._head.holds(series):
+            ring = len(self._head)
+            self._head.put(np.array([series]), ring=np.array([ring]))
+        head = self._head.row(series)
+        ring, written = int(head["ring"]), int(head["written"])
+        self._ring.grow((ring + 1) * self.size)
+        while ring >= len(self._from):
+            self._from = np.concatenate([self._from, np.zeros_like(self._from)])
+            self._beyond = np.concatenate([self._beyond, np.full(len(self._beyond), NO_TIME)])
+        if written:
+            self._beyond[ring] = self._ring["t"][ring * self.size + (written - 1) % self.size]
 
-    def crowded(self) -> bool:
-        """Whether some subject's window did not fit, and has not come down to half the room since."""
-        return bool((self._head["crowded"][: self._head.n] > 0).any())
+    def crowded(self, series: NDArray[np.int32]) -> bool:
+        """Whether a window of these did not fit, and has not come down to half the room since."""
+        return bool((self._head.get(series, "crowded") > 0).any())
 
-    def step(self, readings: Readings, slot: NDArray[np.intp]) -> Figures:
+    def show(self, asked: Asked) -> Seen:
+        """The figures of those that may be beyond their lines; and keep the readings of all."""
+        readings, series = asked.readings, asked.series
+        ring, written = self._head.get(series, "ring").astype(np.intp), self._head.get(series, "written")
+        new = asked.beyond(readings.value)
+        self._beyond[ring[new]] = readings.event_ns[readings.start + readings.length - 1][new]
+        maybe = asked.holds | (self._beyond[ring] > readings.event_ns[readings.start] - self._over.window_ns)
+        if int((written + readings.length).max()) > self.size:
+            maybe |= self._overfull(asked, ring, written)
+        seen = NOTHING
+        if maybe.any():
+            rows = np.repeat(maybe, readings.length)
+            some = asked._replace(readings=readings.take(rows), series=series[maybe])
+            seen = self._figures_of(some, ring[maybe], written[maybe])
+        self._write(asked, ring, written)
+        return seen
+
+    def _overfull(self, asked: Asked, ring: NDArray[np.intp], written: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """bool[g]: where a window holds more than there is room for, or did so lately."""
+        readings = asked.readings
+        rows = np.arange(len(readings.n)) - np.repeat(readings.start, readings.length)
+        number = np.repeat(written, readings.length) + rows - self.size  # the reading that goes for this one to come
+        stored = self._ring["t"][np.repeat(ring * self.size, readings.length) + number % self.size]
+        gone = np.where(rows >= self.size, np.roll(readings.event_ns, self.size), stored)
+        over = (number >= 0) & (gone > readings.event_ns - self._over.window_ns)
+        return np.logical_or.reduceat(over, readings.start) | (self._head.get(asked.series, "crowded") > 0)
+
+    def _figures_of(self, asked: Asked, ring: NDArray[np.intp], written: NDArray[np.int64]) -> Seen:
         """The window's figure at each reading."""
-        held = self._head["held"][slot].astype(np.intp)
-        place = self._places(slot, self._head["written"][slot] - held, held)
-        old_t, old_v = self._ring["t"][place], self._ring["v"][place]
+        readings = asked.readings
+        begin = np.maximum(self._from[ring], written - self.size)
+        held = (written - begin).astype(np.intp)
+        place = ragged(begin.astype(np.intp), held) % self.size + np.repeat(ring * self.size, held)
         total = held + readings.length
         ends = ends_of(total)
         is_new = np.zeros(int(ends[-1]), bool)
         is_new[ragged(ends - readings.length, readings.length)] = True
         t, v = np.empty(len(is_new), np.int64), np.empty(len(is_new), np.float64)
         t[is_new], v[is_new] = readings.event_ns, readings.value
-        t[~is_new], v[~is_new] = old_t, old_v
+        t[~is_new], v[~is_new] = self._ring["t"][place], self._ring["v"][place]
         last = np.flatnonzero(is_new) + 1
         first = self._firsts(t, ends - total, total, readings.length)
         count = last - first
         figure = self._figures(v, np.maximum(first, last - self.size), last)
         crowded = count > self.size
         figure[(count < self._least) | crowded] = np.nan
-        self._write(readings, slot, held, np.minimum(count[readings.start + readings.length - 1], self.size))
-        self._note(readings, slot, crowded, count)
-        return Figures(figure, crowded)
-
-    def _places(self, slot: NDArray[np.intp], begin: NDArray[np.int64], count: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The rows of `count` readings of each subject, from the one that was written as number `begin`."""
-        return ragged(begin.astype(np.intp), count) % self.size + np.repeat(slot * self.size, count)
+        final = readings.start + readings.length - 1
+        self._from[ring] = begin + first[final] - (ends - total)
+        self._note(asked, crowded, count)
+        return Seen(readings._replace(value=figure), figure, crowded=crowded)
 
     def _firsts(
         self, t: NDArray[np.int64], start: NDArray[np.intp], total: NDArray[np.intp], new: NDArray[np.intp]
     ) -> NDArray[np.intp]:
-        """Where the window of each new reading begins in t."""
+        """Where the window of each new reading begins in t; `start` intp[g], how many of them, and of these new."""
+        base = t[start]
+        span = int((t[start + total - 1] - base).max()) + self._over.window_ns + 1
+        if span < 2**62 // len(start):  # each series' times in a range of its own: one search for all
+            apart = np.arange(len(start)) * span - base
+            key = t + np.repeat(apart, total)
+            rows = ragged(start + total - new, new)
+            edge = np.maximum(t[rows] - self._over.window_ns, np.repeat(base - 1, new)) + np.repeat(apart, new)
+            return np.searchsorted(key, edge, side="right")
         first = np.empty(int(ends_of(new)[-1]), np.intp)
         done = 0
         for begin, length, fresh in zip(start.tolist(), total.tolist(), new.tolist(), strict=True):
@@ -113,33 +156,24 @@ class Windows:
             return window_means(v, first, last)
         return window_maxima(v, first, last) if self._over.how == "max" else _p95(v, first, last)
 
-    def _write(
-        self, readings: Readings, slot: NDArray[np.intp], held: NDArray[np.intp], left: NDArray[np.intp]
-    ) -> None:
-        """Keep what is in the last window and nothing else: the ring does not tell how readings came."""
-        written = self._head["written"][slot]
-        ends = written + readings.length
-        over = np.clip(ends - left - (written - held), 0, held).astype(np.intp)
-        place = self._places(slot, written - held, over)
-        self._ring["t"][place], self._ring["v"][place] = NO_TIME, np.nan
-        self._ring.touch(place)
-        fits = np.minimum(readings.length, left)
+    def _write(self, asked: Asked, ring: NDArray[np.intp], written: NDArray[np.int64]) -> None:
+        """Keep the last readings, however they came."""
+        readings = asked.readings
+        fits = np.minimum(readings.length, self.size)
         rows = ragged(readings.start + readings.length - fits, fits)
-        place = self._places(slot, ends - fits, fits)
+        number = ragged((written + readings.length - fits).astype(np.intp), fits)
+        place = number % self.size + np.repeat(ring * self.size, fits)
         self._ring["t"][place], self._ring["v"][place] = readings.event_ns[rows], readings.value[rows]
         self._ring.touch(place)
-        self._head["written"][slot], self._head["held"][slot] = ends, left
-        self._head.touch(slot)
+        self._head.put(asked.series, written=written + readings.length)
 
-    def _note(
-        self, readings: Readings, slot: NDArray[np.intp], crowded: NDArray[np.bool_], count: NDArray[np.intp]
-    ) -> None:
+    def _note(self, asked: Asked, crowded: NDArray[np.bool_], count: NDArray[np.intp]) -> None:
         """Who is crowded after these readings: what was said last, a window that does not fit or one with room."""
         said = np.where(crowded, 1, np.where(count <= self.size // 2, 0, -1)).astype(np.int8)
         rows = np.arange(len(said))
-        last = np.maximum.reduceat(np.where(said >= 0, rows, -1), readings.start)
-        known = last >= readings.start
-        self._head["crowded"][slot[known]] = said[last[known]]
+        last = np.maximum.reduceat(np.where(said >= 0, rows, -1), asked.readings.start)
+        known = last >= asked.readings.start
+        self._head.put(asked.series[known], crowded=said[last[known]])
 
 
 def _p95(v: NDArray[np.float64], first: NDArray[np.intp], last: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.kinds import Kind
+from gateway.core.lens import Lens
 from gateway.core.rules.threshold import THRESHOLD, Threshold
 from gateway.events import Message
 from tests.core.build import RULES, core_of, cuts_of, run, together
@@ -20,12 +21,9 @@ from tests.core.streams import jiggle, looks, searching, streams
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from gateway.core.machine import Transition
-    from gateway.core.readings import Readings
+    from gateway.core.lens import Asked, Seen
     from gateway.core.rules.making import Making
-    from gateway.core.rules.series import Judge, Judged, SeriesRule
+    from gateway.core.rules.series import SeriesRule
     from tests.core.build import Came, Stamped
     from tests.core.streams import Step
 
@@ -111,32 +109,22 @@ def test_everything_told_twice_changes_no_alert(name: str, data: st.DataObject) 
     assert brief(again) == brief(once)
 
 
-class Forgetful:
-    """A judge with one attribute that it did not declare: the largest value it has met, which it goes by."""
+class Forgetful(Lens):
+    """A lens with one attribute that it did not declare: the largest value it has met, which it shows."""
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
-        self._largest = 0.0
+    _largest = 0.0
 
-    def meet(self, slot: int) -> None:
-        """As the other."""
-        self._judge.meet(slot)
-
-    def judge(self, readings: Readings, slot: NDArray[np.intp]) -> Judged:
-        """By the largest value."""
+    def show(self, asked: Asked) -> Seen:
+        """The largest value."""
+        readings = asked.readings
         self._largest = max(self._largest, float(readings.value.max()))
-        return self._judge.judge(readings._replace(value=np.full(len(readings.n), self._largest)), slot)
-
-    def settle(self, transitions: list[Transition]) -> list[Transition]:
-        """As the other."""
-        return self._judge.settle(transitions)
+        return super().show(asked._replace(readings=readings._replace(value=np.full(len(readings.n), self._largest))))
 
 
 def forgetful(making: Making) -> SeriesRule:
-    """A threshold with that judge."""
-    rule = THRESHOLD.build(making)
-    rule._judge = Forgetful(rule._judge)
-    return rule
+    """A threshold with that lens."""
+    making.lenses["value"] = Forgetful()
+    return THRESHOLD.build(making)
 
 
 def test_a_rule_with_an_undeclared_attribute_is_found_by_killing() -> None:

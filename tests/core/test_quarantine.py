@@ -15,12 +15,11 @@ from tests.core.reference.gateway import Sent
 from tests.core.streams import message_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
-    from gateway.core.machine import Transition
-    from gateway.core.readings import Readings
     from gateway.core.rules.making import Making
-    from gateway.core.rules.series import Judge, Judged, SeriesRule
+    from gateway.core.rules.series import Lines, SeriesRule
     from tests.core.build import Stamped
 
 TEXT = f"""sensors:{WATER_SENSOR}
@@ -32,31 +31,24 @@ POISON = 13.0
 
 
 class Fragile:
-    """A judge with a bug."""
+    """Lines with a bug."""
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self.low, self.high = lines.low, lines.high
 
-    def meet(self, slot: int) -> None:
-        """As the other."""
-        self._judge.meet(slot)
-
-    def judge(self, readings: Readings, slot: NDArray) -> Judged:
+    def code(self, value: NDArray[np.float64]) -> NDArray[np.int16]:
         """Cannot bear one number."""
-        if (readings.value == POISON).any():
+        if (value == POISON).any():
             raise ZeroDivisionError("13 is not for dividing")
-        return self._judge.judge(readings, slot)
-
-    def settle(self, transitions: list[Transition]) -> list[Transition]:
-        """As the other."""
-        return transitions
+        return self._lines.code(value)
 
 
 def build(making: Making) -> SeriesRule:
-    """The rule named fragile has that judge."""
+    """The rule named fragile has those lines."""
     rule = THRESHOLD.build(making)
     if making.config.name == "fragile":
-        rule._judge = Fragile(rule._judge)
+        rule._lines = Fragile(rule._lines)
     return rule
 
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from gateway.config.names import Names, Problems
     from gateway.core.ingest import Thing
     from gateway.core.plan import CameraPlan
-    from gateway.core.state import State, Table
+    from gateway.core.sparse import Sparse
+    from gateway.core.state import State
     from gateway.core.watch import Gates, Run
 
 OVERLAP = 0.5  # intersection over union above which two boxes of a label are one thing
@@ -135,9 +136,13 @@ class CountRule:
             part.grow(rows)
 
     @property
-    def table(self) -> Table:
+    def table(self) -> Sparse:
         """The machine's one row."""
         return self._machine.table
+
+    def on(self) -> dict[int, int]:
+        """The level of the zone, where it has one."""
+        return {slot: level for slot, level in self.table.where("on") if level}
 
     def flaws(self) -> dict[str, str]:
         """What its camera's model does not tell apart can never be counted."""
@@ -207,7 +212,7 @@ class CountRule:
         if at_ns == NO_TIME:
             return []
         clock["waiting"] = NO_TIME
-        if self.table["begin"][0, 0] == NO_TIME:
+        if not self.table.holds(0):
             clock["since"] = at_ns
         number = np.array([clock["number"]], np.float64)
         code = np.zeros(1, np.int16) if clock["shut"] else self._bands.code(number)

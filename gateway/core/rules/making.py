@@ -11,10 +11,11 @@ from gateway.config.scalars import SCALARS, SeriesRef
 from gateway.core.watch import Gates, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gateway.config.model import Rule as RuleConfig
     from gateway.core.flaws import Flaw
+    from gateway.core.lens import Lens
     from gateway.core.plan import CameraPlan, Plan, Route
     from gateway.core.rule import Rule
     from gateway.core.state import State
@@ -26,7 +27,8 @@ ORDER: tuple[Colour, ...] = ("blue", "yellow", "orange", "red")
 class Making(NamedTuple):
     """`place` is the rule's in the configuration; `rules` holds those already made (and, at the end, all).
 
-    What the rule finds wrong with itself while it is stepped goes into `found`.
+    What the rule finds wrong with itself while it is stepped goes into `found`. `lenses`: those that rules made so far
+    look through, by what they show.
     """
 
     config: RuleConfig
@@ -35,6 +37,7 @@ class Making(NamedTuple):
     state: State
     rules: Mapping[str, Rule]
     found: list[Flaw]
+    lenses: dict[str, Lens]
 
     def route(self, sensor: str) -> Route:
         """The route of a sensor; `config.check` saw to it that it exists."""
@@ -51,6 +54,12 @@ class Making(NamedTuple):
     def unit(self, series: SeriesRef) -> str:
         """The unit of a series, as configured."""
         return self.route(series.sensor).sensor.units.get(series.value, "")
+
+    def lens(self, name: str, make: Callable[[State, str], Lens]) -> Lens:
+        """The lens of that name, which also names its state; made for the first rule that looks through it."""
+        if name not in self.lenses:
+            self.lenses[name] = make(self.state, f"lens/{name}")
+        return self.lenses[name]
 
     def gates(self) -> Gates:
         """The rule's `unless`, `only_while` and `active`."""

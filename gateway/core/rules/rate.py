@@ -9,10 +9,11 @@ import numpy as np
 from gateway.config.kinds import Kind
 from gateway.config.model import Struct
 from gateway.config.scalars import NS, Change, Duration, SeriesRef
-from gateway.core.machine import Timing, Transition
+from gateway.core.lens import Asked, Lens, Seen
+from gateway.core.machine import Timing
 from gateway.core.readings import before
 from gateway.core.rules.making import Making, by_severity, gap_ns
-from gateway.core.rules.series import Bands, Judged, SeriesRule
+from gateway.core.rules.series import Bands, SeriesRule
 from gateway.core.rules.threshold import ordered
 from gateway.events import Colour
 from gateway.ports import NO_TIME
@@ -64,56 +65,71 @@ class Rate(Struct, frozen=True):
         ]
 
 
-class _Slopes:
-    """The judge of a rate: each reading against the last one at least `min_dt` before it, its anchor.
+class Slopes(Lens):
+    """Shows each reading's slope against the last one at least `min_dt` before it, its anchor.
 
-    A reading closer to its anchor says nothing new, and the slope stays what it was.
+    A reading closer to its anchor says nothing new, and the slope stays what it was. Nothing is kept of a series whose
+    anchor is its last reading.
     """
 
-    def __init__(self, bands: Bands, min_dt_ns: int, state: State, name: str, owner: str) -> None:
-        self._bands = bands
+    def __init__(self, state: State, name: str, min_dt_ns: int) -> None:
+        super().__init__()
         self._min_dt_ns = max(1, min_dt_ns)
-        columns = {"t": (np.int64, NO_TIME), "v": (np.float64, np.nan), "slope": (np.float64, np.nan)}
-        self._anchor = state.table(f"rule/{name}/anchor", columns, owner)
+        self._anchor = state.sparse(f"{name}/anchor", {"t": (np.int64, NO_TIME), "v": (np.float64, np.nan)}, by="t")
 
-    def meet(self, slot: int) -> None:
-        self._anchor.grow(slot + 1)
+    def meet(self, series: int) -> None:
+        """Have room for an anchor."""
+        self._anchor.grow(series + 1)
 
-    def judge(self, readings: Readings, slot: NDArray[np.intp]) -> Judged:
-        t0 = before(readings.event_ns, readings, self._anchor["t"][slot])
-        v0 = before(readings.value, readings, self._anchor["v"][slot])
-        first = t0 == NO_TIME
-        close = ~first & (readings.event_ns - np.where(first, 0, t0) < self._min_dt_ns)
+    def show(self, asked: Asked) -> Seen:
+        """The slopes of those that are beyond their lines."""
+        readings = asked.readings
+        kept = self._anchor.has(asked.series)
+        first_t = np.where(kept, self._anchor.get(asked.series, "t"), readings.opening_ns)
+        first_v = np.where(kept, self._anchor.get(asked.series, "v"), readings.opening)
+        t0, v0 = before(readings.event_ns, readings, first_t), before(readings.value, readings, first_v)
+        some = t0 != NO_TIME
+        dt = readings.event_ns - np.where(some, t0, 0)
+        close = some & (dt < self._min_dt_ns)
+        crowded = bool(close.any())
         anchored = np.ones(len(t0), bool)
-        if close.any():
-            self._walk(readings, slot, close, t0, v0, anchored)
-        known = anchored & (t0 != NO_TIME)
-        dt = np.where(known, readings.event_ns - np.where(known, t0, 0), NS).astype(np.float64) / NS
-        with np.errstate(over="ignore"):  # from −10³⁰⁸ to 10³⁰⁸ is beyond every line, as it should be
-            slope = np.where(known, (readings.value - v0) / dt, np.nan)
-        rows = np.arange(len(t0))
-        if close.any():
-            said = np.maximum.accumulate(np.where(anchored, rows, -1))
+        if crowded:
+            self._walk(readings, first_t, first_v, close, t0, v0, anchored)
+            dt = readings.event_ns - np.where(some, t0, 0)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # from −10³⁰⁸ to 10³⁰⁸ is beyond every line
+            slope = (readings.value - v0) / (dt.astype(np.float64) / NS)
+        slope[~some] = np.nan
+        carried = None
+        if crowded:
+            said = np.maximum.accumulate(np.where(anchored, np.arange(len(t0)), -1))
             carried = said < np.repeat(readings.start, readings.length)
-            held = np.repeat(self._anchor["slope"][slot], readings.length)
-            slope = np.where(carried, held, slope[said])
-        self._put(readings, slot, anchored, slope)
-        return Judged(readings._replace(value=slope), slot, self._bands.code(slope))
+            slope = np.where(carried, np.nan, slope[said])
+        self._keep(asked, kept, anchored, first_t, first_v)
+        return Seen(readings._replace(value=slope), slope, carried).take(asked.holds | asked.beyond(slope))
 
-    def _put(
-        self, readings: Readings, slot: NDArray[np.intp], anchored: NDArray[np.bool_], slope: NDArray[np.float64]
+    def _keep(
+        self,
+        asked: Asked,
+        kept: NDArray[np.bool_],
+        anchored: NDArray[np.bool_],
+        first_t: NDArray[np.int64],
+        first_v: NDArray[np.float64],
     ) -> None:
-        last = np.maximum.reduceat(np.where(anchored, np.arange(len(slope)), -1), readings.start)
-        moved = last >= 0
-        self._anchor["t"][slot[moved]] = readings.event_ns[last[moved]]
-        self._anchor["v"][slot[moved]] = readings.value[last[moved]]
-        self._anchor["slope"][slot[moved]] = slope[last[moved]]
-        self._anchor.touch(slot[moved])
+        """Where the last reading is no anchor, what is."""
+        readings = asked.readings
+        behind = ~anchored[readings.start + readings.length - 1]
+        self._anchor.drop(asked.series[kept & ~behind])
+        if behind.any():
+            last = np.maximum.reduceat(np.where(anchored, np.arange(len(anchored)), -1), readings.start)
+            t = np.where(last < 0, first_t, readings.event_ns[last])[behind]
+            v = np.where(last < 0, first_v, readings.value[last])[behind]
+            self._anchor.put(asked.series[behind], t=t, v=v)
 
     def _walk(
         self,
         readings: Readings,
-        slot: NDArray[np.intp],
+        first_t: NDArray[np.int64],
+        first_v: NDArray[np.float64],
         close: NDArray[np.bool_],
         t0: NDArray[np.int64],
         v0: NDArray[np.float64],
@@ -122,16 +138,13 @@ class _Slopes:
         """One by one through series that have readings closer than `min_dt`: those keep the anchor where it is."""
         for group in np.flatnonzero(np.logical_or.reduceat(close, readings.start)).tolist():
             start, count = int(readings.start[group]), int(readings.length[group])
-            at, value = int(self._anchor["t"][slot[group]]), float(self._anchor["v"][slot[group]])
+            at, value = int(first_t[group]), float(first_v[group])
             for row in range(start, start + count):
                 t0[row], v0[row] = at, value
                 if at != NO_TIME and int(readings.event_ns[row]) - at < self._min_dt_ns:
                     anchored[row] = False
                 else:
                     at, value = int(readings.event_ns[row]), float(readings.value[row])
-
-    def settle(self, transitions: list[Transition]) -> list[Transition]:
-        return transitions
 
 
 def build(making: Making) -> SeriesRule:
@@ -152,7 +165,8 @@ def build(making: Making) -> SeriesRule:
         config.common,
         owner,
         levels,
-        _Slopes(bands, int(kind.min_dt), making.state, config.name, owner),
+        making.lens(f"slope/{int(kind.min_dt)}", lambda state, name: Slopes(state, name, int(kind.min_dt))),
+        bands,
         making.watch(kind.rate),
         making.gates(),
         Timing(len(levels), int(config.common.for_), int(kind.clear_for), gap),

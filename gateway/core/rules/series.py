@@ -1,12 +1,14 @@
-"""What threshold, rate and stuck have in common: they watch series, give each reading a code, and step the machine."""
+"""What threshold, rate and stuck have in common: a lens shows them series, its figures have codes for the machine."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from gateway.core.machine import CODE, UNKNOWN, Machine, Timing, Transition, declare
+from gateway.core.flaws import Flaw
+from gateway.core.machine import CODE, NEVER, UNKNOWN, Machine, Timing, Transition, declare
 from gateway.core.rule import Moment, Subject
 
 if TYPE_CHECKING:
@@ -16,26 +18,21 @@ if TYPE_CHECKING:
 
     from gateway.config.model import RuleCommon
     from gateway.core.ingest import Thing
-    from gateway.core.readings import Readings
-    from gateway.core.state import State, Table
+    from gateway.core.lens import Lens, Seen
+    from gateway.core.sparse import Sparse
+    from gateway.core.state import State
     from gateway.core.watch import Gates, Run, Watch
     from gateway.events import Detections, Looked
 
 
-class Judged(NamedTuple):
-    """Readings as a rule sees them: `readings.value` is what it judges, slot intp[g], code int16[r]."""
+class Lines(Protocol):
+    """Lines that figures are held against. low and high: those of the mildest level."""
 
-    readings: Readings
-    slot: NDArray[np.intp]
-    code: NDArray[np.int16]
-
-
-class Judge(Protocol):
-    """What is special to a kind of rule."""
-
-    def meet(self, slot: int) -> None: ...
-    def judge(self, readings: Readings, slot: NDArray[np.intp]) -> Judged: ...
-    def settle(self, transitions: list[Transition]) -> list[Transition]: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    def code(self, value: NDArray[np.float64]) -> NDArray[np.int16]: ...
 
 
 class Bands:
@@ -44,6 +41,7 @@ class Bands:
     def __init__(self, limits: Sequence[float], clear_by: float, *, falling: bool = False) -> None:
         """limits: mildest first, so rising, or falling for `below`."""
         self._sign = -1.0 if falling else 1.0
+        self.low, self.high = (limits[0], math.inf) if falling else (-math.inf, limits[0])
         self._limits = np.array(limits, np.float64) * self._sign
         self._clear = self._limits - clear_by
 
@@ -66,20 +64,23 @@ class SeriesRule:
         common: RuleCommon,
         owner: str,
         levels: dict[str, float],
-        judge: Judge,
+        lens: Lens,
+        lines: Lines,
         watch: Watch,
         gates: Gates,
         timing: Timing,
         unit: str,
         state: State,
         table: str = "",
-        flaws: Callable[[], dict[str, str]] = dict,
+        crowd: Crowd | None = None,
         lows: tuple[float, ...] = (),
     ) -> None:
         """levels: colour → line, mildest first. `table`: the state's name, where it is not the rule's."""
         self.name, self.place, self.kind, self.common, self.owner = name, place, kind, common, owner
         self.colours, self.limits, self.lows = tuple(levels), tuple(levels.values()), lows
-        self._judge, self._watch, self._gates, self._unit, self._flaws = judge, watch, gates, unit, flaws
+        self._lens, self._lines, self._watch, self._gates, self._unit = lens, lines, watch, gates, unit
+        self._crowd = crowd
+        self._number = lens.add(self)
         self._lateness_ns = int(watch.route.sensor.allowed_lateness)
         self._machine = Machine(declare(state, table or f"rule/{name}", owner), timing)
 
@@ -89,20 +90,44 @@ class SeriesRule:
         return self._watch.things
 
     @property
-    def table(self) -> Table:
+    def table(self) -> Sparse:
         """The machine's rows."""
         return self._machine.table
 
+    @property
+    def low(self) -> float:
+        """Below it the rule may begin to hold."""
+        return self._lines.low
+
+    @property
+    def high(self) -> float:
+        """Above it the rule may begin to hold."""
+        return self._lines.high
+
+    def on(self) -> dict[int, int]:
+        """The level of each slot that has one."""
+        return {slot: level for slot, level in self.table.where("on") if level}
+
+    def holds(self, series: NDArray[np.int32]) -> NDArray[np.bool_] | None:
+        """Of which of these series a condition holds, raised or not."""
+        if not len(self.table):
+            return None
+        slot = self._watch.slots(series)
+        return (slot >= 0) & self.table.has(np.maximum(slot, 0))
+
     def flaws(self) -> dict[str, str]:
-        """What its kind says."""
-        return self._flaws()
+        """A window that does not fit is unknown, and nothing is raised by it."""
+        crowd = self._crowd
+        if crowd is None or not self._lens.crowded(np.frombuffer(self._watch.series, np.int32)):
+            return {}
+        return {"crowded": crowd.why}
 
     def meet(self, thing: Thing) -> None:
         """Watch a new thing's series, where it is one of the rule's."""
         slot = self._watch.meet(thing)
         if slot is not None:
             self.table.grow(slot + 1)
-            self._judge.meet(slot)
+            self._lens.watch(self._number, self._watch.series[slot])
 
     def subject(self, slot: int) -> Subject:
         """The series of a slot."""
@@ -110,24 +135,48 @@ class SeriesRule:
         return Subject(thing.subject(self._watch.value), self._unit, self._watch.series[slot], thing)
 
     def readings(self, run: Run, tick: int) -> list[Transition]:
-        """Judge the run's readings and step the machine."""
-        picked, slot = self._watch.pick(run.readings)
-        if not len(slot):
+        """Hold what the lens shows against the lines, and step the machine."""
+        seen = self._lens.see(run.readings)
+        if not len(seen.figure):
             return []
-        judged = self._judge.judge(picked, slot)
-        if not len(judged.slot):
+        slot = self._watch.slots(seen.readings.owners())
+        mine = slot >= 0
+        if not mine.any():
             return []
-        code = judged.code
+        seen, slot = seen.take(mine), slot[mine].astype(np.intp)
+        if seen.carried is not None and seen.carried.any():
+            seen = self._recalled(seen, seen.carried, slot)
+        if self._crowd is not None and seen.crowded is not None and seen.crowded.any():
+            self._crowd.tell(seen, self.subject, slot)
+        code = self._lines.code(seen.figure)
+        busy = self._machine.busy(slot, seen.readings, code)
+        if not busy.any():
+            return []
+        if not busy.all():
+            code = code[np.repeat(busy, seen.readings.length)]
+            seen, slot = seen.take(busy), slot[busy]
         if self._gates:
-            owners = [self._watch.things[s] for s in judged.slot.tolist()]
-            held_back = self._gates.suppressed(judged.readings, owners, run)
-            code = np.where(held_back, np.int16(0), code)
-        return self._judge.settle(self._machine.step(judged.slot, judged.readings, code, tick))
+            owners = [self._watch.things[s] for s in slot.tolist()]
+            code = np.where(self._gates.suppressed(seen.readings, owners, run), np.int16(0), code)
+        return self._settled(self._machine.step(slot, seen.readings, code, tick))
+
+    def _recalled(self, seen: Seen, carried: NDArray[np.bool_], slot: NDArray[np.intp]) -> Seen:
+        """With what it saw last where the lens shows nothing new; where nothing holds, it need not know."""
+        last = np.repeat(self.table.get(slot, "value"), seen.readings.length)
+        figure = np.where(carried, last, seen.figure)
+        return seen._replace(readings=seen.readings._replace(value=figure), figure=figure)
+
+    def _settled(self, transitions: list[Transition]) -> list[Transition]:
+        began = self._lens.began()
+        if not began:
+            return transitions
+        series = self._watch.series
+        return [t._replace(started_ns=began.get((series[t.slot], t.at_ns), t.started_ns)) for t in transitions]
 
     def tick(self, moment: Moment) -> list[Transition]:
         """Move rule time where nothing came since the tick before."""
         now = moment.admitted_ns - self._lateness_ns
-        return self._judge.settle(self._machine.tick(moment.n, now, moment.admitted_ns, moment.tick))
+        return self._settled(self._machine.tick(moment.n, now, moment.admitted_ns, moment.tick))
 
     def detections(self, seen: Detections, moment: Moment, run: Run) -> list[Transition]:
         """Cameras are not its business."""
@@ -138,3 +187,20 @@ class SeriesRule:
         """Cameras are not its business."""
         del looked, moment
         return []
+
+
+class Crowd(NamedTuple):
+    """What a rule over a window says of one that does not fit: the rule, why, and where that is told."""
+
+    rule: str
+    why: str
+    found: list[Flaw]
+
+    def tell(self, seen: Seen, subject: Callable[[int], Subject], slot: NDArray[np.intp]) -> None:
+        """The first of the readings that do not fit, and how many do not."""
+        assert seen.crowded is not None  # noqa: S101 - whoever calls has looked
+        readings = seen.readings
+        row = int(np.argmin(np.where(seen.crowded, readings.n, NEVER)))
+        whose = int(slot[int(np.searchsorted(readings.start, row, side="right")) - 1])
+        times = int(np.count_nonzero(seen.crowded))
+        self.found.append(Flaw(int(readings.n[row]), self.rule, "crowded", f"{subject(whose).text} {self.why}", times))

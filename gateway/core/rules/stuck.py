@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gateway.config.model import RuleCommon
-from gateway.core.machine import CODE, Timing, Transition
+from gateway.core.lens import Asked, Lens, Seen
+from gateway.core.machine import Timing
 from gateway.core.readings import before
 from gateway.core.rules.making import fingerprint
-from gateway.core.rules.series import Judged, SeriesRule
+from gateway.core.rules.series import Bands, SeriesRule
 from gateway.core.watch import Gates, Watch
 from gateway.ports import NO_TIME
 
@@ -18,47 +19,69 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gateway.core.plan import Plan, Route
-    from gateway.core.readings import Readings
     from gateway.core.state import State
 
-READINGS = 10
+MANY = 10
 """Fewer equal readings prove nothing: an hourly counter is 0 all night."""
 
 
-class _Same:
-    """The judge: how long, and over how many readings, the value has been the same."""
+class Same(Lens):
+    """Shows 1 where the value has been the same for so long and over so many readings, else 0.
 
-    def __init__(self, span_ns: int, state: State, name: str, owner: str) -> None:
+    Of a series whose last reading was a new value nothing is kept.
+    """
+
+    def __init__(self, state: State, name: str, span_ns: int) -> None:
+        super().__init__()
         self._span_ns = span_ns
-        columns = {"t": (np.int64, NO_TIME), "v": (np.float64, np.nan), "k": (np.int64, 0)}
-        self._since = state.table(f"{name}/since", columns, owner)
-        self._begin: dict[tuple[int, int], int] = {}
+        columns = {"t": (np.int64, NO_TIME), "k": (np.int64, 0)}  # since when, and over how many readings, at most MANY
+        self._since = state.sparse(f"{name}/since", columns, by="t")
+        self._began: dict[tuple[int, int], int] = {}
 
-    def meet(self, slot: int) -> None:
-        self._since.grow(slot + 1)
+    def meet(self, series: int) -> None:
+        """Have room to remember."""
+        self._since.grow(series + 1)
 
-    def judge(self, readings: Readings, slot: NDArray[np.intp]) -> Judged:
+    def show(self, asked: Asked) -> Seen:
+        """Those that are stuck."""
+        readings, series = asked.readings, asked.series
         rows = np.arange(len(readings.n))
-        group = np.repeat(np.arange(len(slot)), readings.length)
-        fresh = before(readings.value, readings, self._since["v"][slot]) != readings.value
-        start = np.maximum.accumulate(np.where(fresh, rows, -1))
-        carried = start < readings.start[group]  # the run of equal values began before these readings
-        begun = np.where(carried, self._since["t"][slot][group], readings.event_ns[start])
-        k = np.where(carried, self._since["k"][slot][group] + rows - readings.start[group] + 1, rows - start + 1)
-        stuck = (readings.event_ns - begun >= self._span_ns) & (k >= READINGS)
+        same = before(readings.value, readings, readings.opening) == readings.value
+        kept = self._since.has(series)
         last = readings.start + readings.length - 1
-        self._since["t"][slot], self._since["v"][slot] = begun[last], readings.value[last]
-        self._since["k"][slot] = k[last]
-        self._since.touch(slot)
-        self._begin = {
-            (int(slot[group[row]]), int(readings.event_ns[row])): int(begun[row])
-            for row in np.flatnonzero(stuck).tolist()
+        if not same.any():  # as always with a sensor that measures
+            self._since.drop(series[kept])
+            self._began = {}
+            figure = np.zeros(len(rows))
+            return Seen(readings, figure).take(asked.holds)
+        start = np.maximum.accumulate(np.where(same, -1, rows))
+        first = np.repeat(readings.start, readings.length)
+        carried = start < first  # the run of equal values began before these readings
+        since = np.where(kept, self._since.get(series, "t"), readings.opening_ns)
+        count = np.where(kept, self._since.get(series, "k"), 1)
+        begun = np.where(carried, np.repeat(since, readings.length), readings.event_ns[start])
+        k = np.where(carried, np.repeat(count, readings.length) + rows - first + 1, rows - start + 1)
+        stuck = (readings.event_ns - begun >= self._span_ns) & (k >= MANY)
+        self._keep(series, kept, begun[last], np.minimum(k[last], MANY))
+        owners = np.repeat(series, readings.length)
+        self._began = {
+            (int(owners[row]), int(readings.event_ns[row])): int(begun[row]) for row in np.flatnonzero(stuck).tolist()
         }
-        return Judged(readings, slot, np.where(stuck, np.int16(CODE + 1), np.int16(0)))
+        figure = stuck.astype(np.float64)
+        return Seen(readings, figure).take(asked.holds | asked.beyond(figure))
 
-    def settle(self, transitions: list[Transition]) -> list[Transition]:
+    def _keep(
+        self, series: NDArray[np.int32], kept: NDArray[np.bool_], since: NDArray[np.int64], count: NDArray[np.int64]
+    ) -> None:
+        """What changed of those that have had the same value twice."""
+        twice = count > 1
+        self._since.drop(series[kept & ~twice])
+        moved = twice & ((self._since.get(series, "t") != since) | (self._since.get(series, "k") != count))
+        self._since.put(series[moved], t=since[moved], k=count[moved])
+
+    def began(self) -> dict[tuple[int, int], int]:
         """A stuck value began with the first of its equal readings."""
-        return [t._replace(started_ns=self._begin.get((t.slot, t.at_ns), t.started_ns)) for t in transitions]
+        return self._began
 
 
 def stuck_rules(route: Route, plan: Plan, place: int, state: State) -> list[SeriesRule]:
@@ -67,6 +90,7 @@ def stuck_rules(route: Route, plan: Plan, place: int, state: State) -> list[Seri
     if span is None:
         return []
     common = RuleCommon(class_="equipment")
+    lens = Same(state, f"lens/stuck/{route.name}/{int(span)}", int(span))
     rules: list[SeriesRule] = []
     for field in route.decoder.fields:
         if field.kind in {"float", "int"}:
@@ -80,7 +104,8 @@ def stuck_rules(route: Route, plan: Plan, place: int, state: State) -> list[Seri
                     common,
                     owner,
                     {"blue": 0.0},
-                    _Same(int(span), state, name, owner),
+                    lens,
+                    Bands((0.5,), 0.0),
                     Watch(route, field.name, {}),
                     Gates(common, {}, {}, plan.timezone),
                     Timing(1, 0, 0, None),

@@ -11,10 +11,10 @@ import numpy as np
 from gateway.config.kinds import Kind
 from gateway.config.model import Struct
 from gateway.config.scalars import DURATIONS_NS, Duration, Over, SeriesRef
-from gateway.core.flaws import Flaw
-from gateway.core.machine import CODE, NEVER, UNKNOWN, Timing, Transition
+from gateway.core.lens import Lens
+from gateway.core.machine import CODE, UNKNOWN, Timing
 from gateway.core.rules.making import Making, by_severity, gap_ns
-from gateway.core.rules.series import Bands, Judged, SeriesRule
+from gateway.core.rules.series import Bands, Crowd, SeriesRule
 from gateway.core.windows import MOST, Windows, promised, room
 from gateway.events import Colour
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gateway.config.names import Names, Problems
-    from gateway.core.readings import Readings
-    from gateway.core.watch import Watch
 
 
 class Threshold(Struct, frozen=True):
@@ -98,49 +96,13 @@ def ordered(key: str, levels: Mapping[Colour, float], sign: int) -> Problems:
     ]
 
 
-class _Lines:
-    """The judge of a threshold: the value or its window against the bands."""
-
-    def __init__(self, bands: Bands | _Outside, windows: Windows | None, making: Making, watch: Watch) -> None:
-        self._bands = bands
-        self._windows = windows
-        self._name, self._found = making.config.name, making.found
-        self._watch = watch
-
-    def meet(self, slot: int) -> None:
-        if self._windows:
-            self._windows.meet(slot)
-
-    def judge(self, readings: Readings, slot: NDArray[np.intp]) -> Judged:
-        if self._windows:
-            figures = self._windows.step(readings, slot)
-            if figures.crowded.any():
-                row = int(np.argmin(np.where(figures.crowded, readings.n, NEVER)))
-                whose = int(slot[int(np.searchsorted(readings.start, row, side="right")) - 1])
-                detail = f"{self._watch.things[whose].subject(self._watch.value)} {self._why(self._windows)}"
-                times = int(np.count_nonzero(figures.crowded))
-                self._found.append(Flaw(int(readings.n[row]), self._name, "crowded", detail, times))
-            readings = readings._replace(value=figures.value)
-        return Judged(readings, slot, self._bands.code(readings.value))
-
-    def settle(self, transitions: list[Transition]) -> list[Transition]:
-        return transitions
-
-    def flaws(self) -> dict[str, str]:
-        """A window that does not fit is unknown, and nothing is raised by it."""
-        return {"crowded": self._why(self._windows)} if self._windows and self._windows.crowded() else {}
-
-    def _why(self, windows: Windows) -> str:
-        sensor = self._watch.route.name
-        return f"sent more than the {windows.size} that it keeps: say at sensors.{sensor}.every how often it sends"
-
-
 class _Outside:
     """Bands of two lines each."""
 
     def __init__(self, spans: list[tuple[float, float]], clear_by: float) -> None:
         self._spans = spans
         self._clear_by = clear_by
+        self.low, self.high = spans[0]
 
     def code(self, value: NDArray[np.float64]) -> NDArray[np.int16]:
         crossed, kept = np.zeros(len(value), np.int16), np.zeros(len(value), np.int16)
@@ -148,6 +110,18 @@ class _Outside:
             crossed += (value < low) | (value > high)
             kept += (value < low + self._clear_by) | (value > high - self._clear_by)
         return np.where(np.isnan(value), UNKNOWN, crossed * CODE + kept).astype(np.int16)
+
+
+def _lens(making: Making, kind: Threshold, every_ns: int | None) -> Lens:
+    over = kind.over
+    if over is None:
+        return making.lens("value", lambda _state, _name: Lens())
+    name = f"{over.how}/{over.window_ns}/{every_ns or 0}/{kind.coverage!r}"
+    return making.lens(name, lambda state, name: Windows(state, name, over, every_ns, kind.coverage))
+
+
+def _crowded(sensor: str, windows: Windows) -> str:
+    return f"sent more than the {windows.size} that it keeps: say at sensors.{sensor}.every how often it sends"
 
 
 def build(making: Making) -> SeriesRule:
@@ -163,12 +137,7 @@ def build(making: Making) -> SeriesRule:
         if outside
         else Bands(list(flat.values()), kind.clear_by, falling=bool(kind.below))
     )
-    every = int(route.sensor.every) if route.sensor.every else None
-    windows = (
-        Windows(making.state, f"rule/{config.name}", owner, kind.over, every, kind.coverage) if kind.over else None
-    )
-    watch = making.watch(kind.threshold)
-    lines = _Lines(bands, windows, making, watch)
+    lens = _lens(making, kind, int(route.sensor.every) if route.sensor.every else None)
     levels = {colour: span[1] for colour, span in outside.items()} if outside else flat
     step = kind.step or 2 * kind.clear_by or abs(next(iter(levels.values()))) / 10 or math.inf
     timing = Timing(len(levels), int(config.common.for_), int(kind.clear_for), gap, step)
@@ -179,13 +148,14 @@ def build(making: Making) -> SeriesRule:
         config.common,
         owner,
         levels,
-        lines,
-        watch,
+        lens,
+        bands,
+        making.watch(kind.threshold),
         making.gates(),
         timing,
         making.unit(kind.threshold),
         making.state,
-        flaws=lines.flaws,
+        crowd=Crowd(config.name, _crowded(route.name, lens), making.found) if isinstance(lens, Windows) else None,
         lows=tuple(span[0] for span in outside.values()),
     )
 
