@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.core.recent import Recent
 
 TREND_STEPS = 20  # half minutes: 10 min
+ALIKE = 1e-7  # the past is kept to seven digits
 
 
 class Bodies:
@@ -165,4 +166,4 @@ def _trend(values: list[float | None], value: float | None) -> tuple[float, int]
     if first is None or (old := back[first]) is None:
         return None
     minutes = round((len(back) - 1 - first) * STEP_NS / 60e9)
-    return (value - old, minutes) if minutes and abs(value - old) > 0 else None
+    return (value - old, minutes) if minutes and abs(value - old) > abs(value) * ALIKE else None

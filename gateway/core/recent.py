@@ -2,6 +2,9 @@
 
 A cut's readings are noted behind those of its alerts: an alert made by input n sees what came up to n, as it would in a
 cut of its own.
+
+There may be a million watched series, so their past is small, 136 bytes (docs/adr/0007): values to seven digits, the
+time said once, and which cells hold something as bits that move on with it.
 """
 
 from __future__ import annotations
@@ -10,8 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gateway.core.exact import total
-from gateway.core.machine import NEVER
 from gateway.core.readings import ragged
 
 if TYPE_CHECKING:
@@ -20,29 +21,40 @@ if TYPE_CHECKING:
     from gateway.core.readings import Readings
     from gateway.core.state import State
 
-STEP_NS = 30 * 10**9
+S_NS = 10**9
+STEP_NS = 30 * S_NS
 STEPS = 24  # 12 minutes: enough for a change over 10
-MINUTE_NS = 60 * 10**9
-MINUTES = 60
+SPAN = 10  # half minutes in a cell of counts
+SPAN_NS = SPAN * STEP_NS
+HOUR_NS = 3600 * S_NS
+SPANS = HOUR_NS // SPAN_NS + 1  # an hour, and the cell in which it begins
+MOST = np.iinfo(np.uint16).max  # readings in a cell: 200 a second and more are not told apart
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class Past(NamedTuple):
-    """values: the last of each half minute, oldest first, None where there was none; readings: of the last hour."""
+    """values: the last of each half minute, oldest first, None where there was none; readings: of the last hour.
+
+    Of the five minutes in which that hour begins, readings are those of the part that is in it, as if they came evenly.
+    """
 
     values: list[float | None]
-    readings: int
+    readings: float
 
 
 class Recent:
-    """STEPS and MINUTES rows for each series that a rule watches: small ones, for those it touches are in a delta."""
+    """STEPS and SPANS rows for each series that a rule watches: small ones, for those it touches are in a delta."""
 
     def __init__(self, state: State) -> None:
         self._watched = np.zeros(64, bool)
-        self._steps = state.table("recent/steps", {"at": (np.int64, -1), "value": (np.float64, np.nan)})
-        self._minutes = state.table("recent/minutes", {"at": (np.int32, -1), "count": (np.int32, 0)})
-        self._first = state.table("recent/first", {"at": (np.int64, NEVER)})
+        self._values = state.table("recent/values", {"v": (np.float32, 0.0)})
+        self._counts = state.table("recent/counts", {"n": (np.uint16, 0)})
+        # step: the last half minute with a reading; seen, counted: bit i is set where the cell i before it holds some;
+        # since: the first reading, in s, rounded up; 0: there was none yet
+        head = {"step": (np.int32, 0), "seen": (np.uint32, 0), "since": (np.uint32, 0), "counted": (np.uint16, 0)}
+        self._head = state.table("recent/head", head)
         self._new: Readings | None = None
-        self._noted: NDArray[np.intp] = np.zeros(0, np.intp)
+        self._noted: NDArray[np.intp] | None = None
         self._now = 0
 
     def watch(self, series: int) -> None:
@@ -52,9 +64,9 @@ class Recent:
             grown[: len(self._watched)] = self._watched
             self._watched = grown
         self._watched[series] = True
-        self._first.grow(series + 1)
-        self._steps.grow((series + 1) * STEPS)
-        self._minutes.grow((series + 1) * MINUTES)
+        self._head.grow(series + 1)
+        self._values.grow((series + 1) * STEPS)
+        self._counts.grow((series + 1) * SPANS)
 
     def begin(self, readings: Readings) -> None:
         """The readings of a run, to be noted as far as `past` needs them, and at the end by `finish`."""
@@ -62,7 +74,7 @@ class Recent:
         known = owners < len(self._watched)
         kept = known & self._watched[np.where(known, owners, 0)]
         self._new = readings if kept.all() else readings.take(np.repeat(kept, readings.length))
-        self._noted = self._new.start.copy()  # where each series' readings not yet noted begin
+        self._noted = None  # where each series' readings not yet noted begin; None: all at their start
 
     def at(self, n: int) -> None:
         """From here on `past` sees what came up to input n."""
@@ -73,28 +85,36 @@ class Recent:
         new = self._new
         if new is None:
             return
-        left = new.start + new.length - self._noted
-        self._note(new, ragged(self._noted, left))
+        if self._noted is None:
+            self._note(new.series, new.event_ns, new.value)
+        else:
+            rows = ragged(self._noted, new.start + new.length - self._noted)
+            self._note(new.series[rows], new.event_ns[rows], new.value[rows])
         self._new = None
 
     def hour_known(self, series: int, at_ns: int) -> bool:
         """Whether the series' first reading was an hour before `at_ns`, so that a gap in that hour is one."""
-        return series < self._first.n and int(self._first["at"][series]) <= at_ns - MINUTES * MINUTE_NS
+        since = int(self._head["since"][series]) if series < self._head.n else 0
+        return bool(since) and since * S_NS <= at_ns - HOUR_NS
 
     def past(self, series: int, at_ns: int) -> Past:
         """The minutes up to `at_ns`."""
         if series >= len(self._watched) or not self._watched[series]:
             return Past([], 0)
         self._catch_up(series)
-        step, minute = at_ns // STEP_NS, at_ns // MINUTE_NS
-        steps = self._steps.rows[series * STEPS : (series + 1) * STEPS]
-        values: list[float | None] = []
+        head = self._head.rows[series]
+        newest, seen, counted = int(head["step"]), int(head["seen"]), int(head["counted"])
+        values, step = list[float | None](), at_ns // STEP_NS
         for wanted in range(step - STEPS + 1, step + 1):
-            cell = steps[wanted % STEPS]
-            values.append(float(cell["value"]) if int(cell["at"]) == wanted else None)
-        minutes = self._minutes.rows[series * MINUTES : (series + 1) * MINUTES]
-        within = (minutes["at"] > minute - MINUTES) & (minutes["at"] <= minute)
-        return Past(values, total(minutes["count"][within]))
+            there = _holds(seen, newest - wanted)
+            cell = self._values["v"][series * STEPS + wanted % STEPS]
+            values.append(float(str(cell)) if there else None)  # the shortest text that is this cell: what was sent
+        readings, last = 0.0, at_ns // SPAN_NS
+        for wanted in range(last - SPANS + 1, last + 1):
+            if _holds(counted, newest // SPAN - wanted):
+                inside = min(SPAN_NS, (wanted + 1) * SPAN_NS - (at_ns - HOUR_NS))
+                readings += int(self._counts["n"][series * SPANS + wanted % SPANS]) * (inside / SPAN_NS)
+        return Past(values, readings)
 
     def _catch_up(self, series: int) -> None:
         """Note the readings of one series up to the present input."""
@@ -104,38 +124,87 @@ class Recent:
         group = int(np.searchsorted(new.owners(), series))
         if group == len(new.start) or int(new.series[new.start[group]]) != series:
             return
+        if self._noted is None:
+            self._noted = new.start.copy()
         begin, end = int(self._noted[group]), int(new.start[group] + new.length[group])
         until = begin + int(np.searchsorted(new.n[begin:end], self._now, side="right"))
-        self._note(new, np.arange(begin, until))
+        self._note(new.series[begin:until], new.event_ns[begin:until], new.value[begin:until])
         self._noted[group] = until
 
-    def _note(self, readings: Readings, rows: NDArray[np.intp]) -> None:
-        """The last value of each half minute and the number of readings of each minute."""
-        if not len(rows):
+    def _note(self, series: NDArray[np.int32], event: NDArray[np.int64], value: NDArray[np.float64]) -> None:
+        """The last value of each half minute and the number of readings of each five; rows by series, then time."""
+        if not len(series):
             return
-        series = readings.series[rows].astype(np.intp)
-        event, value = readings.event_ns[rows], readings.value[rows]
-        new = np.flatnonzero(self._first["at"][series] == NEVER)
-        if len(new):
-            which, first = np.unique(series[new], return_index=True)
-            self._first["at"][which] = event[new[first]]
-            self._first.touch(which)
-        last, step, place = _cells(series, event // STEP_NS, STEPS)
-        self._steps["at"][place] = step
-        self._steps["value"][place] = value[last]
-        self._steps.touch(place)
-        last, minute, place = _cells(series, event // MINUTE_NS, MINUTES)
-        same = self._minutes["at"][place] == minute
-        self._minutes["count"][place] = np.where(same, self._minutes["count"][place], 0) + np.diff(last, prepend=-1)
-        self._minutes["at"][place] = minute
-        self._minutes.touch(place)
+        last, step = _stretches(series, event // STEP_NS)
+        of, kept = series[last].astype(np.intp), np.minimum(np.maximum(value[last], -LARGEST), LARGEST)
+        place = of * STEPS + step % STEPS
+        self._values["v"][place] = kept
+        self._values.touch(place)
+        end = _ends(of)
+        owner, newest = of[end], step[end]
+        head = self._head.rows[owner]
+        head["seen"] = _moved(head["seen"], newest - head["step"], step, end, STEPS)
+        head["counted"] = self._count(of, step // SPAN, last, owner, head)
+        new = head["since"] == 0
+        if new.any():
+            first = np.concatenate([[0], last[end[:-1]] + 1])[new]
+            head["since"][new] = -(-event[first] // S_NS)
+        head["step"] = newest
+        self._head.rows[owner] = head
+        self._head.touch(owner)
+
+    def _count(
+        self,
+        of: NDArray[np.intp],
+        span: NDArray[np.int64],
+        last: NDArray[np.intp],
+        owner: NDArray[np.intp],
+        head: NDArray[np.void],
+    ) -> NDArray[np.int64]:
+        """Count readings by five minutes; the bits of the cells that hold some. Rows are the stretches of `_note`.
+
+        last: each one's last reading; owner, head: each series and what was known of it.
+        """
+        cell, when = _stretches(of, span)
+        whose = of[cell]
+        place = whose * SPANS + when % SPANS
+        was = self._head["step"][whose] // SPAN
+        same = (when == was) & (self._head["counted"][whose] > 0)
+        here = np.diff(last[cell], prepend=-1) + np.where(same, self._counts["n"][place], 0)
+        self._counts["n"][place] = np.minimum(here, MOST)
+        self._counts.touch(place)
+        end = _ends(whose)
+        return _moved(head["counted"], when[end] - self._head["step"][owner] // SPAN, when, end, SPANS)
 
 
-def _cells(
-    series: NDArray[np.intp], when: NDArray[np.int64], cells: int
-) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.intp]]:
-    """(last row, its time, its table row) of each stretch with one series and one time."""
+def _holds(bits: int, age: int) -> bool:
+    return age >= 0 and bool(bits >> age & 1)
+
+
+def _stretches(series: NDArray[np.integer], when: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+    """(last row, its time) of each stretch with one series and one time."""
     edge = np.ones(len(series), bool)
     edge[:-1] = (series[1:] != series[:-1]) | (when[1:] != when[:-1])
     last = np.flatnonzero(edge)
-    return last, when[last], series[last] * cells + (when[last] % cells).astype(np.intp)
+    return last, when[last]
+
+
+def _ends(series: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The last row of each series."""
+    edge = np.ones(len(series), bool)
+    np.not_equal(series[1:], series[:-1], out=edge[:-1])
+    return np.flatnonzero(edge)
+
+
+def _moved(
+    bits: NDArray[np.integer], by: NDArray[np.int64], when: NDArray[np.int64], end: NDArray[np.intp], cells: int
+) -> NDArray[np.int64]:
+    """The bits of each series after `by` cells of time, with one for each time in `when`, whose last rows are `end`."""
+    moved = bits.astype(np.int64) << np.minimum(by, cells)
+    if len(end) == len(when):
+        new: NDArray[np.int64] | int = 1
+    else:
+        length = np.diff(end, prepend=-1)
+        age = np.repeat(when[end], length) - when
+        new = np.bitwise_or.reduceat(np.int64(1) << np.minimum(age, cells), end - length + 1)
+    return (moved | new) & ((1 << cells) - 1)
