@@ -87,7 +87,7 @@ def _floor(prober: Prober, at: Path) -> list[float]:
     return sorted(took)
 
 
-def _rows(load: int, pairs: list[Pair], busy: float) -> list[Row]:
+def _rows(load: int, pairs: list[Pair], busy: str) -> list[Row]:
     beside = f"beside {load:,}/s" if load else "nothing else to do"
     rows: list[Row] = []
     for name, share in (("p50", 0.5), ("p99", 0.99)):
@@ -98,7 +98,7 @@ def _rows(load: int, pairs: list[Pair], busy: float) -> list[Row]:
         measured = f"{ratio:.1f} floors ({alert:.1f} ms and {floor:.1f} ms)"
         wanted = load == max(LOADS)
         words = f"at most {WANTED:g}; " if wanted else ""
-        words += f"{len(pairs)} pairs of {PROBES}, gateway at {busy:.0%} of a core"
+        words += f"{len(pairs)} pairs of {PROBES}, {busy}"
         rows.append(Row(f"{beside}, {name}", measured, words, ratio <= WANTED if wanted else None))
     return rows
 
@@ -116,15 +116,17 @@ def _measure(at: Path, stack: ExitStack) -> list[Row]:
         stream = publish(broker.port, load * 3600, rate=load) if load else None
         try:
             time.sleep(2.0 if load else 0.0)
-            before, began = cpu_s(ours.pid), time.monotonic()
+            before, began, heard = cpu_s(ours.pid), time.monotonic(), ours.metric("zhiwang_source_messages_total")
             pairs = [Pair(_alerts(prober, f"{load}-{turn}"), _floor(prober, at)) for turn in range(count)]
-            busy = (cpu_s(ours.pid) - before) / (time.monotonic() - began)
+            seconds = time.monotonic() - began
+            busy = (cpu_s(ours.pid) - before) / seconds
+            rate = (ours.metric("zhiwang_source_messages_total") - heard) / seconds
             assert stream is None or stream.poll() is None, "the stream ended"
         finally:
             if stream is not None:
                 stream.kill()
                 stream.wait()
-        rows += _rows(load, pairs, busy)
+        rows += _rows(load, pairs, f"gateway at {busy:.0%} of a core for {rate:,.0f} messages/s")
     return rows
 
 
