@@ -13,12 +13,13 @@ from gateway.delivery import Delivery, deliver_forever
 from gateway.errors import DiskFull, LoginRefused, RefusedError, Throttled, Unreachable
 from gateway.events import Health, RequestRow
 from gateway.outbox import Outbox
+from gateway.outbox.records import SeriesRow
 from gateway.ports import Rejected
 from tests.door.until import until
 from tests.outbox.conftest import SINKS, alert, transaction, write
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from gateway.events import Stream
@@ -38,6 +39,8 @@ class ListSink:
         self.troubles: list[Exception] = []
         self.poison: set[bytes] = set()
         self.by_error = by_error
+        self.takes: Callable[[int], None] = lambda _: None
+        self.parts: dict[bytes, bytes] = {}  # bodies, and what of them is refused
 
     async def deliver(self, rows: Sequence[Row]) -> list[Rejected]:
         """Keep the rows."""
@@ -47,8 +50,10 @@ class ListSink:
         bad = [row for row in rows if row.body in self.poison]
         if bad and self.by_error:
             raise RefusedError("400: this batch will never do")
+        self.takes(len(rows))
         self.got += [row.body for row in rows if row not in bad]
-        return [Rejected(row, row.body, "400: this row will never do") for row in bad]
+        bad_parts = [Rejected(row, self.parts[row.body], "400: older") for row in rows if row.body in self.parts]
+        return bad_parts + [Rejected(row, row.body, "400: this row will never do") for row in bad]
 
     async def aclose(self) -> None:
         """Nothing to close."""
@@ -57,10 +62,10 @@ class ListSink:
 class At:
     """A delivery that runs, its clock, and what it reported."""
 
-    def __init__(self, outbox: Outbox, clock: ReplayClock, sink: ListSink) -> None:
+    def __init__(self, outbox: Outbox, clock: ReplayClock, sink: ListSink, drain: int | None = None) -> None:
         self.outbox, self.clock, self.sink = outbox, clock, sink
         self.told: list[Health] = []
-        self.delivery = Delivery(outbox, sink, clock, self.report)
+        self.delivery = Delivery(outbox, sink, clock, self.report, drain)
 
     async def report(self, health: Health) -> None:
         """Remember."""
@@ -254,6 +259,58 @@ async def test_batches_shrink_when_a_server_fails_and_grow_again(tmp_path: Path)
         await until(lambda: len(sink.got) == 500)
         assert sink.calls[6] < 20
         assert max(sink.calls[7:]) > 100
+
+
+async def test_batches_follow_what_the_server_takes_for_them(tmp_path: Path) -> None:
+    """Given a server that takes a second for 200 rows, when there are thousands, then none takes it much over two."""
+    sink = ListSink()
+    async with delivering(tmp_path, sink) as at:
+        sink.takes = lambda rows: at.clock.advance(rows / 200)
+        await write(at.outbox, transaction(*[b"x"] * 5000))
+        await until(lambda: len(sink.got) == 5000)
+        assert sink.calls[0] > 400
+        assert max(sink.calls[3:]) < 600
+        assert min(sink.calls[3:-1]) >= 100
+        stats = at.delivery.stats()
+        assert 0.5 < stats["latency_s"] < 3
+        assert stats["batch_bytes"] >= 100_000
+
+
+async def test_a_newer_row_does_not_wait_until_more_of_the_backlog_is_due(tmp_path: Path) -> None:
+    """Given a drain rate at which a row of backlog takes 100 s, when a new row comes, then it is there at once."""
+    clock = ReplayClock(START_NS)
+    outbox = Outbox.open(tmp_path, clock)
+    await outbox.declare(SINKS)
+    sink = ListSink()
+    old = [SeriesRow(START_NS, 1, b"%01000d" % n) for n in range(5)]
+    await write(outbox, transaction(series=old))
+    clock.advance(100)
+    at = At(outbox, clock, sink, drain=10)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(at.delivery.run())
+        await until(lambda: len(sink.got) == 1 and clock._waiters)
+        for n in range(3):
+            await write(outbox, transaction(series=[SeriesRow(clock.now_ns(), 1, b"new%d" % n)]))
+            await until(lambda n=n: len(sink.got) == 2 + n)
+        assert sink.got == [old[0].body, b"new0", b"new1", b"new2"]
+        assert at.delivery.stats()["backlog_rows"] == 4
+        clock.advance(101)
+        await until(lambda: len(sink.got) == 5)
+        assert sink.got[4] == old[1].body
+        running.cancel()
+    await outbox.close()
+
+
+async def test_what_a_server_refused_is_not_counted_as_delivered(tmp_path: Path) -> None:
+    """Given three lines refused of a row of ten, when it is delivered, then seven points are, and three refused."""
+    sink = ListSink()
+    body = b"".join(b"m v=%d 1\n" % n for n in range(10))
+    sink.parts = {body: b"m v=1 1\nm v=2 1\nm v=3 1\n"}
+    async with delivering(tmp_path, sink) as at:
+        await write(at.outbox, transaction(series=[SeriesRow(5, 10, body)]))
+        await until(lambda: at.delivery.stats()["delivered_total"] == 1)
+        stats = at.delivery.stats()
+        assert (stats["points_delivered_total"], stats["points_rejected_total"], stats["rejected_total"]) == (7, 3, 1)
 
 
 async def test_a_failed_disk_ends_the_delivery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -312,29 +312,39 @@ def test_more_outages_than_can_be_noted_come_in_order() -> None:
     assert has == Has(last)
 
 
-ACTS = st.lists(
-    st.tuples(st.sampled_from(("rows", "rows", "outage", "back", "wait", "restart", "kill")), st.integers(1, 6)),
-    min_size=5,
-    max_size=25,
+OUTAGES = st.lists(
+    st.tuples(
+        st.integers(0, 5),  # rows while the sinks are away
+        st.integers(1, 3),  # half minutes that it lasts
+        st.integers(0, 3),  # rows while they are back
+        st.integers(0, 4),  # seconds in which the backlog is drained, five each
+        st.sampled_from(("", "", "restart", "kill")),
+        st.sampled_from(("", "", "restart", "kill")),
+    ),
+    min_size=1,
+    max_size=5,
 )
 
 
-@settings(max_examples=15, deadline=None)
-@given(acts=ACTS)
-def test_whatever_outages_and_restarts_come_all_arrives_and_alerts_in_order(acts: list[tuple[str, int]]) -> None:
+Outage = tuple[int, int, int, int, str, str]
+
+
+@settings(max_examples=25, deadline=None)
+@given(outages=OUTAGES)
+def test_whatever_outages_and_restarts_come_all_arrives_and_alerts_in_order(outages: list[Outage]) -> None:
     """Given any outages, restarts and kills, when the sinks are back, then every row has come, alerts in their order.
 
     Each row once, but for what a kill makes come again; a row that is new while the sinks are back passes the backlog.
     """
-    asyncio.run(_through(acts))
+    asyncio.run(_through(outages))
 
 
-async def _through(acts: list[tuple[str, int]]) -> None:
+async def _through(outages: list[Outage]) -> None:
     with tempfile.TemporaryDirectory() as place:
         life = _Life(Path(place))
         await life.start()
-        for act, amount in [*acts, ("back", 1)]:
-            await life.act(act, amount)
+        for outage in outages:
+            await life.through(*outage)
         for _ in range(400):
             if all(life.outbox.waiting(*one) == 0 for one in (("series", "influx"), ("alerts", "mqtt"))):
                 break
@@ -378,28 +388,31 @@ class _Life:
         await self._running.aclose()
         await self.outbox.close()
 
-    async def act(self, act: str, amount: int) -> None:
-        """One thing that happens."""
-        if act == "rows":
-            for _ in range(amount):
-                await row_of(self.outbox, self.clock)
-                await pass_time(self.clock, 0.5, 0.5)
-        elif act == "wait":
-            await pass_time(self.clock, amount * 2, 1)
-        elif act == "restart":
-            await self.end()
-            await self.start()
-        elif act == "kill":
+    async def through(self, away: int, halves: int, back: int, drained: int, amid: str, after: str) -> None:
+        """An outage, and some time after it, with a restart in either."""
+        self.influx.away = self.mqtt.away = True
+        await self._rows(away)
+        self.clock.advance(31.0 * halves)  # every pause between two tries is shorter
+        await self._again(amid)
+        self.influx.away = self.mqtt.away = False
+        await pass_time(self.clock, 31, 31)
+        await self._new_passes_old()
+        await self._rows(back)
+        await pass_time(self.clock, drained * 5, 5)
+        await self._again(after)
+
+    async def _rows(self, count: int) -> None:
+        for _ in range(count):
+            await row_of(self.outbox, self.clock, 5 * DRAIN)
+            await pass_time(self.clock, 0.5, 0.5)
+
+    async def _again(self, how: str) -> None:
+        if how == "kill":
             shutil.copytree(self._place / str(self.killed), self._place / str(self.killed + 1))
+        if how:
             await self.end()
-            self.killed += 1
+            self.killed += how == "kill"
             await self.start()
-        else:
-            self.influx.away = self.mqtt.away = act == "outage"
-            self.clock.advance(31.0 * amount)
-            await pass_time(self.clock, 40, 8)
-            if act == "back":
-                await self._new_passes_old()
 
     async def _new_passes_old(self) -> None:
         await row_of(self.outbox, self.clock, 20)
