@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.errors import DiskFull, OutboxError
-from gateway.outbox.schema import ours
+from gateway.outbox.schema import NOT_AS_WRITTEN, ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +106,8 @@ class Disk:
             except sqlite3.Error as error:
                 if attempt == TRIES or not isinstance(ours(error, ""), DiskFull):
                     raise self._fail(error) from error
+            except NOT_AS_WRITTEN as error:
+                raise self._fail(error) from error
             if attempt:
                 self._pause.wait(PAUSE_S)
         raise AssertionError  # the last try returns or raises
@@ -116,7 +118,7 @@ class Disk:
             self._connection.execute("BEGIN IMMEDIATE")
             result = work(self._connection)
             self._connection.execute("COMMIT")
-        except sqlite3.Error:
+        except (sqlite3.Error, *NOT_AS_WRITTEN):
             undo()
             if self._connection.in_transaction:
                 with contextlib.suppress(sqlite3.Error):  # the error that matters is on its way
@@ -146,7 +148,7 @@ class Disk:
         except OutboxError:
             return False
 
-    def _fail(self, error: sqlite3.Error) -> OutboxError:
+    def _fail(self, error: Exception) -> OutboxError:
         self.broken = ours(error, "writing the outbox failed")
         self._broke(self.broken)
         return self.broken

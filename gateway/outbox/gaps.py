@@ -19,7 +19,7 @@ NAMED_SERIES = 100  # that a record names; the points of all others are counted 
 OTHERS = "…"
 STRETCHES_KEPT = 64  # that a sink has ahead of its backlog, one an outage: beyond it the newest outage comes in order
 
-_COLUMNS = "sink, first_position, last_position, from_ns, to_ns, rows, points, dropped_ns, why, series"
+COLUMNS = "sink, first_position, last_position, from_ns, to_ns, rows, points, dropped_ns, why, series"
 _SERIES_KEY = re.compile(rb"^(?:[^\\\s]|\\.)+", re.MULTILINE)
 
 
@@ -91,8 +91,8 @@ class Gap(msgspec.Struct, frozen=True):
     """One stretch of series that a sink will never get.
 
     `from_ns` and `to_ns`: when the first and the last row were admitted; `series`: points by series, the first hundred
-    by name and the others under `…`; `dropped_ns`: when the latest of it was dropped; `why`: budget, age, disk or
-    memory.
+    by name and the others under `…`; `dropped_ns`: when the latest of it was dropped; `why`: budget, age, disk,
+    memory, or damage (then nobody knows how many points).
     """
 
     id: int
@@ -129,7 +129,9 @@ def drop_oldest(
     At most 256 rows a call. What a sink had not got is recorded for it.
     """
     found = connection.execute(
-        "SELECT position, at_ns, count, length(body) FROM series ORDER BY position LIMIT ?", (DROPPED_AT_ONCE,)
+        "SELECT position, CAST(ifnull(at_ns, 0) AS INTEGER), CAST(ifnull(count, 0) AS INTEGER), "
+        "ifnull(length(body), 0) FROM series ORDER BY position LIMIT ?",  # of these types where they are damaged too
+        (DROPPED_AT_ONCE,),
     ).fetchall()
     rows: list[_Row] = []
     freed = 0
@@ -152,8 +154,8 @@ def drop_oldest(
 
 def _series(connection: sqlite3.Connection, row: _Row) -> Counter[bytes]:
     """Points by series, as line protocol names them."""
-    body = connection.execute("SELECT body FROM series WHERE position = ?", (row.position,)).fetchone()[0]
-    return Counter(_SERIES_KEY.findall(body))
+    body = connection.execute("SELECT CAST(body AS BLOB) FROM series WHERE position = ?", (row.position,)).fetchone()
+    return Counter(_SERIES_KEY.findall(body[0] or b"") if body else [])
 
 
 def _record(
@@ -173,7 +175,7 @@ def _record(
     if before is None or before[1] != first.position - 1 or before[2] != why:
         series = msgspec.json.encode(_named({}, (names[row.position] for row in rows)))
         connection.execute(
-            f"INSERT INTO gaps({_COLUMNS}) "  # noqa: S608 - our names
+            f"INSERT INTO gaps({COLUMNS}) "  # noqa: S608 - our names
             "VALUES (?,?,?,?,?,?,?,?,?,?)",
             (sink, first.position, last.position, first.at_ns, last.at_ns, count, points, now_ns, why, series),
         )
@@ -204,7 +206,7 @@ def listed(connection: sqlite3.Connection, limit: int = GAPS_KEPT) -> list[Gap]:
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'gaps'").fetchone():
         return []
     found = connection.execute(
-        f"SELECT id, {_COLUMNS} FROM gaps ORDER BY id DESC LIMIT ?",  # noqa: S608 - our names
+        f"SELECT id, {COLUMNS} FROM gaps ORDER BY id DESC LIMIT ?",  # noqa: S608 - our names
         (limit,),
     ).fetchall()
     names = Gap.__struct_fields__

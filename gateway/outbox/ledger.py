@@ -9,7 +9,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Literal
 
-from gateway.outbox import budget, dead, gaps, reading, reserve, restart, spoiled, telling, writing
+from gateway.outbox import budget, dead, gaps, holes, reading, reserve, restart, spoiled, telling, writing
 from gateway.outbox.gaps import Has
 
 if TYPE_CHECKING:
@@ -161,12 +161,18 @@ class Ledger:
         self._keep(connection, dead.from_sink(connection, sink, stream, self._clock.now_ns(), rejected))
         writing.places(connection, self._take_moved())
 
-    def set_aside(self, connection: sqlite3.Connection, stream: Stream, rows: Sequence[Row]) -> int:
-        """Make dead letters of rows that are no longer what was written; returns how many it were."""
-        letters = spoiled.take_out(connection, stream, rows, self._clock.now_ns())
-        self._keep(connection, dead.from_door(connection, letters))
-        self.spoiled += len(letters)
-        return len(letters)
+    def set_aside(self, connection: sqlite3.Connection, stream: Stream, found: reading.Found) -> set[int]:
+        """Make dead letters of damaged rows, and record what is gone; returns the positions of the letters."""
+        now_ns = self._clock.now_ns()
+        letters = spoiled.take_out(connection, stream, found.spoiled, now_ns)
+        self._keep(connection, dead.from_door(connection, list(letters.values())))
+        if stream == "series":
+            with self._lock:
+                sinks = {sink: has for (sink, of), has in self._places.items() if of == stream}
+            lost = [*found.missing, *((position, position) for position in letters)]
+            self.gaps += holes.record(connection, sinks, lost, now_ns)
+        self.spoiled += spoiled.count(found) - len(found.spoiled) + len(letters)
+        return set(letters)
 
     def forget(self, connection: sqlite3.Connection, letters: Sequence[int]) -> None:
         """Remove letters that were taken up again."""

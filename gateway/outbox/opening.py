@@ -9,8 +9,6 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from gateway.errors import DiskBroken, DiskFull, OutboxError
 from gateway.outbox import beside, dead, gaps, reading, reserve, restart, room, salvage, schema
 from gateway.outbox.budget import size_of
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOCK = "outbox.lock"
-NOT_AS_WRITTEN = (msgspec.MsgspecError, ValueError, TypeError, OverflowError)  # what decoding a damaged value raises
 SUFFIXES = ("", "-wal", "-shm", "-journal")  # what SQLite keeps of one store; the last only while it is made
 
 
@@ -190,7 +187,7 @@ def _open(path: Path, epoch: str, suspected: str) -> tuple[sqlite3.Connection, r
     except BaseException as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, NOT_AS_WRITTEN) or (isinstance(error, sqlite3.Error) and schema.is_damage(error)):
+        if isinstance(error, (sqlite3.Error, *schema.NOT_AS_WRITTEN)) and schema.is_damage(error):
             raise schema.DamagedError(f"found that {path.name} is damaged ({error})") from error
         raise
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.outbox import dead, schema
+from gateway.outbox import dead, holes, schema
 from gateway.outbox.gaps import Has
 from gateway.outbox.records import crc_of
 from gateway.ports import Row
@@ -16,14 +16,24 @@ if TYPE_CHECKING:
 
 
 class Found(NamedTuple):
-    """Rows as they were written, and rows on the way to them that are no longer (their fields may be of any type)."""
+    """Rows as they were written, and what damage left on the way to them.
+
+    `spoiled` rows are no longer what was written (their fields may be of any type); `missing` are stretches, first and
+    last position, of rows that are gone.
+    """
 
     rows: list[Row]
     spoiled: list[Row]
+    missing: list[holes.Stretch]
+
+    @property
+    def damaged(self) -> bool:
+        """Whether there was damage."""
+        return bool(self.spoiled or self.missing)
 
     def __bool__(self) -> bool:
         """Whether there is anything."""
-        return bool(self.rows or self.spoiled)
+        return bool(self.rows or self.damaged)
 
 
 def rows_after(
@@ -32,9 +42,10 @@ def rows_after(
     position: int,
     limit_rows: int,
     limit_bytes: int,
+    known: int,
     end: int = 2**62,
 ) -> Found:
-    """The rows of a stream beyond `position`, up to `end`.
+    """The rows of a stream beyond `position`, up to `end`, of which those up to position `known` have been written.
 
     At most `limit_rows`, and `limit_bytes` of bodies unless the first alone is larger.
 
@@ -51,7 +62,9 @@ def rows_after(
         if held > limit_bytes and last > position:
             break
         last = at
-    found = Found([], [])
+    found, seen = Found([], [], []), [at for at, _ in sizes if at <= last]
+    upto = last if len(seen) < len(sizes) or len(sizes) == limit_rows else max(last, min(end, known))
+    found.missing.extend(holes.missing(connection, stream, position, upto, seen))
     for *values, crc in connection.execute(
         f"SELECT position, at_ns, key, count, body, crc FROM {stream} "  # noqa: S608 - a Literal
         "WHERE position BETWEEN ? AND ? ORDER BY position",
@@ -62,10 +75,11 @@ def rows_after(
     return found
 
 
-def is_sound(stream: str, row: Row, crc: int | None) -> bool:
+def is_sound(stream: str, row: Row, crc: object) -> bool:
     """Whether a row is as it was written; those of earlier releases have no checksum."""
-    blob = isinstance(row.body, bytes)  # pyright: ignore[reportUnnecessaryIsInstance] - damaged, it may be of any type
-    return blob and crc in {None, crc_of(stream, *row[:5])}
+    if tuple(map(type, row[:5])) != (int, int, str, int, bytes):
+        return False
+    return crc in {None, crc_of(stream, *row[:5])}
 
 
 def spoiled(connection: sqlite3.Connection, stream: str) -> int:
@@ -77,20 +91,27 @@ def spoiled(connection: sqlite3.Connection, stream: str) -> int:
 
 
 def next_rows(
-    connection: sqlite3.Connection, stream: Stream, sink: str, has: Has, limit_rows: int, limit_bytes: int
+    connection: sqlite3.Connection,
+    stream: Stream,
+    sink: str,
+    has: Has,
+    limit_rows: int,
+    limit_bytes: int,
+    known: int = 0,
 ) -> Found:
     """A sink's next rows: what it was asked to try again (negative positions), then those after the newest it has.
 
-    Where it has rows ahead of older ones, those older ones come when nothing newer waits, marked as backfill.
+    Where it has rows ahead of older ones, those older ones come when nothing newer waits, marked as backfill. Those up
+    to position `known` are known to have been written.
     """
     again = dead.for_sink(connection, stream, sink, limit_rows)
     if again:
-        return Found(again, [])
-    if found := rows_after(connection, stream, has.head or has.upto, limit_rows, limit_bytes):
+        return Found(again, [], [])
+    if found := rows_after(connection, stream, has.head or has.upto, limit_rows, limit_bytes, known):
         return found
     for begin, end in has.waiting():
-        if older := rows_after(connection, stream, begin, limit_rows, limit_bytes, end):
-            return Found([row._replace(backfill=True) for row in older.rows], older.spoiled)
+        if older := rows_after(connection, stream, begin, limit_rows, limit_bytes, known, end):
+            return Found([row._replace(backfill=True) for row in older.rows], older.spoiled, older.missing)
     return found
 
 

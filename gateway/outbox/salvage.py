@@ -7,11 +7,14 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
-from gateway.outbox import schema
+from gateway import ports
+from gateway.outbox import dead, reading, schema, spoiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from gateway.events import DeadLetter
 
 TABLES = {
     "alerts": "position",
@@ -79,12 +82,30 @@ def _copy(source: sqlite3.Connection, fresh: sqlite3.Connection, table: str, key
         f"SELECT {key}, * FROM {table} WHERE {key} > ?1 ORDER BY {key} DESC",  # noqa: S608 - our names
     ):
         for rows in _until_damage(source, select, upto):
+            whole, letters = _parted(table, names, [row[1:] for row in rows])
             fresh.execute("BEGIN IMMEDIATE")
-            schema.copied(fresh, table, names, [row[1:] for row in rows])
+            schema.copied(fresh, table, names, whole)
+            dead.from_door(fresh, letters)
             fresh.execute("COMMIT")
             count += len(rows)
             upto = max(upto, *(int(str(row[0])) for row in rows)) if select.endswith(key) else upto
     return count
+
+
+def _parted(table: str, names: list[str], rows: list[Row]) -> tuple[list[Row], list[tuple[str, DeadLetter]]]:
+    """The rows as they were written, and letters of those that are no longer; their time is not known here."""
+    if table not in schema.STREAMS:
+        return rows, []
+    whole: list[Row] = []
+    letters: list[tuple[str, DeadLetter]] = []
+    for values in rows:
+        row = ports.Row(*values[:5])  # pyright: ignore[reportArgumentType] - damaged, they may be of any type
+        crc = values[5] if "crc" in names else None
+        if reading.is_sound(table, row, crc):
+            whole.append(values)
+        else:
+            letters.append(spoiled.letter(table, row, row.at_ns if type(row.at_ns) is int else 0))
+    return whole, letters
 
 
 def _until_damage(source: sqlite3.Connection, select: str, upto: int) -> Iterator[list[Row]]:

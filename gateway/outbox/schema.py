@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gateway.errors import DiskBroken, DiskFull, OutboxError
 
 if TYPE_CHECKING:
@@ -52,6 +54,10 @@ DAMAGE = {
 }
 
 
+NOT_AS_WRITTEN = (msgspec.MsgspecError, ValueError, TypeError, OverflowError)
+"""What decoding a damaged value raises, beside SQLite's own errors."""
+
+
 class DamagedError(OutboxError):
     """The file is not one that this program can go on with."""
 
@@ -60,8 +66,8 @@ class FoundDamageError(DiskBroken):
     """SQLite has found damage in the file while it was used: the next start replaces it."""
 
 
-def ours(error: sqlite3.Error | OSError, doing: str) -> OutboxError:
-    """SQLite's or the system's error as ours: full, damaged, or broken for good."""
+def ours(error: Exception, doing: str) -> OutboxError:
+    """SQLite's or the system's error, or one of `NOT_AS_WRITTEN`, as ours: full, damaged, or broken for good."""
     text = f"{doing}: {error}"
     if isinstance(error, OSError):
         return DiskFull(text) if error.errno in {28, 122} else DiskBroken(text)  # ENOSPC, EDQUOT
@@ -72,7 +78,7 @@ def ours(error: sqlite3.Error | OSError, doing: str) -> OutboxError:
     return kind(f"{text}; see the kernel's log for this disk, and try `zhiwang outbox check`")
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: Exception) -> bool:
     """Whether the error is about what stands in the file (also: a text where a blob must be), not about the disk."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is None or code & 0xFF in DAMAGE

@@ -8,26 +8,30 @@ from gateway.events import DeadLetter
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from gateway.events import Stream
+    from gateway.outbox.reading import Found
     from gateway.ports import Row
 
 WHERE = "outbox"
 REASON = "its bytes are no longer those that were written (the checksum does not fit): the disk may be failing"
 
 
+def letter(stream: str, row: Row, now_ns: int) -> tuple[str, DeadLetter]:
+    """A row as a dead letter with no source: it is no payload that could be used again."""
+    return "", DeadLetter(now_ns, WHERE, f"{stream} #{row.position} {row.key}".rstrip(), REASON, _bytes(row.body))
+
+
 def take_out(
     connection: sqlite3.Connection, stream: Stream, rows: Iterable[Row], now_ns: int
-) -> list[tuple[str, DeadLetter]]:
-    """Delete the rows; returns a letter, with no source, for each that could be."""
-    letters: list[tuple[str, DeadLetter]] = []
-    for row in rows:
-        deleted = connection.execute(f"DELETE FROM {stream} WHERE position = ?", (row.position,))  # noqa: S608 - a Literal
-        if deleted.rowcount:
-            topic = f"{stream} #{row.position} {row.key}".rstrip()
-            letters.append(("", DeadLetter(now_ns, WHERE, topic, REASON, _bytes(row.body))))
-    return letters
+) -> dict[int, tuple[str, DeadLetter]]:
+    """Delete the rows; returns a letter for the position of each that was still there."""
+    return {
+        row.position: letter(stream, row, now_ns)
+        for row in rows
+        if connection.execute(f"DELETE FROM {stream} WHERE position = ?", (row.position,)).rowcount  # noqa: S608 - a Literal
+    }
 
 
 def _bytes(body: object) -> bytes:
@@ -35,10 +39,18 @@ def _bytes(body: object) -> bytes:
     return body if isinstance(body, bytes) else str(body).encode()
 
 
-def told(stream: Stream, rows: Sequence[Row]) -> str:
+def told(stream: Stream, found: Found) -> str:
     """What is said of them."""
+    first = min([row.position for row in found.spoiled] + [one for one, _ in found.missing])
+    parts = [f"{len(found.spoiled)} are in the dead letters (`zhiwang outbox rejected`)"] if found.spoiled else []
+    if found.missing:
+        parts.append(f"{count(found) - len(found.spoiled)} are gone (`zhiwang outbox stat`)")
     return (
-        f"{len(rows)} rows of {stream} were damaged on the disk, the first at position {rows[0].position}; they are in "
-        "the dead letters (`zhiwang outbox rejected`), and everything else goes on. See the disk's health "
-        "(`smartctl -a`, the kernel's log)"
+        f"{count(found)} rows of {stream} were damaged on the disk, the first at position {first}: {', '.join(parts)}; "
+        "everything else goes on. See the disk's health (`smartctl -a`, the kernel's log)"
     )
+
+
+def count(found: Found) -> int:
+    """How many rows are damaged or gone."""
+    return len(found.spoiled) + sum(last - first + 1 for first, last in found.missing)

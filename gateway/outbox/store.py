@@ -142,31 +142,34 @@ class Outbox:
         while True:
             has = self._ledger.place(stream, sink)
             last = self.last(stream)
+            known = last if self.durable else 0  # series from before the disk broke wait there for a restart
             found = await self._read(
-                lambda connection, has=has: reading.next_rows(connection, stream, sink, has, limit_rows, limit_bytes)
+                lambda connection, has=has, known=known: reading.next_rows(
+                    connection, stream, sink, has, limit_rows, limit_bytes, known
+                )
             )
-            if found.spoiled:
-                await self._set_aside(stream, found.spoiled)
+            if found.damaged:
+                await self._set_aside(stream, found)
             if found.rows:
                 return found.rows
             if has.head:
                 self._ledger.land(stream, sink)  # and look once more: rows may have come meanwhile
-            elif last > has.upto:  # what stood there was dropped or set aside
+            elif last > has.upto:  # what stood there was dropped or set aside, or is on a disk that broke
                 self._ledger.move(stream, sink, Row(last, 0, "", 0, b""))
-            elif not found.spoiled:
+            elif not found.damaged:
                 return []
 
-    async def _set_aside(self, stream: Stream, rows: Sequence[Row]) -> None:
+    async def _set_aside(self, stream: Stream, found: reading.Found) -> None:
         """Make dead letters of damaged rows, each once; where SQLite cannot find them again the file is damaged too."""
-        count = await self._disk.ask(lambda connection: self._ledger.set_aside(connection, stream, rows))
-        here: set[tuple[Stream, int]] = {(stream, row.position) for row in rows}
-        if count < len(here - self._spoiled):
+        gone = await self._disk.ask(lambda connection: self._ledger.set_aside(connection, stream, found))
+        here: set[tuple[Stream, int]] = {(stream, row.position) for row in found.spoiled}
+        if any(one not in self._spoiled and one[1] not in gone for one in here):
             error = schema.FoundDamageError(f"reading the outbox failed: rows of {stream} are not where they should be")
             self._broke(error)
             raise error
         self._spoiled |= here
-        if count:
-            self._told_spoiled = spoiled.told(stream, rows)
+        if gone or found.missing:
+            self._told_spoiled = spoiled.told(stream, found)
             self._waiters.wake("spoiled")
 
     async def spoiled_rows(self, after: int) -> tuple[int, str]:
@@ -343,11 +346,14 @@ class Outbox:
             return await self._disk.ask(work, write=False)
         try:
             return await asyncio.get_running_loop().run_in_executor(self._read_thread, work, self._reader)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, *schema.NOT_AS_WRITTEN) as error:
             ours = schema.ours(error, "reading the outbox failed")
             if isinstance(ours, schema.FoundDamageError):
                 self._broke(ours)
             raise ours from error
+        except schema.FoundDamageError as error:
+            self._broke(error)
+            raise
 
     def _broke(self, error: OutboxError) -> None:
         """Any thread: nobody waits any longer, and the next start knows of damage."""
