@@ -35,9 +35,9 @@ def packet(first: int, body: bytes) -> bytes:
             return bytes([first]) + bytes(size) + body
 
 
-def message(i: int, at_ms: int, topic: str, leap: bool = False) -> bytes:
+def message(i: int, at_ms: int, topic: str, leap: bool = False, devices: int = DEVICES) -> bytes:
     """A PUBLISH with five fields."""
-    name = f"{topic}/{i % DEVICES:03}/up".encode()
+    name = f"{topic}/{i % devices:03}/up".encode()
     body = (
         f'{{"ts":{at_ms},"pm25":{500 if leap else 20 + i % 977 / 10:.1f},"pm10":{35 + i % 1409 / 10:.1f},'
         f'"rh":{40 + i % 350 / 10:.1f},"temp":{15 + i % 203 / 10:.1f},"noise":{45 + i % 307 / 10:.1f}}}'
