@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 NS = 10**9
 FOLD_S = 900  # recent values become chunks this often: a chart reads at most this much of the other series' values
 FOLD_VALUES = 200_000  # or when there are so many
-_BITS = 24  # of a key that hold the series' number: 16 million of them
 _VALUE = np.dtype([("t_s", "<i8"), ("series", "<i4"), ("value", "<f8")])
 
 
@@ -37,7 +36,8 @@ class SeriesTable:
         self._db = db
         self._numbers: dict[str, int] = {}
         self._subjects: dict[int, str] = {}
-        self._by_field: dict[bytes, dict[bytes, int]] = {}
+        self._by_field: dict[tuple[bytes, bytes], int] = {}
+        self._shapes: dict[bytes, tuple[bytes, ...]] = {}
         self._last: dict[int, Last] = {}
         for n, subject, last_s, last in db.execute("SELECT n, subject, last_s, last FROM series").fetchall():
             self._numbers[subject], self._subjects[n] = n, subject
@@ -50,25 +50,39 @@ class SeriesTable:
 
     def store(self, bodies: Iterable[bytes]) -> None:
         """Store the numbers of line protocol, the last of each second; what came before is replaced by the same."""
-        values: dict[int, float] = {}
-        known = self._by_field
-        for body in bodies:
-            for head, numbers, at_ns in lineprotocol.points(body):
-                second = at_ns // NS << _BITS
-                fields = known.get(head) or known.setdefault(head, {})
-                for field, value in numbers:
-                    n = fields.get(field) or fields.setdefault(field, self._number(head, field))
-                    values[second | n] = value
-        if not values:
+        parts = [part for body in bodies for part in self._values(body)]
+        batch = np.concatenate(parts) if parts else np.empty(0, _VALUE)
+        if not len(batch):
             return
-        keys = np.fromiter(values, np.int64, len(values))
-        batch = np.empty(len(keys), _VALUE)
-        batch["t_s"], batch["series"] = keys >> _BITS, keys & (1 << _BITS) - 1
-        batch["value"] = np.fromiter(values.values(), np.float64, len(values))
         span = (int(batch["t_s"].min()), int(batch["t_s"].max()))
         self._db.execute("INSERT INTO recent (from_s, to_s, body) VALUES (?, ?, ?)", (*span, batch.tobytes()))
         self._recent += len(batch)
         self._follow(batch)
+
+    def _values(self, body: bytes) -> list[NDArray[np.void]]:
+        """What a body's lines say, in the order in which a series' values came."""
+        blocks = lineprotocol.blocks(body, self._shapes)
+        if blocks is None:
+            self._shapes.clear()  # they may be those of an earlier configuration
+            rows = [
+                (line.at_ns // NS, self._number(line.head, field), value)
+                for line in lineprotocol.points(body)
+                for field, value in line.numbers
+            ]
+            return [np.array(rows, _VALUE)]
+        return [self._of(block) for block in blocks]
+
+    def _of(self, block: lineprotocol.Block) -> NDArray[np.void]:
+        """The values of a block, but for those that are none."""
+        out = np.empty(block.values.shape, _VALUE)
+        out["t_s"] = (np.array(block.at_ns) // NS)[:, None]
+        known: dict[bytes, list[int]] = {}
+        for head in block.heads:
+            if head not in known:
+                known[head] = [self._number(head, field) for field in block.fields]
+        out["series"] = [known[head] for head in block.heads]
+        out["value"] = block.values
+        return out[np.isfinite(block.values)]
 
     def latest(self) -> list[Last]:
         """The newest value of each series, by subject."""
@@ -155,12 +169,15 @@ class SeriesTable:
                 self._last[n] = Last(self._subjects[n], t_s * NS, value)
 
     def _number(self, head: bytes, field: bytes) -> int:
+        known = self._by_field.get((head, field))
+        if known is not None:
+            return known
         subject = lineprotocol.subject(head, field)
         if subject not in self._numbers:
             self._next += 1
             self._db.execute("INSERT INTO series (n, subject) VALUES (?, ?)", (self._next, subject))
             self._numbers[subject], self._subjects[self._next] = self._next, subject
-        return self._numbers[subject]
+        return self._by_field.setdefault((head, field), self._numbers[subject])
 
 
 def thin(

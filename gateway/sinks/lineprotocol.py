@@ -10,10 +10,14 @@ import re
 from math import isfinite, nan
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from gateway.core.lines import subject as named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 _LINE = re.compile(
     rb"""((?:[^\\ \n]|\\.)+)[ ]                         # measurement and tags
@@ -28,6 +32,20 @@ _INT64 = 2**63
 _ESCAPED = re.compile(rb"\\([,= ])")
 _TRUTHS: dict[bytes, float] = {b"t": 1, b"T": 1, b"true": 1, b"True": 1, b"TRUE": 1}
 _TRUTHS.update({b"f": 0, b"F": 0, b"false": 0, b"False": 0, b"FALSE": 0})
+
+
+_NUMBER = b"0123456789+-.eE"
+_MARKS = bytes(range(1, 9)) + bytes(range(14, 32))  # what stands for a field's name while a block is read
+_SPACES = bytes.maketrans(_MARKS + b"i", b" " * (len(_MARKS) + 1))
+
+
+class Block(NamedTuple):
+    """Lines whose fields are the same numbers: heads[r], values float64[r, f] of `fields`, at_ns[r]."""
+
+    heads: list[bytes]
+    fields: tuple[bytes, ...]
+    values: NDArray[np.float64]
+    at_ns: list[int]
 
 
 class Line(NamedTuple):
@@ -69,6 +87,54 @@ def points(body: bytes) -> Iterator[Line]:
         at_ns = int(stamp)
         if -_INT64 <= at_ns < _INT64 and (numbers := _numbers(fields)):
             yield Line(head, numbers, at_ns)
+
+
+def blocks(body: bytes, shapes: dict[bytes, tuple[bytes, ...]]) -> list[Block] | None:
+    """The points of `body` by what fields they have; None where some are not plain numbers: then read `points`.
+
+    shapes: the fields of each head that was met before; new ones are added. Measured on lines of 5 fields: a tenth of
+    the price of reading one after another.
+    """
+    if b'"' in body or b"\\" in body:
+        return None
+    parts: dict[tuple[bytes, ...], tuple[list[bytes], list[bytes], list[int]]] = {}
+    for line in body.split(b"\n"):
+        if not line:
+            continue
+        head, _, rest = line.partition(b" ")
+        fields, _, stamp = rest.rpartition(b" ")
+        shape = shapes.get(head)
+        if shape is None:
+            shape = shapes[head] = tuple(part.partition(b"=")[0] for part in fields.split(b","))
+        part = parts.get(shape)
+        if part is None:
+            part = parts[shape] = [], [], []
+        part[0].append(head)
+        part[1].append(fields)
+        if not stamp.isdigit():
+            return None
+        part[2].append(int(stamp))
+    found = [_block(*lists, shape) for shape, lists in parts.items()]
+    return None if None in found else [block for block in found if block is not None]
+
+
+def _block(heads: list[bytes], fields: list[bytes], at_ns: list[int], names: tuple[bytes, ...]) -> Block | None:
+    """All fields at once: names become marks, marks must stand alike in all lines, what stands between is numbers."""
+    if len(names) > len(_MARKS):
+        return None
+    text = b"\n,".join([b"", *fields])
+    for place, name in enumerate(names):
+        text = text.replace(b",%b=" % name, _MARKS[place : place + 1])
+    frame = text.translate(None, _NUMBER)
+    one = frame[: frame.find(b"\n", 1)] if len(fields) > 1 else frame
+    if frame != one * len(fields) or one.translate(None, _MARKS + b"i") != b"\n":
+        return None
+    values = np.fromstring(text.translate(_SPACES), np.float64, sep=" ")
+    return (
+        Block(heads, names, values.reshape(len(fields), len(names)), at_ns)
+        if values.size == len(fields) * len(names)
+        else None
+    )
 
 
 def subject(head: bytes, field: bytes) -> str:

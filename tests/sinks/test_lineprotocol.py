@@ -59,3 +59,63 @@ def test_arbitrary_bytes_are_cut_into_lines_without_losing_one(body: bytes) -> N
     """Whatever it is, every byte but newlines comes out again, in order."""
     assert b"".join(lineprotocol.split(body)).replace(b"\n", b"") == body.replace(b"\n", b"")
     list(lineprotocol.points(body))
+
+
+NUMBERS = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.integers(-(2**53), 2**53).map(lambda value: f"{value}i"),
+    st.sampled_from(["true", "1e-05", "-0.0", "7u", '"a,b=1"', "nan"]),
+)
+LINES = st.lists(
+    st.tuples(
+        st.sampled_from(["air,d=1", "air,d=2", r"a\ b,d=e=f", "water"]),
+        st.lists(
+            st.tuples(st.sampled_from(["a", "aa", "b", "i", "e"]), NUMBERS),
+            min_size=1,
+            max_size=3,
+            unique_by=lambda pair: pair[0],
+        ),
+        st.integers(0, 2**62),
+    ),
+    max_size=8,
+)
+
+
+@given(LINES)
+def test_blocks_say_what_the_lines_say_one_after_another(
+    lines: list[tuple[str, list[tuple[str, str]], int]],
+) -> None:
+    """Whatever they are: equal fields, fields in another order, texts, truths."""
+    body = "".join(
+        f"{head} {','.join(f'{name}={value}' for name, value in fields)} {at}\n" for head, fields, at in lines
+    ).encode()
+
+    found = lineprotocol.blocks(body, {})
+
+    single = [
+        (line.head, name, line.at_ns, value) for line in lineprotocol.points(body) for name, value in line.numbers
+    ]
+    if found is not None:
+        together = [
+            (head, name, at, float(value))
+            for block in found
+            for head, values, at in zip(block.heads, block.values, block.at_ns, strict=True)
+            for name, value in zip(block.fields, values, strict=True)
+        ]
+        assert sorted(together) == sorted(single)
+
+
+def test_equal_fields_are_one_block_and_others_another() -> None:
+    body = b"air,d=1 a=1.5,n=2i 10\nwater a=3.0 11\nair,d=2 a=2.5,n=-3i 12\n"
+
+    found = lineprotocol.blocks(body, {})
+
+    assert found is not None
+    assert [(block.heads, block.fields, block.values.tolist(), block.at_ns) for block in found] == [
+        ([b"air,d=1", b"air,d=2"], (b"a", b"n"), [[1.5, 2.0], [2.5, -3.0]], [10, 12]),
+        ([b"water"], (b"a",), [[3.0]], [11]),
+    ]
+
+
+def test_a_field_in_another_order_than_before_is_not_taken_for_the_other() -> None:
+    assert lineprotocol.blocks(b"air a=1.0,b=2.0,c=3.0 10\nair a=1.0,c=3.0,b=2.0 11\n", {}) is None
