@@ -235,7 +235,7 @@ class Ingest:
             at = event + _hash(columns, within)
             if untimed is not None:
                 at = np.where(untimed | adrift, event, at)
-        written = self._writers[place].write(self._known.heads(rows.thing), columns, at)
+        written = self._writers[place].write(self._known.heads(place, rows.thing), columns, at)
         pairs = zip(rows.n.tolist(), written, strict=True)
         came.lines += [pair for pair in pairs if pair[1]] if "" in written else pairs
         heard = Heard(rows.thing, rows.n, rows.admitted, rows.elapsed, adrift)

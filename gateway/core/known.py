@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from gateway.events import Message
 
 TOPICS_KEPT = 100_000  # beside one a thing; beyond it the cache is emptied: it holds nothing that is not found again
+HEADS_KEPT = 20_000  # things whose prefix is kept as text; those beyond are put together each time
+PLAIN = re.compile(r"[\w.:@+-]*[\w.:@+-]")  # what is written in a line as it is
 Hit = int | tuple[int, ...]
 """The thing of a topic that one route reads, else the things, of none or of several routes."""
 
@@ -39,7 +42,9 @@ class Known:
         self._series = series
         self._first = np.zeros(64, np.int32)  # series of each thing; −1 − its row of `apart`: they do not follow
         self._apart = np.zeros((0, max(map(len, self._fields), default=0)), np.int32)
-        self._heads: list[str] = []  # as they are written; "" until one is
+        self._heads: list[str] = []  # of the first things, as they are written; "" until one is
+        self._plain = bytearray()  # of each thing: nothing in its tags must be escaped
+        self._templates = [_template(route) for route in routes]
         self._by_topic: dict[str, dict[str, Hit]] = {route.source: {} for route in routes}
         self._topics = 0
         self._made: Counter[str] = Counter()
@@ -93,10 +98,14 @@ class Known:
             known[topic] = hit
         return hit, full
 
-    def heads(self, thing: NDArray[np.intp]) -> list[str]:
-        """The series prefix of each thing, as points begin with it."""
-        known = self._heads
-        return [known[i] or self._head(i) for i in thing.tolist()]
+    def heads(self, place: int, thing: NDArray[np.intp]) -> list[str]:
+        """The series prefix of each thing of a route, as points begin with it."""
+        known, those = self._heads, thing.tolist()
+        try:
+            return [known[i] or self._head(i) for i in those]
+        except IndexError:
+            template, plain, things = self._templates[place], self._plain, self.things.all
+            return [template % things[i].values if plain[i] else self._head(i) for i in those]
 
     def series(self, thing: NDArray[np.intp], fields: Sequence[int]) -> NDArray[np.int32]:
         """The series of these fields of each thing: int32[f, r]."""
@@ -137,7 +146,10 @@ class Known:
         if index == len(self._first):
             self._first, self.place = (np.concatenate([old, np.zeros_like(old)]) for old in (self._first, self.place))
         self.place[index] = place
-        self._heads.append("")
+        values = (thing.values,) if isinstance(thing.values, str) else thing.values
+        self._plain.append(all(map(PLAIN.fullmatch, values)))
+        if index < HEADS_KEPT:
+            self._heads.append("")
         if place < 0:
             return
         self._made[thing.route] += len(thing.fields)
@@ -152,5 +164,13 @@ class Known:
 
     def _head(self, index: int) -> str:
         thing = self.things.all[index]
-        head = self._heads[index] = prefix(thing.route, dict(thing.tags))
+        head = prefix(thing.route, dict(thing.tags))
+        if index < HEADS_KEPT:
+            self._heads[index] = head
         return head
+
+
+def _template(route: Route) -> str:
+    """The prefix of a route's things, with a %s for each tag's value."""
+    tags = dict.fromkeys(route.tag_names, "\0")
+    return prefix(route.name, tags).replace("%", "%%").replace("\0", "%s")

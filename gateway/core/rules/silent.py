@@ -51,27 +51,25 @@ class Silent:
         columns = {"elapsed": (np.int64, NO_TIME), "admitted": (np.int64, NO_TIME), "on": (np.int8, 0)}
         self.table = state.table("silent/things", columns)
         self.things: list[Thing] = []
-        self._source_names: list[str] = []
-        self._every = np.zeros(64, np.int64)  # of each thing; 0: it promises nothing
-        self._source = np.zeros(64, np.intp)  # of each thing, among the names
+        self._promises: list[Route] = []  # the routes that say how often their things send
+        self._promise = np.full(64, -1, np.int16)  # of each thing, among the routes; −1: it promises nothing
 
     def meet(self, thing: Thing) -> None:
         """Listen for a new thing; one without `every` is never silent."""
         route, slot = self._routes.get(thing.route), len(self.things)
         self.things.append(thing)
         self.table.grow(slot + 1)
-        if slot == len(self._every):
-            self._every, self._source = (np.append(old, np.zeros_like(old)) for old in (self._every, self._source))
+        if slot == len(self._promise):
+            self._promise = np.append(self._promise, np.full_like(self._promise, -1))
         if route is not None and route.sensor.every and route.makes(thing.tags):
-            if route.source not in self._source_names:
-                self._source_names.append(route.source)
-            self._every[slot] = int(route.sensor.every)
-            self._source[slot] = self._source_names.index(route.source)
+            if route not in self._promises:
+                self._promises.append(route)
+            self._promise[slot] = self._promises.index(route)
 
     def abandon(self) -> list[str]:
         """Forget the silence of things of which nothing is promised any more; their subjects."""
         count = len(self.things)
-        gone = np.flatnonzero((self.table["on"][:count] > 0) & (self._every[:count] == 0))
+        gone = np.flatnonzero((self.table["on"][:count] > 0) & (self._promise[:count] < 0))
         self.table["on"][gone] = 0
         self.table.touch(gone)
         return [self.subject(slot).text for slot in gone.tolist()]
@@ -109,21 +107,26 @@ class Silent:
 
     def tick(self, moment: Moment) -> list[Transition]:
         """Whose time is over."""
-        count, out = len(self.things), list[Transition]()
-        if not count:
+        out: list[Transition] = []
+        if not self._promises:
             return out
-        states = [self._sources.get(name) for name in self._source_names]
-        since_of = [up.elapsed_ns if up is not None and up.up else DEAF for up in states]
-        every, source = self._every[:count], self._source[:count]
-        since = np.array(since_of or [DEAF], np.int64)[source]
-        deadline = np.maximum(since, self.table["elapsed"][:count]) + MISSED * every
-        over = (every > 0) & (deadline < moment.elapsed_ns) & (self.table["on"][:count] == 0)
+        sources = [self._sources.get(route.source) for route in self._promises]
+        since_of = [up.elapsed_ns if up is not None and up.up else DEAF for up in sources]
+        # what was heard last too long ago, by route; the last is of things that promise nothing
+        latest = [moment.elapsed_ns - MISSED * int(route.sensor.every or 0) for route in self._promises]
+        edge = [last if since < last else NO_TIME for since, last in zip(since_of, latest, strict=True)]
+        edges = np.array([*edge, NO_TIME], np.int64)
+        count = len(self.things)
+        over = (self.table["elapsed"][:count] < edges[self._promise[:count]]) & (self.table["on"][:count] == 0)
         for slot in np.flatnonzero(over).tolist():
             self.table["on"][slot] = 1
             self.table.touch_one(slot)
-            at = moment.admitted_ns - (moment.elapsed_ns - int(deadline[slot]))
+            promise = int(self._promise[slot])
+            grace = MISSED * int(self._promises[promise].sensor.every or 0)
+            deadline = max(since_of[promise], int(self.table["elapsed"][slot])) + grace
+            at = moment.admitted_ns - (moment.elapsed_ns - deadline)
             heard = int(self.table["admitted"][slot])
-            started = at - MISSED * int(every[slot]) if heard == NO_TIME else heard
+            started = at - grace if heard == NO_TIME else heard
             out.append(Transition(moment.n, slot, "level", 1, at, started, np.nan, moment.admitted_ns))
         return out
 
