@@ -61,16 +61,16 @@ class SeriesTable:
 
     def _values(self, body: bytes) -> list[NDArray[np.void]]:
         """What a body's lines say, in the order in which a series' values came."""
-        blocks = lineprotocol.blocks(body, self._shapes)
-        if blocks is None:
+        found = lineprotocol.blocks(body, self._shapes)
+        if found is None:
             self._shapes.clear()  # they may be those of an earlier configuration
-            rows = [
-                (line.at_ns // NS, self._number(line.head, field), value)
-                for line in lineprotocol.points(body)
-                for field, value in line.numbers
-            ]
-            return [np.array(rows, _VALUE)]
-        return [self._of(block) for block in blocks]
+        blocks, rest = found or ([], body)
+        rows = [
+            (line.at_ns // NS, self._number(line.head, field), value)
+            for line in lineprotocol.points(rest)
+            for field, value in line.numbers
+        ]
+        return [*(self._of(block) for block in blocks), np.array(rows, _VALUE)]
 
     def _of(self, block: lineprotocol.Block) -> NDArray[np.void]:
         """The values of a block, but for those that are none."""

@@ -96,9 +96,11 @@ def test_blocks_say_what_the_lines_say_one_after_another(
         (line.head, name, line.at_ns, value) for line in lineprotocol.points(body) for name, value in line.numbers
     ]
     if found is not None:
-        together = [
+        blocks, rest = found
+        together = [(line.head, name, line.at_ns, v) for line in lineprotocol.points(rest) for name, v in line.numbers]
+        together += [
             (head, name, at, float(value))
-            for block in found
+            for block in blocks
             for head, values, at in zip(block.heads, block.values, block.at_ns, strict=True)
             for name, value in zip(block.fields, values, strict=True)
         ]
@@ -106,12 +108,14 @@ def test_blocks_say_what_the_lines_say_one_after_another(
 
 
 def test_equal_fields_are_one_block_and_others_another() -> None:
-    body = b"air,d=1 a=1.5,n=2i 10\nwater a=3.0 11\nair,d=2 a=2.5,n=-3i 12\n"
+    text = b'zhiwang_alert id="flood\\"\n1",value=2.5 12'
+    body = b"air,d=1 a=1.5,n=2i 10\nwater a=3.0 11\n%b\nair,d=2 a=2.5,n=-3i 12\n" % text
 
     found = lineprotocol.blocks(body, {})
 
     assert found is not None
-    assert [(block.heads, block.fields, block.values.tolist(), block.at_ns) for block in found] == [
+    assert found[1] == text
+    assert [(block.heads, block.fields, block.values.tolist(), block.at_ns) for block in found[0]] == [
         ([b"air,d=1", b"air,d=2"], (b"a", b"n"), [[1.5, 2.0], [2.5, -3.0]], [10, 12]),
         ([b"water"], (b"a",), [[3.0]], [11]),
     ]
