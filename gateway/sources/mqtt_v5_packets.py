@@ -28,6 +28,8 @@ RESPONSE_TOPIC, CORRELATION_DATA = (
     "$response_topic",
     "$correlation_data",
 )  # beside user properties; $: not a publisher's
+_RETAIN = mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS
+_RETAIN_SHARED = mqtt5.RetainHandling.SEND_NEVER
 _MOST = 2**32 - 1
 _LENGTH_BYTES = 4  # of a remaining length at most (MQTT 5 §2.1.4)
 _QOS_2 = 1 << 16  # in an acknowledgement's number, above the packet id
@@ -73,6 +75,7 @@ class Reader:
         messages: list[Message] = []
         acks: list[int] = []
         at, needed, size, source, read, publish = 0, 0, len(view), self._source, mqtt5.read, mqtt5.PublishPacket
+        wrong: Malformed | None = None
         try:
             while at < size and room > 0 and len(messages) < most:
                 packet, used = read(view[at:])
@@ -81,16 +84,20 @@ class Reader:
                 topic = packet.topic
                 if packet.topic_alias is not None:
                     topic = self._alias(packet.topic_alias, topic)
-                users = packet.user_properties
-                properties = tuple(users) if users else ()
-                if packet.response_topic is not None or packet.correlation_data is not None:
-                    properties += _asks(packet)
                 qos, packet_id = packet.qos.value, packet.packet_id or 0
-                if qos:
-                    acks.append(above | packet_id if qos == 1 else above | _QOS_2 | packet_id)
                 message = Message(
-                    source, topic, packet.payload, qos, packet.retain, packet.duplicate, None, properties, packet_id
+                    source,
+                    topic,
+                    packet.payload,
+                    qos,
+                    packet.retain,
+                    packet.duplicate,
+                    None,
+                    _properties(packet),
+                    packet_id,
                 )
+                if qos:
+                    acks.append(above | _number(qos, packet_id))
                 messages.append(message)
                 at += used
                 room -= used + OVERHEAD
@@ -105,8 +112,6 @@ class Reader:
             if type(error).__name__ != "PanicException":  # mqtt5 0.8.0 panics at text that is no UTF-8
                 raise
             wrong = Malformed("text that is not UTF-8")
-        else:
-            wrong = None
         if wrong and not messages:  # else these come first, and it is met again
             raise wrong
         return Taken(messages, acks, None, at, needed)
@@ -141,14 +146,23 @@ def _whole(view: memoryview, at: int) -> int:
     return 0
 
 
-def _asks(packet: mqtt5.PublishPacket) -> tuple[tuple[str, str], ...]:
-    """Where an answer is wanted, and what it is to carry, in hex digits."""
-    asks: list[tuple[str, str]] = []
-    if packet.response_topic is not None:
-        asks.append((RESPONSE_TOPIC, packet.response_topic))
-    if packet.correlation_data is not None:
-        asks.append((CORRELATION_DATA, packet.correlation_data.hex()))
-    return tuple(asks)
+def _number(qos: int, packet_id: int) -> int:
+    """What `puback` makes an acknowledgement of."""
+    if not packet_id:
+        raise Malformed("packet identifier 0", Code.PROTOCOL_ERROR)
+    return packet_id if qos == 1 else _QOS_2 | packet_id
+
+
+def _properties(packet: mqtt5.PublishPacket) -> tuple[tuple[str, str], ...]:
+    """Its user properties; where an answer is wanted, and what it is to carry, in hex digits."""
+    users, topic, carried = packet.user_properties, packet.response_topic, packet.correlation_data
+    if not users and topic is None and carried is None:
+        return ()
+    if topic is not None:
+        users.append((RESPONSE_TOPIC, topic))
+    if carried is not None:
+        users.append((CORRELATION_DATA, carried.hex()))
+    return tuple(users)
 
 
 def connect(broker: Broker, client_id: str, base: Path, keepalive_s: int) -> bytes:
@@ -170,7 +184,11 @@ def connect(broker: Broker, client_id: str, base: Path, keepalive_s: int) -> byt
 
 
 def subscribe(packet_id: int, filters: Sequence[tuple[str, int]]) -> bytes:
-    """SUBSCRIBE to filters with their QoS; retained messages come only with a new subscription."""
+    """SUBSCRIBE to filters with their QoS.
+
+    Retained messages come only with a new subscription, and never with a shared one: §4.8.2 says so, but mosquitto
+    2.0.11 sends them to each of the group.
+    """
     return mqtt5.SubscribePacket(
         packet_id,
         [
@@ -178,7 +196,7 @@ def subscribe(packet_id: int, filters: Sequence[tuple[str, int]]) -> bytes:
                 topic_filter,
                 max_qos=mqtt5.QoS(qos),
                 retain_as_published=False,
-                retain_handling=mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
+                retain_handling=_RETAIN_SHARED if topic_filter.startswith("$share/") else _RETAIN,
             )
             for topic_filter, qos in filters
         ],

@@ -19,7 +19,6 @@ from gateway.sources.mqtt_words import OLD_BROKER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.events import Message
     from gateway.sources.intake import Intake
     from gateway.sources.mqtt_session import Session
 
@@ -31,6 +30,7 @@ _CLOSE_S = 1.0  # for what is still to be sent, and for TLS to say goodbye
 _PING = mqtt5.PingReqPacket().write()
 _BEATS = 8  # looks at the keep-alive in each of it
 _PING_AFTER = 0.5  # of it without a word in one of the directions: a broker waits for 1.5 of it
+_CONNACK = 2  # its packet type
 _OLD_CONNACK = b"\x20\x02"  # two bytes follow: MQTT 3.1.1's
 
 
@@ -136,9 +136,11 @@ class Wire(asyncio.BufferedProtocol):
 
     def _turn(self) -> None:
         """Make messages of what is there, as much as a turn may; then read on, rest, or pause."""
-        self._resting = None
+        self._resting, self._needed = None, 0
         start, left, came = 0, _PACKETS, False
         try:
+            if not self._session.connected and self._view[0] >> 4 != _CONNACK:
+                raise Malformed("it begins with another packet than CONNACK", Code.PROTOCOL_ERROR)  # noqa: TRY301
             while left > 0 and not self._closing:
                 taken = self._reader.take(
                     self._view[start : self._filled], above=self._above, room=self._intake.room(), most=left
@@ -146,7 +148,7 @@ class Wire(asyncio.BufferedProtocol):
                 start += taken.end
                 left -= len(taken.messages) + 1
                 if taken.messages:
-                    self._put(taken.messages, taken.acks)
+                    self._intake.put(taken.messages, taken.acks)
                     came = True
                 if taken.packet is None:
                     self._needed = taken.needed
@@ -164,11 +166,8 @@ class Wire(asyncio.BufferedProtocol):
         elif came or more:
             self._pause()
             self._resting = self._loop.call_later(0.0 if more else _REST_S, self._go_on)
-
-    def _put(self, messages: list[Message], acks: list[int]) -> None:
-        if not self._session.connected:
-            raise Malformed("messages before it let us in", Code.PROTOCOL_ERROR)
-        self._intake.put(messages, acks)
+        else:
+            self._read()
 
     def _keep(self, start: int) -> None:
         """What is not taken, from `start` on, moves to the front; a packet larger than the buffer gets its own."""
@@ -191,7 +190,11 @@ class Wire(asyncio.BufferedProtocol):
         self._resting = None
         if self._filled and self._filled >= self._needed:
             self._turn()
-        elif self._transport is not None and not self._closing:
+        else:
+            self._read()
+
+    def _read(self) -> None:
+        if self._transport is not None and not self._closing:
             self._transport.resume_reading()
 
     def _pause(self) -> None:
