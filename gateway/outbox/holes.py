@@ -1,9 +1,11 @@
-"""Rows that should be there and are not: series have no holes but those on record, so any other is damage."""
+"""Rows that should be there and are not: a stream has no holes but those on record, so any other is damage."""
 
 from __future__ import annotations
 
 import itertools
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.outbox import schema
 from gateway.outbox.gaps import COLUMNS
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.outbox.gaps import Has
 
 WHY = "damage"
+KEPT = 1000
 Stretch = tuple[int, int]
 """First and last position."""
 
@@ -23,24 +26,42 @@ Stretch = tuple[int, int]
 def missing(
     connection: sqlite3.Connection, stream: Stream, after: int, upto: int, seen: Sequence[int]
 ) -> list[Stretch]:
-    """Stretches of series beyond `after` up to `upto` that are not among `seen` (ascending) and on no record.
+    """Stretches of a stream beyond `after` up to `upto` that are not among `seen` (ascending) and on no record.
 
-    Raises FoundDamageError where a walk through the whole table comes to rows that a search did not find. Alerts have
-    holes where updates became one.
+    Raises FoundDamageError where a walk through the whole table comes to rows that a search did not find.
     """
     if len(seen) >= upto - after:
         return []
     holes = _between(after, upto, seen)
-    for first, last in connection.execute(
-        "SELECT first_position, last_position FROM gaps WHERE last_position > ? AND first_position <= ?", (after, upto)
-    ).fetchall():
+    for first, last in _on_record(connection, stream, after, upto):
         holes = [part for hole in holes for part in _without(hole, first, last)]
     if not holes:
         return []
     there = (row[0] for row in connection.execute(f"SELECT position FROM {stream}"))  # noqa: S608 - a Literal
     if any(first <= position <= last for position in there for first, last in holes):
         raise schema.FoundDamageError(f"reading the outbox failed: rows of {stream} are not where they should be")
-    return holes if stream == "series" else []
+    return holes
+
+
+def _on_record(connection: sqlite3.Connection, stream: Stream, after: int, upto: int) -> list[Stretch]:
+    if stream == "series":
+        return connection.execute(
+            "SELECT first_position, last_position FROM gaps WHERE last_position > ? AND first_position <= ?",
+            (after, upto),
+        ).fetchall()
+    return _known(connection, stream)
+
+
+def _known(connection: sqlite3.Connection, stream: Stream) -> list[Stretch]:
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (f"gone/{stream}",)).fetchone()
+    return msgspec.json.decode(row[0], type=list[Stretch]) if row else []
+
+
+def keep(connection: sqlite3.Connection, stream: Stream, holes: Iterable[Stretch]) -> None:
+    """Put holes of alerts or requests on record: the newest thousand, or all in one where updates became one."""
+    known = [*_known(connection, stream), *holes][-KEPT:]
+    row = (f"gone/{stream}", msgspec.json.encode(known))
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", row)
 
 
 def _between(after: int, upto: int, seen: Sequence[int]) -> list[Stretch]:

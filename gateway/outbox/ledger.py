@@ -166,11 +166,13 @@ class Ledger:
         now_ns = self._clock.now_ns()
         letters = spoiled.take_out(connection, stream, found.spoiled, now_ns)
         self._keep(connection, dead.from_door(connection, list(letters.values())))
+        lost = [*found.missing, *((position, position) for position in letters)]
         if stream == "series":
             with self._lock:
                 sinks = {sink: has for (sink, of), has in self._places.items() if of == stream}
-            lost = [*found.missing, *((position, position) for position in letters)]
             self.gaps += holes.record(connection, sinks, lost, now_ns)
+        else:
+            holes.keep(connection, stream, lost)
         self.spoiled += spoiled.count(found) - len(found.spoiled) + len(letters)
         return set(letters)
 

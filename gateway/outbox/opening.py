@@ -105,6 +105,8 @@ def lock(folder: Path) -> int:
 def open_file(path: Path, epoch: str, suspected: str = "") -> tuple[sqlite3.Connection, restart.Found, str]:
     """Open or make the file; one that is damaged, or not ours, is renamed `.damaged-N` and a fresh one is made.
 
+    One of a newer release is renamed `.newer-N`, and nothing is read from it.
+
     What can be read of a damaged one is in the fresh one; its epoch is new, for some of its numbers may be lost.
     `suspected`: the damage that was found while it was used, whatever a look at it would find now.
     Returns the connection, what a restart finds in it, and what was set aside. Raises DiskBroken or DiskFull where the
@@ -114,6 +116,9 @@ def open_file(path: Path, epoch: str, suspected: str = "") -> tuple[sqlite3.Conn
     for _ in range(2):
         try:
             return *_open(path, epoch, "" if damaged else suspected), damaged
+        except schema.NewerError as error:
+            kept = set_aside(path, "newer")
+            damaged = f"{error}; kept as {kept.name}, and a fresh one was made: with that release, rename it back"
         except schema.DamagedError as error:
             damaged = f"{error}; {_replace(path, epoch)}"
         except (sqlite3.Error, OSError) as error:
@@ -216,18 +221,24 @@ def _whole_pages(path: Path) -> None:
 
 
 def _readable_header(path: Path) -> None:
-    """Raise DamagedError where SQLite would take the file for one of a later SQLite's, which it may only read."""
-    if size_of(path) >= 20:
-        with path.open("rb") as file:
-            versions = file.read(20)[18:]
-        if max(versions) > 2:
-            raise schema.DamagedError(f"found format versions {versions[0]} and {versions[1]} in it, expected 2 and 2")
+    """Raise DamagedError where SQLite would only read the file, NewerError before it writes to a newer release's.
+
+    See https://www.sqlite.org/fileformat.html#the_database_header.
+    """
+    if size_of(path) < 100:
+        return
+    with path.open("rb") as file:
+        header = file.read(100)
+    if max(header[18:20]) > 2:
+        raise schema.DamagedError(f"found format versions {header[18]} and {header[19]} in it, expected 2 and 2")
+    if int.from_bytes(header[68:72]) == schema.APPLICATION_ID:
+        schema.known(int.from_bytes(header[60:64]))
 
 
-def set_aside(path: Path) -> Path:
+def set_aside(path: Path, kind: str = "damaged") -> Path:
     """Rename the file, with what SQLite keeps beside it, to the first free `.damaged-N`; returns the new path."""
     n = 1
-    while (kept := path.with_name(f"{path.name}.damaged-{n}")).exists():
+    while (kept := path.with_name(f"{path.name}.{kind}-{n}")).exists():
         n += 1
     for suffix in SUFFIXES:
         part = path.with_name(path.name + suffix)

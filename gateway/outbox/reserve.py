@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.events import AlertRow
+from gateway.outbox import holes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,4 +41,6 @@ def merge(connection: sqlite3.Connection, unread: int) -> int:
             gone.append((before[0],))
         last[row.id] = (position, row.change)
     connection.executemany("DELETE FROM alerts WHERE position = ?", gone)
+    if gone:
+        holes.keep(connection, "alerts", [(1, gone[-1][0])])  # one for all up to here: there may be very many
     return len(gone)

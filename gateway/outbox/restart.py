@@ -93,6 +93,8 @@ def save(path: Path, memory: sqlite3.Connection) -> bool:
         except sqlite3.Error:
             continue
         try:
+            if source.execute("PRAGMA user_version").fetchone()[0] > schema.VERSION:
+                return False
             tables = {
                 name: (schema.columns(source, name), source.execute(f"SELECT * FROM {name}").fetchall())  # noqa: S608 - our names
                 for name in SAVED

@@ -82,7 +82,7 @@ def _copy(source: sqlite3.Connection, fresh: sqlite3.Connection, table: str, key
         f"SELECT {key}, * FROM {table} WHERE {key} > ?1 ORDER BY {key} DESC",  # noqa: S608 - our names
     ):
         for rows in _until_damage(source, select, upto):
-            whole, letters = _parted(table, names, [row[1:] for row in rows])
+            whole, letters = _parted(table, [row[1:] for row in rows])
             fresh.execute("BEGIN IMMEDIATE")
             schema.copied(fresh, table, names, whole)
             dead.from_door(fresh, letters)
@@ -92,7 +92,7 @@ def _copy(source: sqlite3.Connection, fresh: sqlite3.Connection, table: str, key
     return count
 
 
-def _parted(table: str, names: list[str], rows: list[Row]) -> tuple[list[Row], list[tuple[str, DeadLetter]]]:
+def _parted(table: str, rows: list[Row]) -> tuple[list[Row], list[tuple[str, DeadLetter]]]:
     """The rows as they were written, and letters of those that are no longer; their time is not known here."""
     if table not in schema.STREAMS:
         return rows, []
@@ -100,8 +100,7 @@ def _parted(table: str, names: list[str], rows: list[Row]) -> tuple[list[Row], l
     letters: list[tuple[str, DeadLetter]] = []
     for values in rows:
         row = ports.Row(*values[:5])  # pyright: ignore[reportArgumentType] - damaged, they may be of any type
-        crc = values[5] if "crc" in names else None
-        if reading.is_sound(table, row, crc):
+        if reading.is_sound(table, values):
             whole.append(values)
         else:
             letters.append(spoiled.letter(table, row, row.at_ns if type(row.at_ns) is int else 0))

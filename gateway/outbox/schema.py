@@ -62,6 +62,10 @@ class DamagedError(OutboxError):
     """The file is not one that this program can go on with."""
 
 
+class NewerError(DamagedError):
+    """The file is of a newer release: nothing of it is touched."""
+
+
 class FoundDamageError(DiskBroken):
     """SQLite has found damage in the file while it was used: the next start replaces it."""
 
@@ -140,15 +144,26 @@ def columns(connection: sqlite3.Connection, table: str) -> list[str]:
 
 
 def copied(into: sqlite3.Connection, table: str, names: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Put whole rows, their columns of these names, into a store that may have more columns; keys it has stay."""
-    places = ",".join("?" * len(names))
-    into.executemany(f"INSERT OR IGNORE INTO {table}({','.join(names)}) VALUES ({places})", rows)  # noqa: S608 - our names
+    """Put rows with columns of these names into a store whose table may have others; rows of keys it has stay."""
+    there = columns(into, table)
+    kept = [at for at, name in enumerate(names) if name in there]
+    named, places = ",".join(names[at] for at in kept), ",".join("?" * len(kept))
+    rows = [[row[at] for at in kept] for row in rows]
+    into.executemany(f"INSERT OR IGNORE INTO {table}({named}) VALUES ({places})", rows)  # noqa: S608 - our names
+
+
+def known(version: int) -> None:
+    """Raise NewerError where a store of ours has a version that this program does not know yet."""
+    if version > VERSION:
+        raise NewerError(f"found a store of a newer release (version {version}; this one knows {VERSION})")
 
 
 def verify(connection: sqlite3.Connection, *, whole: bool) -> None:
     """Raise DamagedError unless this is a sound file of ours; `whole` reads every page."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application == APPLICATION_ID:
+        known(version)
     if application != APPLICATION_ID or version != VERSION:
         raise DamagedError(
             f"found application id {application:#x} and version {version}, expected {APPLICATION_ID:#x} and {VERSION}"

@@ -142,12 +142,13 @@ class Outbox:
         while True:
             has = self._ledger.place(stream, sink)
             last = self.last(stream)
-            known = last if self.durable else 0  # series from before the disk broke wait there for a restart
             found = await self._read(
-                lambda connection, has=has, known=known: reading.next_rows(
+                lambda connection, has=has, known=last: reading.next_rows(
                     connection, stream, sink, has, limit_rows, limit_bytes, known
                 )
             )
+            if not self.durable:
+                found.missing.clear()  # they are on the disk that broke, or went there, and wait for a restart
             if found.damaged:
                 await self._set_aside(stream, found)
             if found.rows:
