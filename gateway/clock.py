@@ -23,6 +23,10 @@ class WallClock:
         """Nanoseconds that never go backwards."""
         return time.monotonic_ns()
 
+    def cpu_ns(self) -> int:
+        """Nanoseconds that the calling thread has computed."""
+        return time.thread_time_ns()
+
     async def sleep(self, seconds: float) -> None:
         """Wait in the event loop."""
         await asyncio.sleep(seconds)
@@ -52,6 +56,10 @@ class ReplayClock:
     def monotonic_ns(self) -> int:
         """Nanoseconds since the start."""
         return self._now_ns - self._start_ns
+
+    def cpu_ns(self) -> int:
+        """As if computing took no time."""
+        return 0
 
     def advance(self, seconds: float) -> None:
         """Move time forward and wake who slept until then. Call it from the event loop's thread."""

@@ -26,7 +26,7 @@ HELP: dict[str, str] = {
     "zhiwang_door_alerts_total": "Changes of alerts.",
     "zhiwang_door_dead_total": "Dead letters written.",
     "zhiwang_door_raised_total": "Inputs that made a rule or a codec raise.",
-    "zhiwang_door_step_ns_total": "Nanoseconds spent in the core.",
+    "zhiwang_door_step_ns_total": "CPU nanoseconds spent in the core.",
     "zhiwang_door_waiting": "Inputs that wait to be stepped.",
     "zhiwang_outbox_durable": "1: what is acknowledged is on the disk. 0: the disk is broken, all is in memory.",
     "zhiwang_outbox_bytes": "Bytes of the outbox on the disk.",

@@ -157,7 +157,9 @@ async def test_cuts_shrink_to_what_fits_into_their_time(opened: Open) -> None:
 
     class Slow(EchoCore):
         def step(self, cut: Cut) -> Stepped:
-            time.sleep(0.0005 * len(cut.inputs))
+            until = time.thread_time() + 0.0005 * len(cut.inputs)
+            while time.thread_time() < until:
+                pass
             return super().step(cut)
 
     async with opened(core=Slow()) as at:
