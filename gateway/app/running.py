@@ -96,9 +96,10 @@ class Running:
 
     async def commit(self, batch: Sequence[Input]) -> None:
         """The door, for every source: notes what parts say of themselves on the way."""
-        for one in batch:
-            if type(one) is Health:
-                self._note(one)
+        if Health in set(map(type, batch)):  # most batches are thousands of messages
+            for one in batch:
+                if type(one) is Health:
+                    self._note(one)
         await self.door.commit(batch)
 
     async def report(self, health: Health, *, quietly: bool = False) -> None:

@@ -79,7 +79,7 @@ class Door:
         """
         if batch:
             await self._ask(batch, at_once=False)
-            if any(isinstance(one, Configured) for one in batch):
+            if Configured in set(map(type, batch)):
                 self._configured.set()
 
     def seal(self) -> None:
