@@ -75,6 +75,8 @@ class Wire(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """So many bytes more are there."""
+        if self._closing:  # TLS hands over what still came
+            return
         self._filled += nbytes
         self._heard_s = self._loop.time()
         if self._filled >= self._needed:

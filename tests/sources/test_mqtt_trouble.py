@@ -321,3 +321,27 @@ async def test_a_high_rate_over_a_small_buffer_loses_and_repeats_nothing(mosquit
             await until(lambda: len(door.messages) >= 3000 and not source.stats()["unacknowledged"])
             await until(lambda: len(wire.mids(PUBLISH, ours=False)) == 3000)
     assert door.bodies == [b"%d" % n for n in range(3000)]
+
+
+@VERSIONS
+async def test_over_tls_reading_pauses_and_goes_on_without_losing_a_byte(
+    own_mosquitto: Mosquitto, authority: Authority, version: str
+) -> None:
+    served = authority.issue("broker")
+    own_mosquitto.stop()
+    own_mosquitto.configure(f"certfile {served.crt}\nkeyfile {served.key}")
+    own_mosquitto.start()
+    door, ca = Door(), str(authority.ca)
+    door.shut = True
+    broker = broker_at(own_mosquitto.url.replace("mqtt://", "mqtts://"), version, ca=ca, buffer=Size(50_000))
+    bodies = [b"%d" % n + bytes(n % 7 * 2_000) for n in range(600)]
+    async with running(broker, door, [("t/#", 1)], "tls-stream") as source:
+        trusting = aiomqtt.TLSParameters(ca_certs=ca)
+        await publish(
+            own_mosquitto.host, own_mosquitto.port, [("t/a", b) for b in bodies], tls_params=trusting, identifier="s"
+        )
+        await until(lambda: source.stats()["paused_total"] == 1)
+        door.open()
+        await until(lambda: len(door.messages) == 600 and not source.stats()["unacknowledged"])
+        assert source.stats()["reconnects_total"] == 0
+    assert door.bodies == bodies
