@@ -76,7 +76,7 @@ class Options(NamedTuple):
 
 
 class Sinks(NamedTuple):
-    """Every sink with where a new one begins, what has to run for them, and their drain rates by name."""
+    """Every sink with where a new one begins, what has to run for them, and drain rates by name (none: in order)."""
 
     each: list[tuple[Sink, Begins]]
     runs: list[Callable[[], Awaitable[None]]]
@@ -192,13 +192,16 @@ def _sinks(
         commands=config.commands,
     )
     runs: list[Callable[[], Awaitable[None]]] = []
+    drains: dict[str, int] = {}
     for named in config.sinks.values():
         built: Built = registry.sinks[named.key].build(named.name, named.kind, around)
         begins: Begins = named.common.from_
         sinks.extend((sink, begins) for sink in built.sinks)
         if built.run:
             runs.append(built.run)
-    return Sinks(sinks, runs, {named.name: int(named.common.drain) for named in config.sinks.values()})
+        if not built.in_order:
+            drains[named.name] = int(named.common.drain)
+    return Sinks(sinks, runs, drains)
 
 
 async def _sources(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LEAST_BYTES = 10_000  # smaller files would be put away with nearly every delivery
-_COMMENT = re.compile(rb"# zhiwang epoch=([^ \n]*) position=(\d+) bytes=(\d+) crc=([0-9a-f]{8})\n")
+_COMMENT = re.compile(rb"# zhiwang epoch=([^ \n]*) position=(\d+) bytes=(\d+) crc=([0-9a-f]{8})(?: backfill=1)?\n")
 
 
 class File(Struct, frozen=True, kw_only=True):
@@ -201,13 +201,18 @@ def last_line(content: mmap.mmap) -> tuple[int, Mark] | None:
 
 
 def _there(mark: Mark | None, epoch: str, number: int, row: Row) -> bool:
-    """Whether a row is in the file; what people ask for again (negative positions) is written again."""
-    return bool(mark and epoch and mark.epoch == epoch and number <= mark.number and row.position >= 0)
+    """Whether a row is in the file.
+
+    What people ask for again (negative positions) is written again, and so is what comes after newer rows.
+    """
+    again = row.position < 0 or row.backfill
+    return bool(mark and epoch and mark.epoch == epoch and number <= mark.number and not again)
 
 
 def _block(rows: Sequence[Row], mark: Mark) -> bytes:
     body = b"".join(row.body if row.body.endswith(b"\n") else row.body + b"\n" for row in rows)
-    said = f"epoch={mark.epoch} position={mark.number} bytes={len(body)} crc={zlib.crc32(body):08x}"
+    late = " backfill=1" if any(row.backfill for row in rows) else ""
+    said = f"epoch={mark.epoch} position={mark.number} bytes={len(body)} crc={zlib.crc32(body):08x}{late}"
     return f"# zhiwang {said}\n".encode() + body
 
 

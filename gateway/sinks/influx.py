@@ -11,7 +11,9 @@ from gateway.config.urls import login, without_login
 from gateway.errors import LoginRefused
 from gateway.ports import Rejected, Row
 from gateway.sinks import lineprotocol
-from gateway.sinks.influx_http import TIMEOUT_S, LinesRefusedError, Post, PostV1, PostV2, TooLargeError
+from gateway.sinks.influx_answers import LinesRefusedError, TooLargeError
+from gateway.sinks.influx_http import TIMEOUT_S, Post, PostV1, PostV2
+from gateway.sinks.influx_marks import mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,13 +27,17 @@ REQUEST_BYTES = 1_000_000  # what one request holds at most: about 10,000 points
 
 
 class V2(Struct, frozen=True, kw_only=True):
-    """InfluxDB 2.x or 3.x: its URL, organisation, bucket and token. `ca`: a file with the certificates to trust."""
+    """InfluxDB 2.x or 3.x: its URL, organisation, bucket and token. `ca`: a file with the certificates to trust.
+
+    `gzip`: compress what is written; by default unless the server is on this machine.
+    """
 
     v2: str
     org: str = ""
     bucket: str
     token: Secret | None = None
     ca: str | None = None
+    gzip: bool | None = None
 
     def problems(self) -> list[tuple[str, str]]:
         """What is wrong with the values themselves."""
@@ -44,7 +50,10 @@ class V2(Struct, frozen=True, kw_only=True):
 
 
 class V1(Struct, frozen=True, kw_only=True):
-    """InfluxDB 1.x: its URL, database and, where it asks, user and password. `rp`: a retention policy by name."""
+    """InfluxDB 1.x: its URL, database and, where it asks, user and password. `rp`: a retention policy by name.
+
+    `gzip`: compress what is written; by default unless the server is on this machine.
+    """
 
     v1: str
     db: str
@@ -52,6 +61,7 @@ class V1(Struct, frozen=True, kw_only=True):
     user: str | None = None
     password: Secret | None = None
     ca: str | None = None
+    gzip: bool | None = None
 
     def problems(self) -> list[tuple[str, str]]:
         """What is wrong with the values themselves."""
@@ -66,13 +76,17 @@ class _Piece(NamedTuple):
 
 
 class InfluxSink:
-    """Writes series rows; of what a server refuses it finds the very lines."""
+    """Writes series rows; of what a server refuses it finds the very lines.
+
+    A write of backfill holds nothing else, has a header that says so, and a point of `gateway`'s own beside the data.
+    """
 
     stream: Stream = "series"
 
-    def __init__(self, name: str, post: Post) -> None:
+    def __init__(self, name: str, post: Post, gateway: str = "") -> None:
         self.name = name
         self._post = post
+        self._gateway = gateway
 
     async def deliver(self, rows: Sequence[Row]) -> Sequence[Rejected]:
         """Write the rows, in requests of at most REQUEST_BYTES; the refused lines, each with the server's words.
@@ -82,7 +96,7 @@ class InfluxSink:
         rejected: list[Rejected] = []
         for part in _parts(rows):
             try:
-                await self._post(b"".join(_ended(row.body) for row in part))
+                await self._write(part)
             except (LinesRefusedError, TooLargeError) as refusal:
                 pieces = [_Piece(row, line) for row in part for line in lineprotocol.split(row.body)]
                 rejected.extend(await self._sift(pieces, refusal))
@@ -92,12 +106,19 @@ class InfluxSink:
         """Close the connections."""
         await self._post.aclose()
 
+    async def _write(self, rows: Sequence[Row]) -> None:
+        """Write rows that are all backfill, or none of them."""
+        lines, backfill = [_ended(row.body) for row in rows], rows[0].backfill
+        if backfill and self._gateway:
+            lines.append(mark(self._gateway, self.name, rows))
+        await self._post(b"".join(lines), backfill=backfill)
+
     async def _settle(self, pieces: list[_Piece]) -> list[Rejected]:
         """Write the pieces; what of them is refused."""
         if not pieces:
             return []
         try:
-            await self._post(b"".join(piece.line + b"\n" for piece in pieces))
+            await self._post(b"".join(piece.line + b"\n" for piece in pieces), backfill=pieces[0].row.backfill)
         except (LinesRefusedError, TooLargeError) as refusal:
             return await self._sift(pieces, refusal)
         return []
@@ -108,12 +129,15 @@ class InfluxSink:
             return [Rejected(pieces[0].row, pieces[0].line, str(refusal))]
         if isinstance(refusal, LinesRefusedError):
             if refusal.dropped == len(pieces):  # a backlog older than the retention is refused in one go
-                return [Rejected(piece.row, piece.line, refusal.words) for piece in pieces]
+                return _together(pieces, refusal.words)
             blamed = {n: why for n, why in refusal.numbered.items() if n < len(pieces)}
             blamed |= {n: refusal.named[piece.line] for n, piece in enumerate(pieces) if piece.line in refusal.named}
             if blamed:
                 bad = [Rejected(pieces[n].row, pieces[n].line, why) for n, why in sorted(blamed.items())]
                 return bad + await self._settle([piece for n, piece in enumerate(pieces) if n not in blamed])
+            if refusal.too_old and 0 < refusal.dropped < len(pieces):  # a guess, which the server's next answer proves
+                pieces = sorted(pieces, key=lambda piece: lineprotocol.stamp(piece.line))
+                return await self._settle(pieces[: refusal.dropped]) + await self._settle(pieces[refusal.dropped :])
         middle = len(pieces) // 2
         return await self._settle(pieces[:middle]) + await self._settle(pieces[middle:])
 
@@ -128,11 +152,11 @@ class _LatePost:
         self._make = make
         self._post: Post | None = None
 
-    async def __call__(self, body: bytes) -> None:
+    async def __call__(self, body: bytes, *, backfill: bool = False) -> None:
         if self._post is None:
             self._post = self._make()
         try:
-            await self._post(body)
+            await self._post(body, backfill=backfill)
         except LoginRefused:
             await self.aclose()
             raise
@@ -144,8 +168,11 @@ class _LatePost:
             await post.aclose()
 
 
-def build_v1(name: str, kind: V1, base: Path) -> InfluxSink:
-    """The sink of a V1; `base`: where relative files start. Secrets and certificates are read when they are needed."""
+def build_v1(name: str, kind: V1, base: Path, gateway: str = "") -> InfluxSink:
+    """The sink of a V1; `base`: where relative files start. Secrets and certificates are read when they are needed.
+
+    `gateway`: whose points say which series came late; none does without.
+    """
     parameters = {"db": kind.db} | ({"rp": kind.rp} if kind.rp else {})
 
     def make() -> Post:
@@ -153,13 +180,16 @@ def build_v1(name: str, kind: V1, base: Path) -> InfluxSink:
         user = kind.user or user
         if kind.password is not None:
             password = _secret(name, "password", kind.password, base)
-        return PostV1(without_login(kind.v1), parameters, user, password, _context(name, kind.ca, base))
+        context = _context(name, kind.ca, base)
+        return PostV1(
+            name, without_login(kind.v1), parameters, user, password, context, zipped=_zips(kind.gzip, kind.v1)
+        )
 
-    return InfluxSink(name, _LatePost(make))
+    return InfluxSink(name, _LatePost(make), gateway)
 
 
-def build_v2(name: str, kind: V2, base: Path) -> InfluxSink:
-    """The sink of a V2; `base`: where relative files start. Secrets and certificates are read when they are needed."""
+def build_v2(name: str, kind: V2, base: Path, gateway: str = "") -> InfluxSink:
+    """The sink of a V2; as `build_v1`."""
 
     def make() -> Post:
         token = _secret(name, "token", kind.token, base)
@@ -173,16 +203,16 @@ def build_v2(name: str, kind: V2, base: Path) -> InfluxSink:
                 return InfluxDBClient(kind.v2, token or "", org=kind.org, timeout=timeout_ms)
             return InfluxDBClient(kind.v2, token or "", org=kind.org, timeout=timeout_ms, ssl_context=context)
 
-        return PostV2(name, client, kind.org, kind.bucket)
+        return PostV2(name, client, kind.org, kind.bucket, zipped=_zips(kind.gzip, kind.v2))
 
-    return InfluxSink(name, _LatePost(make))
+    return InfluxSink(name, _LatePost(make), gateway)
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
     part: list[Row] = []
     size = 0
     for row in rows:
-        if part and size + len(row.body) > REQUEST_BYTES:
+        if part and (size + len(row.body) > REQUEST_BYTES or row.backfill != part[0].backfill):
             yield part
             part, size = [], 0
         if row.body:
@@ -190,6 +220,20 @@ def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
             size += len(row.body)
     if part:
         yield part
+
+
+def _together(pieces: Sequence[_Piece], words: str) -> list[Rejected]:
+    """Many lines, one letter a row: what is older than a retention comes by the ten thousand."""
+    by_row: dict[int, list[_Piece]] = {}
+    for piece in pieces:
+        by_row.setdefault(piece.row.position, []).append(piece)
+    return [Rejected(some[0].row, b"\n".join(piece.line for piece in some), words) for some in by_row.values()]
+
+
+def _zips(asked: bool | None, url: str) -> bool:
+    """Whether to compress: on the way to another machine it spares the link, within this one it costs both sides."""
+    host = urlsplit(url).hostname or ""
+    return asked if asked is not None else not (host in {"localhost", "::1"} or host.startswith("127."))
 
 
 def _ended(body: bytes) -> bytes:

@@ -1,21 +1,20 @@
-"""One write to InfluxDB, and what its answer means. Here, and only here, HTTP errors become ours."""
+"""One write to InfluxDB. Here, and only here, HTTP errors become ours."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import gzip
-import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
-import msgspec
 
 from gateway.config.urls import shown
-from gateway.errors import GatewayError, LoginRefused, Throttled, Unreachable
+from gateway.errors import GatewayError, Unreachable
+from gateway.sinks.influx_answers import check
 
 if TYPE_CHECKING:
     import ssl
@@ -25,41 +24,14 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 10.0  # a server that accepts and never answers is left after this
 GZIP_FROM_BYTES = 1_000  # below it compressing costs more than it saves
-# Words by which servers say that lines, not the request, are wrong (InfluxDB 1.x, 2.x, 3.x; VictoriaMetrics).
-_ABOUT_LINES = re.compile(
-    r"partial write|unable to parse|cannot parse|line protocol|field type conflict|beyond retention|"
-    r"outside retention|outside of retention|invalid (field|tag|number|boolean|timestamp|time)|missing (fields|tag)|"
-    r"schema|max-values-per-tag|max-series-per-database|time outside range|duplicate tag",
-    re.IGNORECASE,
-)
-_QUOTED = re.compile(r"unable to parse '(.*?)': ([^\n]*)", re.DOTALL)
-_DROPPED = re.compile(r"dropped[=: ]+(\d+)")
-
-
-class LinesRefusedError(GatewayError):
-    """The server took the request and refused lines of it.
-
-    `words` are the server's; `named`: lines it quoted, with its reason; `numbered`: places (from 0) it stated;
-    `dropped`: how many it says it refused, 0 where it does not say.
-    """
-
-    def __init__(self, words: str, named: dict[bytes, str], numbered: dict[int, str], dropped: int) -> None:
-        super().__init__(words)
-        self.words = words
-        self.named = named
-        self.numbered = numbered
-        self.dropped = dropped
-
-
-class TooLargeError(GatewayError):
-    """The request is larger than the server takes."""
+BACKFILL = "X-Zhiwang-Backfill"  # `1` on a write of what waited while newer series went first
 
 
 class Post(Protocol):
     """Write one body of line protocol, or raise TransientError, LoginRefused, LinesRefusedError or TooLargeError."""
 
-    async def __call__(self, body: bytes) -> None:
-        """Write it."""
+    async def __call__(self, body: bytes, *, backfill: bool = False) -> None:
+        """Write it; `backfill`: say so in a header."""
         ...
 
     async def aclose(self) -> None:
@@ -67,75 +39,26 @@ class Post(Protocol):
         ...
 
 
-class _Problem(msgspec.Struct):
-    """One line in the answer of InfluxDB 3."""
-
-    line_number: int = 0
-    error_message: str = ""
-
-
-class _Answer(msgspec.Struct):
-    """The JSON an InfluxDB answers an error with: 1.x and 3.x `error`, 2.x `message` and `line`."""
-
-    error: str = ""
-    message: str = ""
-    line: int | None = None
-    data: list[_Problem] | _Problem | None = None
-
-
-def check(status: int, body: bytes, retry_after: str | None, where: str) -> None:
-    """Return if the write was taken, else raise what the answer means."""
-    if 200 <= status < 300:
-        return
-    answer = _answer(body)
-    words = " ".join((answer.error or answer.message or body.decode("utf-8", "replace")).split())[:500]
-    said = f"{where} answered {status}: {words or 'nothing more'}"
-    if status in (401, 403):
-        raise LoginRefused(f"{said}. Check the token, or user and password, and what they may write")
-    if status in (429, 503) and retry_after is not None and retry_after.isdigit():
-        raise Throttled(said, float(retry_after))
-    if status == 429:
-        raise Throttled(said, 1.0)
-    if status == 413:
-        raise TooLargeError(said)
-    if status in (400, 422) and (status == 422 or _ABOUT_LINES.search(words)):
-        named = {line.encode(): why for line, why in _QUOTED.findall(answer.error or answer.message)}
-        problems = [answer.data] if isinstance(answer.data, _Problem) else answer.data or []
-        numbered = {p.line_number - 1: p.error_message or words for p in problems if p.line_number > 0}
-        if answer.line:
-            numbered[answer.line - 1] = words
-        dropped = _DROPPED.search(words)
-        raise LinesRefusedError(words, named, numbered, int(dropped[1]) if dropped else 0)
-    # Anything else is about the request (no such database, a proxy's page, a server in trouble): nothing is given up.
-    raise Unreachable(f"{said}. What waits is kept and tried again")
-
-
-def _answer(body: bytes) -> _Answer:
-    try:
-        return msgspec.json.decode(body, type=_Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _Answer()
-
-
-def _packed(body: bytes) -> tuple[bytes, bool]:
-    if len(body) < GZIP_FROM_BYTES:
-        return body, False
-    return gzip.compress(body, 1, mtime=0), True  # level 1: lines shrink to a fifth at a tenth of level 9's time
+def _packed(body: bytes) -> bytes:
+    return gzip.compress(body, 1, mtime=0)  # level 1: lines shrink to a fifth at a tenth of level 9's time
 
 
 class PostV1:
     """`/write?db=…&precision=ns` of InfluxDB 1.x and of what speaks it.
 
-    `url` is without a login: errors show it.
+    `url` is without a login: errors show it. `zipped`: compress, in the thread `sink-<name>`.
     """
 
     def __init__(
         self,
+        name: str,
         url: str,
         parameters: dict[str, str],
         user: str | None,
         password: str | None,
         context: ssl.SSLContext | None,
+        *,
+        zipped: bool,
     ) -> None:
         self._url = f"{url.rstrip('/')}/write"
         self._parameters = {**parameters, "precision": "ns"}
@@ -143,24 +66,28 @@ class PostV1:
         self._headers = {"Content-Type": "text/plain; charset=utf-8"}
         self._headers |= {"Authorization": f"Basic {login}"} if login else {}  # RFC 7617, in UTF-8
         self._context = context
+        self._zipped = zipped
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sink-{name}")
         self._session: aiohttp.ClientSession | None = None
 
-    async def __call__(self, body: bytes) -> None:
+    async def __call__(self, body: bytes, *, backfill: bool = False) -> None:
         """Write one body."""
         if self._session is None:  # made in the loop that uses it
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
-        packed, zipped = _packed(body)
-        headers = self._headers | ({"Content-Encoding": "gzip"} if zipped else {})
+        headers = self._headers | ({BACKFILL: "1"} if backfill else {})
+        if self._zipped and len(body) >= GZIP_FROM_BYTES:
+            headers["Content-Encoding"] = "gzip"
+            body = await asyncio.get_running_loop().run_in_executor(self._thread, _packed, body)
         try:
             async with self._session.post(
                 self._url,
                 params=self._parameters,
-                data=packed,
+                data=body,
                 headers=headers,
                 ssl=self._context or True,
                 allow_redirects=False,
             ) as response:
-                check(response.status, await response.read(), response.headers.get("Retry-After"), self._url)
+                check(response.status, await response.read(), response.headers, self._url)
         except TimeoutError as error:
             raise Unreachable(f"{self._url} did not answer within {TIMEOUT_S:.0f} s") from error
         except (aiohttp.ClientError, OSError) as error:
@@ -171,6 +98,7 @@ class PostV1:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        self._thread.shutdown(wait=False)
 
 
 class PostV2:
@@ -179,23 +107,24 @@ class PostV2:
     influxdb-client's own batching, retries and gzip (level 9) stay off: the outbox keeps, the delivery loop retries.
     """
 
-    def __init__(self, name: str, make: Callable[[], InfluxDBClient], org: str, bucket: str) -> None:
+    def __init__(self, name: str, make: Callable[[], InfluxDBClient], org: str, bucket: str, *, zipped: bool) -> None:
         self._make = make
         self._org = org
         self._bucket = bucket
+        self._zipped = zipped
         self._client: InfluxDBClient | None = None
         self._connection: Any = None  # urllib3's newest
         self._late = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"sink-{name}")
 
-    async def __call__(self, body: bytes) -> None:
+    async def __call__(self, body: bytes, *, backfill: bool = False) -> None:
         """Write one body."""
         loop = asyncio.get_running_loop()
         self._late = False
         # The library times each read alone: without this an answer that comes drop by drop would be waited for.
         leave = loop.call_later(TIMEOUT_S * 1.1, self._leave)
         try:
-            await loop.run_in_executor(self._thread, self._write, body)
+            await loop.run_in_executor(self._thread, self._write, body, backfill)
         except GatewayError:
             if not self._late:
                 raise
@@ -229,20 +158,24 @@ class PostV2:
         pool.ConnectionCls = noted
         return client
 
-    def _write(self, body: bytes) -> None:
+    def _write(self, body: bytes, backfill: bool) -> None:
         import urllib3  # noqa: PLC0415 - with influxdb_client, only where such a sink is configured
         from influxdb_client.rest import ApiException  # noqa: PLC0415 - as above
         from influxdb_client.service.write_service import WriteService  # noqa: PLC0415 - slow to import
 
         if self._client is None:
             self._client = self._made()
-        packed, zipped = _packed(body)
+        api: Any = self._client.api_client
+        zipped = self._zipped and len(body) >= GZIP_FROM_BYTES
+        headers: dict[str, str] = api.default_headers  # of the next request: there is one thread
+        headers.pop(BACKFILL, None)
+        headers |= {BACKFILL: "1"} if backfill else {}
         where = self._where()
         try:
-            WriteService(self._client.api_client).post_write(
+            WriteService(api).post_write(
                 self._org,
                 self._bucket,
-                packed,
+                _packed(body) if zipped else body,
                 precision="ns",
                 content_encoding="gzip" if zipped else "identity",
                 urlopen_kw={"retries": False, "redirect": False},
@@ -251,7 +184,7 @@ class PostV2:
             if not error.status:
                 raise Unreachable(f"{where}: {error.reason}") from error
             said = error.body if isinstance(error.body, bytes) else str(error.body or "").encode()
-            check(int(error.status), said, (error.headers or {}).get("Retry-After"), where)
+            check(int(error.status), said, error.headers or {}, where)
         except urllib3.exceptions.ReadTimeoutError as error:
             raise Unreachable(f"{where} did not answer within {TIMEOUT_S:.0f} s") from error
         except (urllib3.exceptions.HTTPError, OSError) as error:

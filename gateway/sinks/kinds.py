@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 
 
 class Built(NamedTuple):
-    """A configured sink: one Sink for each stream it takes, and what the app keeps running for it (None: nothing)."""
+    """A configured sink: one Sink for each stream it takes, and what the app keeps running for it (None: nothing).
+
+    `in_order`: it cannot tell a row it has from an older one: newer series never pass what waits for it.
+    """
 
     sinks: tuple[Sink, ...]
     run: Callable[[], Awaitable[None]] | None = None
+    in_order: bool = False
 
 
 def _v1(name: str, kind: V1, around: Surroundings) -> Built:
-    return Built((build_v1(name, kind, around.base),))
+    return Built((build_v1(name, kind, around.base, around.gateway),))
 
 
 def _v2(name: str, kind: V2, around: Surroundings) -> Built:
-    return Built((build_v2(name, kind, around.base),))
+    return Built((build_v2(name, kind, around.base, around.gateway),))
 
 
 def _mqtt(name: str, kind: Mqtt, around: Surroundings) -> Built:
@@ -37,7 +41,7 @@ def _mqtt(name: str, kind: Mqtt, around: Surroundings) -> Built:
 
 
 def _file(name: str, kind: File, around: Surroundings) -> Built:
-    return Built((FileSeries(name, kind, around), FileAlerts(name, kind, around)))
+    return Built((FileSeries(name, kind, around), FileAlerts(name, kind, around)), in_order=True)
 
 
 _ALL = (Kind("v2", V2, _v2), Kind("v1", V1, _v1), Kind("mqtt", Mqtt, _mqtt), Kind("file", File, _file))

@@ -30,6 +30,7 @@ _TAG = re.compile(rb"((?:[^\\=,]|\\.)+)=((?:[^\\,]|\\.)*),?", re.DOTALL)
 _MEASUREMENT = re.compile(rb"((?:[^\\,]|\\.)+),?", re.DOTALL)
 _SPECIAL = re.compile(rb'["\\]')
 _INT64 = 2**63
+_STAMP = re.compile(rb"-?\d{1,19}")
 _ESCAPED = re.compile(rb"\\([,= ])")
 _TRUTHS: dict[bytes, float] = {b"t": 1, b"T": 1, b"true": 1, b"True": 1, b"TRUE": 1}
 _TRUTHS.update({b"f": 0, b"F": 0, b"false": 0, b"False": 0, b"FALSE": 0})
@@ -77,6 +78,12 @@ def _runs(body: bytes) -> Iterator[tuple[bool, list[bytes]]]:
             if line := body[at:end].removesuffix(b"\n"):
                 yield False, [line]
             at = end
+
+
+def stamp(line: bytes) -> int:
+    """When one line happened; after everything where it does not say."""
+    at = line.rstrip().rpartition(b" ")[2]
+    return int(at) if _STAMP.fullmatch(at) else _INT64
 
 
 def points(body: bytes) -> Iterator[Line]:

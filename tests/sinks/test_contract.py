@@ -139,6 +139,7 @@ async def test_a_sink_of_each_kind_is_built_from_its_configuration(tmp_path: Pat
         assert SINKS[key].struct is type(kind)
         built = SINKS[key].build("name", kind, gateway.around)
         assert (built.run is not None) == (key == "mqtt")
+        assert built.in_order == (key == "file")
         assert [sink.stream for sink in built.sinks] == streams.get(key, ["series"])
         for sink in built.sinks:
             assert sink.name == "name"

@@ -6,21 +6,25 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from gateway.clock import NS, WallClock
 from gateway.config.model import Secret
 from gateway.errors import LoginRefused, Throttled, Unreachable
 from gateway.sinks import influx_http
-from gateway.sinks.influx import REQUEST_BYTES, V1, V2, InfluxSink, build_v1, build_v2
+from gateway.sinks.influx import REQUEST_BYTES, V1, V2, InfluxSink, _zips, build_v1, build_v2
 from tests.conftest import free_port
+from tests.servers.influx import Victoria
 from tests.sinks.conftest import Scripted, series_rows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from tests.servers.influx import Influx, Victoria
+    from tests.servers.influx import Influx
 
 HERE = Path()
+GONE = (204, b"", "")
 GOOD = [b"air,device=%04d pm25=%d.5,rh=%di %d\n" % (n, n, n, 1_700_000_000_000_000_000 + n) for n in range(100)]
 
 
@@ -80,8 +84,87 @@ async def test_a_backlog_older_than_the_retention_is_refused_in_a_few_requests(
     influx.query("CREATE RETENTION POLICY hour ON short DURATION 1h REPLICATION 1 DEFAULT", db)
     sink = sink_to(V1(v1=influx.url, db=db))
     rejected = await sink.deliver(series_rows(b"".join(GOOD)))
-    assert [r.body + b"\n" for r in rejected] == GOOD
+    assert [r.body + b"\n" for r in rejected] == [b"".join(GOOD)], "one letter a row"
     assert "beyond retention policy" in rejected[0].reason
+
+
+async def test_of_points_old_and_new_exactly_the_old_ones_are_set_aside(
+    influx: Influx, sink_to: Callable[[V1 | V2], InfluxSink]
+) -> None:
+    """A retention of one hour, every third of 3,000 points from before it, in three rows: 1,000 refused, 2,000 there.
+
+    The server says how many, not which.
+    """
+    db = influx.database("mixed")
+    influx.query("CREATE RETENTION POLICY hour ON mixed DURATION 1h REPLICATION 1 DEFAULT", db)
+    now_ns = WallClock().now_ns()
+    old_ns, new_ns = now_ns - 86_400 * NS, now_ns - 60 * NS
+    lines = [b"air,device=%d v=%d %d\n" % (n % 7, n, (new_ns if n % 3 else old_ns) + n) for n in range(3000)]
+    rows = series_rows(*(b"".join(lines[at : at + 1000]) for at in (0, 1000, 2000)))
+    rejected = await sink_to(V1(v1=influx.url, db=db)).deliver(rows)
+    refused = b"".join(one.body + b"\n" for one in rejected).splitlines(keepends=True)
+    assert sorted(refused) == sorted(lines[::3])
+    assert [one.row.position for one in rejected] == [1, 2, 3]
+    assert all("beyond retention policy" in one.reason for one in rejected)
+    got = influx.query("SELECT v FROM air", db)
+    assert sorted(row["v"] for row in got) == [n for n in range(3000) if n % 3]  # type: ignore[type-var]  # numbers all
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "failure writing points to database: partial write: points beyond retention policy dropped=%d",
+        "partial write: dropped %d points outside retention policy of duration 1h0m0s - … Lower Bound",
+    ],
+)
+async def test_the_old_points_are_found_in_a_few_requests_by_how_many_there_are(
+    scripted: Scripted, sink_to: Callable[[V1 | V2], InfluxSink], which: int, words: str
+) -> None:
+    """As InfluxDB 2.x words it: 500 of 1,000 are too old, every second: their number, sorted by time, names them."""
+
+    def answer(body: bytes) -> tuple[int, bytes, str]:
+        old = sum(int(line.rsplit(b" ", 1)[1]) < 1000 for line in body.splitlines())
+        return (422, json.dumps({"code": "unprocessable entity", "message": words % old}).encode(), "") if old else GONE
+
+    scripted.answer = answer
+    lines = [b"air v=%d %d\n" % (n, n if n % 2 else n + 5000) for n in range(1000)]
+    rejected = await sink_to(_kinds(scripted.url)[which]).deliver(series_rows(b"".join(lines)))
+    assert sorted(b"".join(r.body + b"\n" for r in rejected).splitlines(keepends=True)) == sorted(lines[1::2])
+    assert len(scripted.requests) == 3
+
+
+async def test_points_ahead_of_a_write_window_are_found_by_halves(
+    scripted: Scripted, sink_to: Callable[[V1 | V2], InfluxSink]
+) -> None:
+    """They are the newest, not the oldest: the number alone names none."""
+
+    def answer(body: bytes) -> tuple[int, bytes, str]:
+        new = sum(int(line.rsplit(b" ", 1)[1]) > 997 for line in body.splitlines())
+        words = f"partial write: dropped {new} points outside retention policy: violates a Write Window Upper Bound"
+        return (422, json.dumps({"message": words}).encode(), "") if new else GONE
+
+    scripted.answer = answer
+    lines = [b"air v=%d %d\n" % (n, n) for n in range(1000)]
+    rejected = await sink_to(_kinds(scripted.url)[1]).deliver(series_rows(b"".join(lines)))
+    assert b"".join(r.body + b"\n" for r in rejected) == b"".join(lines[998:])
+    assert len(scripted.requests) < 30
+
+
+async def test_victoriametrics_says_nothing_of_points_older_than_it_keeps(
+    tmp_path: Path, sink_to: Callable[[V1 | V2], InfluxSink]
+) -> None:
+    """It takes them with 204 and lets them fall: they count as delivered, and nothing is tried again."""
+    server = Victoria(tmp_path)
+    server._command = [one.replace("-retentionPeriod=100y", "-retentionPeriod=1d") for one in server._command]
+    server.start()
+    try:
+        now_ns = WallClock().now_ns()
+        lines = [b"kept,n=%d v=%d %d\n" % (n, n, now_ns - (60 + n * 40 * 86_400) * NS) for n in range(2)]
+        assert list(await sink_to(V2(v2=server.url, bucket="b")).deliver(series_rows(b"".join(lines)))) == []
+        assert [series["values"] for series in server.export("kept_v")] == [[0]]
+    finally:
+        server.stop()
 
 
 async def test_a_missing_database_gives_nothing_up(influx: Influx, sink_to: Callable[[V1 | V2], InfluxSink]) -> None:
@@ -151,7 +234,7 @@ async def test_influxdb_client_writes_what_victoriametrics_gives_back(
     victoria: Victoria, sink_to: Callable[[V1 | V2], InfluxSink]
 ) -> None:
     """`/api/v2/write`, gzipped: every number arrives; a string is stored as 0."""
-    sink = sink_to(V2(v2=victoria.url, org="o", bucket="b"))
+    sink = sink_to(V2(v2=victoria.url, org="o", bucket="b", gzip=True))
     lines = [b'v2,device=d%d pm25=%d.25,note="x" 170000000%d000000000\n' % (n % 2, n, n) for n in range(10)]
     padding = [b"v2pad,n=%d x=1 1700000000000000000\n" % n for n in range(100)]
     assert list(await sink.deliver(series_rows(b"".join(lines), b"".join(padding)))) == []
@@ -201,6 +284,31 @@ async def test_retry_after_is_passed_on(
         with pytest.raises(Throttled) as caught:
             await sink_to(_kinds(scripted.url)[which]).deliver(series_rows(GOOD[0]))
         assert caught.value.retry_after_s == 17
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(
+    ("head", "pause_s"),
+    [
+        ("Date: Wed, 21 Oct 2026 07:27:00 GMT\r\nRetry-After: Wed, 21 Oct 2026 07:28:30 GMT\r\n", 90),
+        ("Date: Wed, 21 Oct 2026 07:27:00 GMT\r\nRetry-After: Wed, 21 Oct 2026 07:20:00 GMT\r\n", 0),
+        ("Date: Wed, 21 Oct 2026 07:27:00 GMT\r\nRetry-After: Thu, 21 Oct 2027 07:27:00 GMT\r\n", 3600),
+        ("Retry-After: 999999999999\r\n", 3600),
+        ("Retry-After: Wed, 21 Oct 2026 07:28:30 GMT\r\n", 1),
+        ("Date: Wed, 21 Oct 2026 07:27:00\r\nRetry-After: Wed, 21 Oct 2026 07:28:30 GMT\r\n", 1),
+        ("Date: x\r\nRetry-After: soon\r\n", 1),
+        ("Retry-After: ²\r\n", 1),
+        ("", 1),
+    ],
+)
+async def test_a_pause_may_be_a_date_by_the_servers_own_clock_and_is_an_hour_at_most(
+    scripted: Scripted, sink_to: Callable[[V1 | V2], InfluxSink], which: int, head: str, pause_s: float
+) -> None:
+    """What cannot be read is as if it were not there: a second."""
+    scripted.answer = lambda _: (429, b"{}", head)
+    with pytest.raises(Throttled) as caught:
+        await sink_to(_kinds(scripted.url)[which]).deliver(series_rows(GOOD[0]))
+    assert caught.value.retry_after_s == pause_s
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -257,16 +365,27 @@ async def test_a_request_that_is_too_large_is_halved(
     assert sorted(taken.splitlines()) == sorted(b"".join(GOOD).splitlines())
 
 
-async def test_requests_are_bounded_and_zipped(scripted: Scripted, sink_to: Callable[[V1 | V2], InfluxSink]) -> None:
+@pytest.mark.parametrize("which", [0, 1])
+async def test_requests_are_bounded_and_zipped(
+    scripted: Scripted, sink_to: Callable[[V1 | V2], InfluxSink], which: int
+) -> None:
     """Rows are joined up to the bound, never beyond it, and every line arrives once, in order."""
     body = b"".join(GOOD) * 40
     rows = series_rows(*[body] * 10)
-    assert list(await sink_to(V2(v2=scripted.url, org="o", bucket="b")).deliver(rows)) == []
+    kind = msgspec.structs.replace(_kinds(scripted.url)[which], gzip=True)
+    assert list(await sink_to(kind).deliver(rows)) == []
     assert b"".join(scripted.requests) == body * 10
     assert max(map(len, scripted.requests)) <= REQUEST_BYTES
     assert len(scripted.requests) < 10
     assert "content-encoding: gzip" in scripted.heads[0].lower()
     assert "precision=ns" in scripted.heads[0]
+
+
+def test_what_leaves_this_machine_is_zipped_unless_told_otherwise() -> None:
+    """Within one machine it costs both sides and spares nothing."""
+    assert [_zips(None, url) for url in ("http://127.0.0.1:8086", "http://localhost", "http://[::1]:1")] == [False] * 3
+    assert _zips(None, "https://influx.longgang.example")
+    assert (_zips(True, "http://127.0.0.1"), _zips(False, "http://h")) == (True, False)
 
 
 async def test_what_cannot_be_read_is_the_sink_s_trouble_until_it_can(scripted: Scripted, tmp_path: Path) -> None:
