@@ -17,6 +17,7 @@ from gateway.outbox.schema import NOT_AS_WRITTEN, ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ class Disk:
     After the first error nothing is written any more and every piece of work fails with it: a failed fsync leaves the
     kernel believing that the pages are clean, so a second one would lie. `idle` runs after 5 s without work, and again
     at once while it returns True. `make_room` is called while the disk is full, outside any transaction; `mark` gives
-    what takes back what a transaction noted outside the file.
+    what takes back what a transaction noted outside the file. `folder`: where the file is, on a disk.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Disk:
         broke: Callable[[OutboxError], None],
         make_room: Callable[[sqlite3.Connection], None],
         mark: Callable[[], Callable[[], None]],
+        folder: Path | None = None,
     ) -> None:
         self.broken: OutboxError | None = None
+        self._folder = folder
         self._connection = connection
         self._idle = idle
         self._broke = broke
@@ -104,7 +107,7 @@ class Disk:
                     self._make_room(self._connection)
                 return self._once(work)
             except sqlite3.Error as error:
-                if attempt == TRIES or not isinstance(ours(error, ""), DiskFull):
+                if attempt == TRIES or not isinstance(ours(error, "", self._folder), DiskFull):
                     raise self._fail(error) from error
             except NOT_AS_WRITTEN as error:
                 raise self._fail(error) from error
@@ -136,7 +139,7 @@ class Disk:
         try:
             return work(self._connection)
         except sqlite3.Error as error:
-            if isinstance(full := ours(error, "tidying the outbox failed"), DiskFull):
+            if isinstance(full := ours(error, "tidying the outbox failed", self._folder), DiskFull):
                 raise full from error
             raise self._fail(error) from error
 
@@ -149,7 +152,7 @@ class Disk:
             return False
 
     def _fail(self, error: Exception) -> OutboxError:
-        self.broken = ours(error, "writing the outbox failed")
+        self.broken = ours(error, "writing the outbox failed", self._folder)
         self._broke(self.broken)
         return self.broken
 

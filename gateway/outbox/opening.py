@@ -122,7 +122,7 @@ def open_file(path: Path, epoch: str, suspected: str = "") -> tuple[sqlite3.Conn
         except schema.DamagedError as error:
             damaged = f"{error}; {_replace(path, epoch)}"
         except (sqlite3.Error, OSError) as error:
-            raise schema.ours(error, f"{path} cannot be opened for writing") from error
+            raise schema.ours(error, f"{path} cannot be opened for writing", path.parent) from error
     raise DiskBroken(f"{path} is damaged again at once: {damaged}")
 
 

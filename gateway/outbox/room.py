@@ -8,7 +8,8 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
-from gateway.outbox import writing
+from gateway.errors import DiskFull
+from gateway.outbox import schema, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ class Ballast:
                 return
             fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.posix_fallocate(fd, 0, self.size)
+                os.posix_fallocate(fd, 0, self.size + self.size // 2)  # statvfs knows nothing of a quota
                 os.ftruncate(fd, self.size)
                 self._whole = True
             finally:
@@ -92,7 +93,7 @@ def make(connection: sqlite3.Connection, ballast: Ballast, drop: Callable[[sqlit
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             freed -= writing.VACUUMED_AT_ONCE * writing.PAGE_BYTES
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+        if not isinstance(schema.ours(error, "", ballast.path.parent), DiskFull):
             raise
     ballast.restore()
 

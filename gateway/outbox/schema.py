@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ CREATE TABLE IF NOT EXISTS stretches(sink TEXT, stream TEXT, start INTEGER, head
 """Tables that came after the first release: made where they are missing, and an earlier program does without them."""
 
 
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+PROBE_BYTES = 65_536
 DAMAGE = {
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
@@ -70,16 +73,35 @@ class FoundDamageError(DiskBroken):
     """SQLite has found damage in the file while it was used: the next start replaces it."""
 
 
-def ours(error: Exception, doing: str) -> OutboxError:
-    """SQLite's or the system's error, or one of `NOT_AS_WRITTEN`, as ours: full, damaged, or broken for good."""
+def ours(error: Exception, doing: str, folder: Path | None = None) -> OutboxError:
+    """SQLite's or the system's error, or one of `NOT_AS_WRITTEN`, as ours: full, damaged, or broken for good.
+
+    SQLite knows a full disk and not a spent quota: where a write failed, a small one into `folder` shows which it is.
+    """
     text = f"{doing}: {error}"
     if isinstance(error, OSError):
-        return DiskFull(text) if error.errno in {28, 122} else DiskBroken(text)  # ENOSPC, EDQUOT
+        return DiskFull(text) if error.errno in NO_ROOM else DiskBroken(text)
     code = getattr(error, "sqlite_errorcode", None) or 0
     if code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:  # the latter: no room for the index
         return DiskFull(f"{text}; free some room on the disk, then restart")
+    if folder is not None and code == sqlite3.SQLITE_IOERR_WRITE and _quota_spent(folder):
+        return DiskFull(f"{text}: this user's quota on the disk is spent; give it more or free some room, then restart")
     kind = FoundDamageError if is_damage(error) else DiskBroken
     return kind(f"{text}; see the kernel's log for this disk, and try `zhiwang outbox check`")
+
+
+def _quota_spent(folder: Path) -> bool:
+    """Whether a file in the folder may not grow."""
+    probe = folder / "outbox.probe"
+    try:
+        with probe.open("wb", buffering=0) as file:
+            file.write(bytes(PROBE_BYTES))
+    except OSError as error:
+        return error.errno in NO_ROOM
+    else:
+        return False
+    finally:
+        probe.unlink(missing_ok=True)
 
 
 def is_damage(error: Exception) -> bool:

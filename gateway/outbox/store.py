@@ -96,6 +96,7 @@ class Outbox:
             broke=self._broke,
             make_room=self._make_room,
             mark=ledger.mark,
+            folder=path.parent if self.durable else None,
         )
 
     @classmethod

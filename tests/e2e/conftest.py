@@ -29,9 +29,19 @@ def city(tmp_path: Path) -> Iterator[Mosquitto]:
 @pytest.fixture
 def bent_sync(tmp_path: Path) -> Path:
     """A library to preload that bends fsync (bent_sync.c), or the test is skipped."""
-    compiler, library = shutil.which("cc"), tmp_path / "bent_sync.so"
+    return _library(tmp_path, "bent_sync")
+
+
+@pytest.fixture
+def bent_disk(tmp_path: Path) -> Path:
+    """A library to preload that makes a disk fail (bent_disk.c), or the test is skipped."""
+    return _library(tmp_path, "bent_disk")
+
+
+def _library(folder: Path, name: str) -> Path:
+    compiler, library = shutil.which("cc"), folder / f"{name}.so"
     if compiler is None:
-        pytest.skip("no C compiler here to bend fsync with (apt install gcc)")
-    source = Path(__file__).with_name("bent_sync.c")
+        pytest.skip("no C compiler here to bend a disk with (apt install gcc)")
+    source = Path(__file__).with_name(f"{name}.c")
     subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
     return library

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING
@@ -133,3 +135,62 @@ def _in_memory(gateway: Gateway) -> bool:
         return _durable(gateway) is False
     except (OSError, KeyError):
         return False
+
+
+COUNTED = """
+gateway: broken
+brokers: {{here: {{url: "{broker}"}}}}
+sensors: {{tank: {{mqtt: here, topic: "tank/{{name}}", plain: level}}}}
+rules: {{full: {{threshold: tank.level, levels: {{red: 9000000}}}}}}
+sinks: {{ops: {{mqtt: here}}, copy: {{file: "{copy}"}}}}
+"""
+FAULTS = {
+    "writes": f"write {errno.EIO}",
+    "remounted read-only": f"write {errno.EROFS}",
+    "syncs": f"sync {errno.EIO}",
+    "reads": f"read {errno.EIO}",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_what_was_acknowledged_is_stored_whatever_the_disk_fails_with(
+    bent_disk: Path, tmp_path: Path, own_mosquitto: Mosquitto, gateway_of: Callable[[str], Gateway], fault: str
+) -> None:
+    """Given a disk that fails amid 600 readings, then 600 are acknowledged, and 600 are in the sink.
+
+    Those that wait on the failed disk come when it is sound again.
+    """
+    copy, bad = tmp_path / "copy", tmp_path / "bad"
+    gateway = gateway_of(COUNTED.format(broker=own_mosquitto.url, copy=copy))
+    bent = ("env", f"LD_PRELOAD={bent_disk}", f"BENT_AT={gateway.folder / 'state'}/outbox.", f"BENT_BY={bad}")
+    with Centre(own_mosquitto, BASE) as centre, Peer(own_mosquitto, "tanks") as tanks:
+        gateway.start(prefix=bent)
+        _publish(tanks, range(200))
+        until(lambda: len(_stored(copy)) == 200, 30, "the first 200")
+        bad.write_text(fault)
+        _publish(tanks, range(200, 400))
+        until(lambda: _in_memory(gateway), 30, "the gateway in memory")
+        assert centre.change("health", "raised")["subject"] == "disk/outbox{condition=durable}"
+        _publish(tanks, range(400, 600))
+        tanks.say("tank/a", "9000001").wait_for_publish(10)
+        assert centre.change("full", "raised")["durable"] is False
+        until(lambda: gateway.metric("zhiwang_source_unacknowledged") == 0, 30, "all to be acknowledged")
+        until(lambda: _stored(copy) >= {*range(400, 600), 9_000_001}, 30, "what came after it failed")
+        assert gateway.stop(10) == 0
+        bad.unlink()
+        gateway.start(prefix=bent)
+        assert _durable(gateway) is True
+        until(lambda: _stored(copy) == {*range(600), 9_000_001}, 30, "all of it")
+        assert gateway.stop(10) == 0
+
+
+def _publish(peer: Peer, numbers: range) -> None:
+    """Each acknowledged by the broker."""
+    for info in [peer.say(f"tank/{n % 7}", str(n)) for n in numbers]:
+        info.wait_for_publish(10)
+
+
+def _stored(copy: Path) -> set[int]:
+    """The values that are in the file sink's files."""
+    lines = "".join(path.read_text() for path in copy.parent.glob(f"{copy.name}*.lp"))
+    return {int(found) for found in re.findall(r"^tank,.*? level=(\d+)(?:\.0)? ", lines, re.MULTILINE)}

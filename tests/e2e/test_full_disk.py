@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -68,6 +69,34 @@ def test_a_disk_that_others_fill_costs_no_alert_and_no_durability(gateway: Gatew
         assert not ballast.exists()
         assert gateway.metric("zhiwang_outbox_durable") == 1
         other.unlink()
+        assert centre.change("health", "cleared")["id"] == told["id"]
+        assert ballast.stat().st_size == 16_000_000
+        assert gateway.metric("zhiwang_outbox_dropped_rows_total") == 0
+        assert gateway.stop(10) == 0
+
+
+def test_a_spent_quota_is_a_full_disk_and_no_broken_one(
+    bent_disk: Path, tmp_path: Path, own_mosquitto: Mosquitto, gateway_of: Callable[[str], Gateway]
+) -> None:
+    """Given a quota that is spent but for the ballast, alerts go out and stay durable; given more, it is said too."""
+    gateway, spent = gateway_of(CONFIG.format(broker=own_mosquitto.url)), tmp_path / "spent"
+    state = gateway.folder / "state"
+    ballast = state / "outbox.ballast"
+    bent = (f"LD_PRELOAD={bent_disk}", f"BENT_AT={state}/outbox.", f"BENT_BY={spent}")
+    with Centre(own_mosquitto, BASE) as centre, Peer(own_mosquitto, "tanks") as tanks:
+        gateway.start(prefix=("env", *bent))
+        pid = gateway.pid
+        spent.write_text(f"write {errno.EDQUOT} {ballast}")
+        for n in range(50):
+            tanks.say(f"tank/{n}", "9.5")
+        told = centre.change("health", "raised")
+        assert told["subject"] == "disk/outbox{condition=room}"
+        until(lambda: len({c.body["subject"] for c in centre.changes("full")}) == 50, 30, "fifty alerts")
+        assert not any("durable" in c.body for c in centre.changes("full"))
+        assert gateway.pid == pid
+        assert gateway.metric("zhiwang_outbox_durable") == 1
+        assert not ballast.exists()
+        spent.unlink()
         assert centre.change("health", "cleared")["id"] == told["id"]
         assert ballast.stat().st_size == 16_000_000
         assert gateway.metric("zhiwang_outbox_dropped_rows_total") == 0
