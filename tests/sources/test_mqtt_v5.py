@@ -221,6 +221,17 @@ async def test_a_stream_in_any_pieces_over_a_small_buffer_comes_whole_and_in_ord
     assert [ack.packet_id for ack in broker.of(mqtt5.PubAckPacket)] == list(range(1, len(bodies) + 1))
 
 
+async def test_a_flood_of_packets_that_are_no_messages_hides_none(broker: ScriptedBroker) -> None:
+    """They are taken in turns too, and a message at the end needs nothing more to come."""
+    door = Door()
+    async with running(Broker(url=broker.url), door, [("a/#", 1)], "flood") as source:
+        cut = sent("a/b", bytes(500), 2)
+        broker.send(sent("a/b", b"before", 1) + cut[:100])
+        await until(lambda: door.bodies == [b"before"])
+        broker.send(cut[100:] + mqtt5.PingRespPacket().write() * 20_000 + sent("a/b", b"after", 3))
+        await until(lambda: door.bodies[2:] == [b"after"] and not source.stats()["unacknowledged"])
+
+
 async def test_what_an_older_subscription_left_at_qos_2_is_taken_too(mosquitto: Mosquitto) -> None:
     """Given a session that somebody subscribed at QoS 2 before us: committed, then received, then complete."""
     door = Door()
