@@ -137,8 +137,11 @@ def _replace(path: Path, epoch: str) -> str:
             with contextlib.closing(connection), _without_torn_page(path):
                 schema.create(connection, epoch)
                 taken = salvage.take_over(path, connection)
-        except (sqlite3.Error, OSError) as error:  # such as a full disk: better an empty store than none
-            log.error("the damaged outbox cannot be read into a fresh one: %s", error)  # noqa: TRY400 - as above
+        except (sqlite3.Error, OSError) as error:
+            trouble = schema.ours(error, "a fresh outbox cannot be made", path.parent)
+            if not isinstance(trouble, (DiskFull, schema.FoundDamageError)):
+                raise trouble from error  # the disk itself fails: the file stays, for a start that can read it
+            log.error("the damaged outbox cannot be read into a fresh one: %s", trouble)  # noqa: TRY400 - as above
             taken = {}
     kept = set_aside(path)
     if not any(taken.values()):
