@@ -109,17 +109,7 @@ class JsonDecoder:
 
     def _quick(self, shape: Shape, bodies: Sequence[bytes], rows: Rows) -> list[int]:
         """Takes what is exactly as declared; the places of the rest."""
-        decode, found, at, refused = shape.decode, list[object](), list[int](), list[int]()
-        for place, body in enumerate(bodies):
-            if len(body) > 2 * _DEEPEST and _too_deep(body):
-                refused.append(place)
-                continue
-            try:
-                found.append(decode(body))
-            except _REFUSED:
-                refused.append(place)
-            else:
-                at.append(place)
+        found, at, refused = _decoded(shape, bodies)
         outer: list[object] = []
         if shape.each is not None:
             found, at, outer = _spread(shape, found, at, refused)
@@ -173,6 +163,28 @@ class JsonDecoder:
             if time is None and element is not top:
                 time = find(top, path.steps)
         rows.add(place, time, values)
+
+
+def _decoded(shape: Shape, bodies: Sequence[bytes]) -> tuple[list[object], list[int], list[int]]:
+    """(structs, the place of each one's payload, the places of payloads that are not as declared)."""
+    decode = shape.decode
+    if max(map(len, bodies), default=0) <= 2 * _DEEPEST:
+        try:  # as a rule all are as declared
+            return list(map(decode, bodies)), list(range(len(bodies))), []
+        except _REFUSED:
+            pass
+    found, at, refused = list[object](), list[int](), list[int]()
+    for place, body in enumerate(bodies):
+        if len(body) > 2 * _DEEPEST and _too_deep(body):
+            refused.append(place)
+            continue
+        try:
+            found.append(decode(body))
+        except _REFUSED:
+            refused.append(place)
+        else:
+            at.append(place)
+    return found, at, refused
 
 
 def _spread(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _NAME = str.maketrans({",": r"\,", " ": r"\ ", "\n": r"\ ", "\r": r"\ "})
 _KEY = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ ", "\n": r"\ ", "\r": r"\ "})
 _TEXT = str.maketrans({'"': r"\"", "\\": r"\\"})
+_ENCODE = msgspec.json.Encoder().encode  # writes a number several times as fast as repr
+_ABSENT = "null"  # never a value: texts stand in quotes
 _IN_BRACES = str.maketrans({mark: f"%{ord(mark):02X}" for mark in "%,={}"})
 
 
@@ -55,14 +58,9 @@ class RowWriter:
     def __init__(self, fields: Sequence[Field]) -> None:
         self._kinds = [field.kind for field in fields]
         self._keys = [field.name.translate(_KEY) for field in fields]
-        marks = {"float": "%r", "int": "%di", "bool": "%s", "str": "%s"}
-        self._whole = (
-            "%s "
-            + ",".join(
-                f"{key.replace('%', '%%')}={marks[kind]}" for key, kind in zip(self._keys, self._kinds, strict=True)
-            )
-            + " %d\n"
-        )
+        places = zip(self._keys, self._kinds, strict=True)
+        marks = [f"{key.replace('%', '%%')}=%s{'i' if kind == 'int' else ''}" for key, kind in places]
+        self._whole = f"%s {','.join(marks)} %s\n"
 
     def write(
         self,
@@ -74,29 +72,32 @@ class RowWriter:
 
         heads: the series prefix of each row; columns as in `Decoded`; at_ns int64[r].
         """
-        whole = np.ones(len(heads), bool)
-        lists: list[list[object]] = []
-        for kind, column in zip(self._kinds, columns, strict=True):
-            if isinstance(column, list):
-                present = np.array([value is not None for value in column], bool)
-                lists.append([None if value is None else text(value) for value in column])
-            else:
-                present = ~np.isnan(column)
-                values = column.tolist()
-                lists.append(["true" if value else "false" for value in values] if kind == "bool" else values)
-            whole &= present
-        rows = zip(heads, *lists, at_ns.tolist(), strict=True)
-        if whole.all():
-            return list(map(self._whole.__mod__, rows))
-        return [
-            self._whole % row if full else self._partial(row) for full, row in zip(whole.tolist(), rows, strict=True)
-        ]
+        if not heads:
+            return []
+        written = [_written(kind, column) for kind, column in zip(self._kinds, columns, strict=True)]
+        rows = zip(heads, *written, _numbers(at_ns), strict=True)
+        if any(None in column if isinstance(column, list) else np.isnan(column).any() for column in columns):
+            return [self._partial(row) if _ABSENT in row else self._whole % row for row in rows]
+        return list(map(self._whole.__mod__, rows))
 
-    def _partial(self, row: tuple[object, ...]) -> str:
-        parts: list[str] = []
-        for key, kind, value in zip(self._keys, self._kinds, row[1:-1], strict=True):
-            if value is None or value != value:  # noqa: PLR0124 - NaN is the only value that differs from itself
-                continue
-            written = repr(value) if kind == "float" else f"{value:.0f}i" if kind == "int" else str(value)
-            parts.append(f"{key}={written}")
+    def _partial(self, row: tuple[str, ...]) -> str:
+        there = zip(self._keys, self._kinds, row[1:-1], strict=True)
+        parts = [f"{key}={value}{'i' if kind == 'int' else ''}" for key, kind, value in there if value != _ABSENT]
         return f"{row[0]} {','.join(parts)} {row[-1]}\n" if parts else ""
+
+
+def _numbers(values: NDArray[np.float64] | NDArray[np.int64]) -> list[str]:
+    """Each number as the shortest text that reads back as the same; at least one. NaN is _ABSENT."""
+    return _ENCODE(values.tolist())[1:-1].decode("ascii").split(",")
+
+
+def _written(kind: str, column: NDArray[np.float64] | list[str | None]) -> list[str]:
+    """Each value as its field has it, but for the i of whole numbers."""
+    if isinstance(column, list):
+        return [_ABSENT if value is None else text(value) for value in column]
+    if kind == "float":
+        return _numbers(column)
+    absent = np.isnan(column)
+    whole = np.where(absent, 0, column).astype(np.int64).tolist()
+    names = map(str, whole) if kind == "int" else ["true" if value else "false" for value in whole]
+    return [_ABSENT if gone else name for gone, name in zip(absent.tolist(), names, strict=True)]

@@ -165,15 +165,17 @@ class Recent:
 
         last: each one's last reading; owner, head: each series and what was known of it.
         """
-        cell, when = _stretches(of, span)
-        whose = of[cell]
+        whose, when, ends = of, span, last
+        if len(owner) < len(of):  # some series has several half minutes
+            cell, when = _stretches(of, span)
+            whose, ends = of[cell], last[cell]
         place = whose * SPANS + when % SPANS
         was = self._head["step"][whose] // SPAN
         same = (when == was) & (self._head["counted"][whose] > 0)
-        here = np.diff(last[cell], prepend=-1) + np.where(same, self._counts["n"][place], 0)
+        here = _lengths(ends) + np.where(same, self._counts["n"][place], 0)
         self._counts["n"][place] = np.minimum(here, MOST)
         self._counts.touch(place)
-        end = _ends(whose)
+        end = _ends(whose) if len(owner) < len(of) else np.arange(len(of))
         return _moved(head["counted"], when[end] - self._head["step"][owner] // SPAN, when, end, SPANS)
 
 
@@ -187,6 +189,13 @@ def _stretches(series: NDArray[np.integer], when: NDArray[np.int64]) -> tuple[ND
     edge[:-1] = (series[1:] != series[:-1]) | (when[1:] != when[:-1])
     last = np.flatnonzero(edge)
     return last, when[last]
+
+
+def _lengths(last: NDArray[np.intp]) -> NDArray[np.intp]:
+    """How many rows end with each of these."""
+    length = last + 1
+    length[1:] -= length[:-1].copy()
+    return length
 
 
 def _ends(series: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -204,7 +213,7 @@ def _moved(
     if len(end) == len(when):
         new: NDArray[np.int64] | int = 1
     else:
-        length = np.diff(end, prepend=-1)
+        length = _lengths(end)
         age = np.repeat(when[end], length) - when
         new = np.bitwise_or.reduceat(np.int64(1) << np.minimum(age, cells), end - length + 1)
     return (moved | new) & ((1 << cells) - 1)
