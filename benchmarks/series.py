@@ -44,6 +44,7 @@ SERIES = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
 FEW = 1_000
 CUT, TURNS = 200, 60
 TIMES = 3
+GIVEN_S = 180
 BYTES, STEPS, RESTART_S = 400, 2.0, 10.0
 FIELDS = {"pm25": 140, "pm10": 190, "rh": 80, "temp": 40, "noise": 80}
 HEAD = """
@@ -222,12 +223,14 @@ def _process_rows() -> list[Row]:
         one.kill()
         began = time.monotonic()
         one.start(ready=False)
-        until(one.ready, 120, "the gateway to be ready again")
+        while not one.ready() and time.monotonic() - began < GIVEN_S:
+            time.sleep(0.1)
         took = time.monotonic() - began
         size = sum(path.stat().st_size for path in (at / "gateway" / "state").glob("outbox.sqlite*")) / 1e6
         words = f"at most {RESTART_S:g} s; outbox {size:.0f} MB; {empty:.0f} MB resident before, {grown:.0f} after"
         again = memory_mb(one.pid)
-        return [Row("kill -9 to ready again", f"{took:.1f} s", f"{words}, {again:.0f} again", took <= RESTART_S)]
+        measured = f"{took:.1f} s" if one.ready() else f"not within {GIVEN_S} s"
+        return [Row("kill -9 to ready again", measured, f"{words}, {again:.0f} again", took <= RESTART_S)]
 
 
 def measure() -> list[Row]:
