@@ -39,8 +39,19 @@ def missing(
         return []
     there = (row[0] for row in connection.execute(f"SELECT position FROM {stream}"))  # noqa: S608 - a Literal
     if any(first <= position <= last for position in there for first, last in holes):
-        raise schema.FoundDamageError(f"reading the outbox failed: rows of {stream} are not where they should be")
+        raise out_of_place(stream)
     return holes
+
+
+def ascending(stream: Stream, after: int, seen: Sequence[int]) -> None:
+    """Raise FoundDamageError unless these positions, as a search gave them, ascend from beyond `after`."""
+    if any(a >= b for a, b in itertools.pairwise([after, *seen])):
+        raise out_of_place(stream)
+
+
+def out_of_place(stream: Stream) -> schema.FoundDamageError:
+    """Some row stands where a search does not find it, or finds it for another."""
+    return schema.FoundDamageError(f"reading the outbox failed: rows of {stream} are not where they should be")
 
 
 def _on_record(connection: sqlite3.Connection, stream: Stream, after: int, upto: int) -> list[Stretch]:

@@ -57,6 +57,7 @@ def rows_after(
         "ORDER BY position LIMIT ?",
         (position, end, limit_rows),
     ).fetchall()
+    holes.ascending(stream, position, [at for at, _ in sizes])
     last, held = position, 0
     for at, size in sizes:
         held += size
@@ -66,10 +67,12 @@ def rows_after(
     found, seen = Found([], [], []), [at for at, _ in sizes if at <= last]
     upto = last if len(seen) < len(sizes) or len(sizes) == limit_rows else max(last, min(end, known))
     found.missing.extend(holes.missing(connection, stream, position, upto, seen))
-    for values in connection.execute(
+    rows = connection.execute(
         f"SELECT * FROM {stream} WHERE position BETWEEN ? AND ? ORDER BY position",  # noqa: S608 - a Literal
         (position + 1, last),
-    ).fetchall():
+    ).fetchall()
+    holes.ascending(stream, position, [values[0] for values in rows])
+    for values in rows:
         (found.rows if is_sound(stream, values) else found.spoiled).append(Row(*values[:5]))
     return found
 

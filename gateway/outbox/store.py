@@ -19,7 +19,7 @@ import msgspec
 
 from gateway.errors import ConfigError, OutboxError
 from gateway.events import Health, Message
-from gateway.outbox import beside, dead, gaps, opening, reading, reserve, room, schema, spoiled, telling, writing
+from gateway.outbox import beside, dead, gaps, holes, opening, reading, reserve, room, schema, spoiled, telling, writing
 from gateway.outbox.budget import Budget, size_of
 from gateway.outbox.disk import Disk
 from gateway.outbox.ledger import Ledger
@@ -166,7 +166,7 @@ class Outbox:
         gone = await self._disk.ask(lambda connection: self._ledger.set_aside(connection, stream, found))
         here: set[tuple[Stream, int]] = {(stream, row.position) for row in found.spoiled}
         if any(one not in self._spoiled and one[1] not in gone for one in here):
-            error = schema.FoundDamageError(f"reading the outbox failed: rows of {stream} are not where they should be")
+            error = holes.out_of_place(stream)
             self._broke(error)
             raise error
         self._spoiled |= here
