@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 STATUS_EVERY_S = 60.0
 SYNC_S = 5.0  # how long the retained messages of our own topics may take to arrive
 GOODBYE_S = 2.0
+WAITED_NS = 60_000_000_000  # a change that waited for longer to be published is history to who reads it
 _REQUEST = msgspec.msgpack.Decoder(RequestRow)
 _log = logging.getLogger(__name__)
 
@@ -101,20 +102,24 @@ class MqttAlerts:
 
     async def deliver(self, rows: Sequence[Row]) -> Sequence[Rejected]:
         """Publish the changes in order; returns when the broker took all of them."""
-        alerts: list[AlertRow] = []
+        alerts: list[tuple[Row, AlertRow]] = []
         rejected: list[Rejected] = []
         for row in rows:
             try:
-                alerts.append(ROW.decode(row.body))
+                alerts.append((row, ROW.decode(row.body)))
             except msgspec.MsgspecError as error:
                 rejected.append(Rejected(row, row.body, f"no alert row: {error}"))
-        outside = [alert for alert in alerts if not alert.shadow]
+        outside = [(row, alert) for row, alert in alerts if not alert.shadow]
         if outside:
             await self.link.wait_ready()
-            noted = await self._note(outside)
-            await self.link.publish(
-                [m for alert, note in zip(outside, noted, strict=True) for m in self._messages(alert, note)]
-            )
+            noted = await self._note([alert for _, alert in outside])
+            late_ns = self._clock.now_ns() - WAITED_NS
+            messages = [
+                message
+                for (row, alert), note in zip(outside, noted, strict=True)
+                for message in self._messages(alert, note, waited=row.at_ns < late_ns)
+            ]
+            await self.link.publish(messages)
         return rejected
 
     async def aclose(self) -> None:
@@ -134,12 +139,13 @@ class MqttAlerts:
         self._chains.learn(alerts, noted)
         return noted
 
-    def _messages(self, alert: AlertRow, noted: Noted) -> list[Outgoing]:
+    def _messages(self, alert: AlertRow, noted: Noted, *, waited: bool) -> list[Outgoing]:
         published, durable = self._now(), self._durable()
         messages = [
             Outgoing(
                 self._topics.alert(alert, severity),
                 msgspec.json.encode(fields(alert, prev=prev, published=published, durable=durable)),
+                backfill=waited,
             )
             for severity, prev in zip(alert.severities, noted.prev, strict=True)
         ]

@@ -21,12 +21,16 @@ IN_FLIGHT = 100  # SEMANTICS.md §9
 
 
 class Outgoing(NamedTuple):
-    """A message to publish. An empty retained one removes what the broker retained. `correlation`: MQTT 5 answers."""
+    """A message to publish. An empty retained one removes what the broker retained.
+
+    `correlation`: MQTT 5 answers; `backfill`: it waited, which a user property says.
+    """
 
     topic: str
     payload: bytes
     retain: bool = False
     correlation: bytes = b""
+    backfill: bool = False
 
 
 class Incoming(NamedTuple):

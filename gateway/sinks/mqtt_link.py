@@ -27,6 +27,7 @@ ANSWER_S = 10.0  # a broker that does not answer within it is left
 _FIRST_S, _LONGEST_S = 1.0, 60.0  # full jitter between attempts
 _REFUSED_S = 300.0  # a refused login is tried rarely
 _LOGIN = {134, 135, 138, 140}  # bad user or password, not authorised, banned, bad authentication method
+BACKFILL = ("backfill", "1")  # the user property of what waited for more than a minute
 _log = logging.getLogger(__name__)
 
 
@@ -215,12 +216,10 @@ class Link:
             )
 
     async def _send(self, client: Client, message: Outgoing) -> None:
-        properties = None
-        if message.correlation:
-            properties = Properties(PacketTypes.PUBLISH)
-            properties.CorrelationData = message.correlation
         async with client.window:  # first come, first served: the order stays
-            await client.publish(message.topic, message.payload, qos=1, retain=message.retain, properties=properties)
+            await client.publish(
+                message.topic, message.payload, qos=1, retain=message.retain, properties=_properties(message)
+            )
 
     def _ours(self, error: BaseException) -> GatewayError:
         """The error that says what to do."""
@@ -236,6 +235,18 @@ class Link:
         if isinstance(error, OSError):  # of our own files: aiomqtt turns the network's into MqttError
             return LoginRefused(f"{where}: password or certificate cannot be read: {error}")
         return Unreachable(f"{where}: {error or 'no answer'}")
+
+
+def _properties(message: Outgoing) -> Properties | None:
+    """Those of MQTT 5; an older broker's client leaves them out."""
+    if not message.correlation and not message.backfill:
+        return None
+    properties = Properties(PacketTypes.PUBLISH)
+    if message.correlation:
+        properties.CorrelationData = message.correlation
+    if message.backfill:
+        properties.UserProperty = [BACKFILL]
+    return properties
 
 
 async def _raise_when(lost: asyncio.Event, where: str) -> None:
