@@ -1,4 +1,8 @@
-"""`zhiwang check`: reads a configuration and tells every error at once; touches no broker, camera, sink or secret."""
+"""`zhiwang check`: reads a configuration and tells every error at once; touches no broker, camera, sink or secret.
+
+It looks at the outbox too, beside a running gateway or without one, and writes nothing there. What it finds of it are
+warnings at most: a start succeeds whatever the outbox is like.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.cli import words
+from gateway.clock import WallClock
 from gateway.config.findings import dotted
 from gateway.config.load import review
 from gateway.config.printed import printed
 from gateway.language import of_environment
+from gateway.outbox import Budget
+from gateway.outbox.survey import Survey, survey
 
 if TYPE_CHECKING:
     import argparse
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.config.model import Config
     from gateway.language import Language
 
+HISTORY = "history"  # the sink that is always there
 EXAMPLE = "zhiwang check gateway.yaml --print"
 
 
@@ -40,13 +48,20 @@ def run(args: argparse.Namespace) -> int:
     worst = 0
     for path in args.config:
         reviewed = review(path, known)
+        stored = _surveyed(reviewed.config) if reviewed.config else Survey([], [])
         print(
-            _as_json(path, reviewed, effective=args.effective)
+            _as_json(path, reviewed, stored, effective=args.effective)
             if args.json
-            else _as_text(path, reviewed, args.effective)
+            else _as_text(path, reviewed, stored, args.effective)
         )
         worst = max(worst, 0 if reviewed.config else 2)
     return worst
+
+
+def _surveyed(config: Config) -> Survey:
+    """What stands in the outbox that this configuration would run on."""
+    bounds = Budget(int(config.outbox.budget), int(config.outbox.age), int(config.outbox.ballast))
+    return survey(config.state, bounds, {*config.sinks, HISTORY}, WallClock())
 
 
 SECTIONS = ("brokers", "sensors", "cameras", "rules", "sinks")
@@ -61,25 +76,27 @@ def contents(config: Config, language: Language) -> str:
     return words.listed(language, parts)
 
 
-def _verdict(reviewed: Review) -> str:
+def _verdict(reviewed: Review, stored: Survey) -> str:
     errors = len(reviewed.errors())
     language = of_environment()
-    warnings = len(reviewed.findings) - errors
+    warnings = len(reviewed.findings) - errors + len(stored.warnings)
     parts = [words.counted(language, errors, "error"), words.counted(language, warnings, "warning")]
     return words.listed(language, parts)
 
 
-def _as_text(path: Path, reviewed: Review, effective: bool) -> str:
+def _as_text(path: Path, reviewed: Review, stored: Survey, effective: bool) -> str:
     rows = [words.finding(str(finding)) for finding in reviewed.findings]
+    rows += [f"outbox: {words.told('warning: ')}{words.told(one)}" for one in stored.warnings]
+    rows += [f"outbox: {words.told(one)}" for one in stored.notes]
     if effective and reviewed.config is not None:
         rows.insert(0, printed(reviewed.lines))
     config = reviewed.config
     sha = f"{words.told('config ')}{config.sha[:12]}" if config else ""
     holds = f"{config.gateway} · {contents(config, of_environment())} · {sha} · " if config else ""
-    return "\n".join([*rows, f"{path}: {holds}{_verdict(reviewed)}"])
+    return "\n".join([*rows, f"{path}: {holds}{_verdict(reviewed, stored)}"])
 
 
-def _as_json(path: Path, reviewed: Review, *, effective: bool) -> str:
+def _as_json(path: Path, reviewed: Review, stored: Survey, *, effective: bool) -> str:
     config = reviewed.config
     answer: dict[str, object] = {
         "file": str(path),
@@ -97,6 +114,7 @@ def _as_json(path: Path, reviewed: Review, *, effective: bool) -> str:
         "gateway": config.gateway if config else None,
         "config_sha": config.sha if config else None,
         "contains": contents(config, "en") if config else None,
+        "outbox": {"notes": stored.notes, "warnings": stored.warnings},
     }
     if effective and config is not None:
         answer["effective"] = [

@@ -113,25 +113,25 @@ def open_file(path: Path, epoch: str, suspected: str = "") -> tuple[sqlite3.Conn
     place cannot be written.
     """
     damaged = ""
-    for _ in range(2):
+    for attempt in range(3):
         try:
             return *_open(path, epoch, "" if damaged else suspected), damaged
         except schema.NewerError as error:
             kept = set_aside(path, "newer")
             damaged = f"{error}; kept as {kept.name}, and a fresh one was made: with that release, rename it back"
         except schema.DamagedError as error:
-            damaged = f"{error}; {_replace(path, epoch)}"
+            damaged = f"{error}; {_replace(path, epoch, take=attempt == 0)}"
         except (sqlite3.Error, OSError) as error:
             raise schema.ours(error, f"{path} cannot be opened for writing", path.parent) from error
     raise DiskBroken(f"{path} is damaged again at once: {damaged}")
 
 
-def _replace(path: Path, epoch: str) -> str:
-    """Put a fresh file in the place of a damaged one, with all of it that can be read; returns what was done."""
+def _replace(path: Path, epoch: str, *, take: bool) -> str:
+    """Put a fresh file in the place of a damaged one, with what can be read of it if `take`; returns what was done."""
     fresh = path.with_name(f"{path.name}.new")
     _remove(fresh)  # of a start that was cut off
     taken: dict[str, int] = {}
-    if path.is_file():
+    if take and path.is_file():
         try:
             connection = schema.connect(str(fresh))
             with contextlib.closing(connection), _without_torn_page(path):

@@ -58,9 +58,10 @@ def take_over(damaged: Path, fresh: sqlite3.Connection) -> dict[str, int]:
 
 def _copied(source: sqlite3.Connection, fresh: sqlite3.Connection, known: set[str], *, room: bool) -> dict[str, int]:
     with contextlib.suppress(sqlite3.DatabaseError):
-        fresh.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", _all(source, "SELECT * FROM cursors"))
+        places = [row for row in _all(source, "SELECT * FROM cursors") if _types(row) == (str, str, int)]
+        fresh.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", places)
     with contextlib.suppress(sqlite3.DatabaseError):
-        kept = _all(source, "SELECT * FROM meta WHERE key <> 'epoch'")
+        kept = [row for row in _all(source, "SELECT * FROM meta WHERE key <> 'epoch'") if _types(row) == (str, bytes)]
         fresh.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", kept)
     taken: dict[str, int] = {}
     for table, key in TABLES.items():
@@ -95,7 +96,7 @@ def _copy(source: sqlite3.Connection, fresh: sqlite3.Connection, table: str, key
 def _parted(table: str, rows: list[Row]) -> tuple[list[Row], list[tuple[str, DeadLetter]]]:
     """The rows as they were written, and letters of those that are no longer; their time is not known here."""
     if table not in schema.STREAMS:
-        return rows, []
+        return [row for row in rows if _types(row) == OTHERS[table] and (table != "gaps" or _is_counts(row[-1]))], []
     whole: list[Row] = []
     letters: list[tuple[str, DeadLetter]] = []
     for values in rows:
@@ -105,6 +106,19 @@ def _parted(table: str, rows: list[Row]) -> tuple[list[Row], list[tuple[str, Dea
         else:
             letters.append(spoiled.letter(table, row, row.at_ns if type(row.at_ns) is int else 0))
     return whole, letters
+
+
+def _types(row: Row) -> tuple[type, ...]:
+    """What a row's values are: where a page of another table stands in its place, something else than they should."""
+    return tuple(map(type, row))
+
+
+def _is_counts(series: object) -> bool:
+    try:
+        msgspec.json.decode(series if isinstance(series, bytes) else b"", type=dict[str, int])
+    except msgspec.MsgspecError:
+        return False
+    return True
 
 
 def _until_damage(source: sqlite3.Connection, select: str, upto: int) -> Iterator[list[Row]]:
