@@ -7,6 +7,8 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from gateway import ports
 from gateway.outbox import dead, reading, schema, spoiled
 
@@ -25,6 +27,13 @@ TABLES = {
     "gaps": "id",
     "series": "position",  # last: where the disk has no room for them, the rest is there
 }
+OTHERS: dict[str, tuple[type, ...]] = {
+    "snapshot": (int, bytes, bytes),
+    "journal": (int, bytes),
+    "dead": (int, int, int, int, int, str, str, str, str, str, str, bytes),
+    "gaps": (int, str, int, int, int, int, int, int, int, str, bytes),
+}
+"""What stands in a row of a table that is no stream."""
 AT_ONCE_BYTES = 4_000_000  # a transaction's worth: the journal of the fresh file stays small
 Row = tuple[object, ...]
 
