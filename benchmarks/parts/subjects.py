@@ -80,7 +80,8 @@ class MosquittoSub:
     def __init__(self, port: int) -> None:
         self.name, self.share = "mosquitto_sub -q 1 > /dev/null", 1.0
         self.costs: list[float] = []
-        self.seconds = 0.0  # that the last drain took
+        self.seconds = self._began = 0.0  # that the last drain took
+        self.taken = 0  # messages since the beginning
         self._command = ["mosquitto_sub", "-p", str(port), "-c", "-i", "floor", "-q", "1", "-k", "600", "-t", TOPIC]
         subprocess.run([*self._command, "-E"], check=True, timeout=10)  # subscribes, and the broker queues from now on
 
@@ -93,10 +94,18 @@ class MosquittoSub:
     def drain(self, count: int, total: int) -> float:
         """Until it has taken as many."""
         del total
-        began = time.monotonic()
-        process = subprocess.Popen([*self._command, "-C", str(count)], stdout=subprocess.DEVNULL)
+        return self.ended(self.begun(count))
+
+    def begun(self, count: int) -> subprocess.Popen[bytes]:
+        """Start it; it ends after so many messages."""
+        self._began = time.monotonic()
+        self.taken += count
+        return subprocess.Popen([*self._command, "-C", str(count)], stdout=subprocess.DEVNULL)
+
+    def ended(self, process: subprocess.Popen[bytes]) -> float:
+        """Wait for its end; the CPU-seconds it took."""
         _, status, used = os.wait4(process.pid, 0)
-        self.seconds = time.monotonic() - began
+        self.seconds = time.monotonic() - self._began
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0, f"mosquitto_sub ended with {process.returncode}"
         return used.ru_utime + used.ru_stime
