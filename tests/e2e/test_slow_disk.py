@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import statistics
 import threading
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.centre import Peer
+from tests.e2e.centre import Centre, Peer
 from tests.servers.gateway import Gateway, until
 from tests.servers.mosquitto import Mosquitto
 
@@ -89,6 +90,48 @@ def test_an_fsync_of_two_seconds_costs_no_connection_and_no_memory(
     log = wide_broker.log.read_text()
     assert len(re.findall(r"New client connected from \S+ as slow ", log)) == 1
     assert not re.findall(r"Client slow (?!disconnected\.$)", log)
+
+
+LATE = """
+gateway: late
+brokers: {{here: {{url: "{broker}"}}}}
+sensors: {{tank: {{mqtt: here, topic: "tank/{{name}}", plain: level}}}}
+rules: {{full: {{threshold: tank.level, levels: {{red: 9}}}}}}
+sinks: {{ops: {{mqtt: here}}}}
+"""
+SYNC_S = 10
+
+
+def test_an_fsync_of_ten_seconds_delays_acknowledgements_and_nothing_else(
+    own_mosquitto: Mosquitto, bent_disk: Path, tmp_path: Path, gateway_of: Callable[[str], Gateway]
+) -> None:
+    """Given a sync that takes 10 s, when 101 messages come, then none is acknowledged before it ends, and all after.
+
+    Meanwhile the page's server answers at once, and the alert that comes of them is as durable as ever.
+    """
+    gateway, slow = gateway_of(LATE.format(broker=own_mosquitto.url)), tmp_path / "slow"
+    bent = (f"LD_PRELOAD={bent_disk}", f"BENT_AT={gateway.folder / 'state'}/outbox.", f"BENT_BY={slow}")
+    with Centre(own_mosquitto, "zhiwang/v1/_/late") as centre, Peer(own_mosquitto, "tanks") as tanks:
+        gateway.start(prefix=("env", *bent))
+        slow.write_text(f"slow {SYNC_S}")
+        began = time.monotonic()
+        for n in range(101):
+            tanks.say(f"tank/{n}", "5" if n < 100 else "9.5")
+        until(lambda: gateway.metric("zhiwang_source_unacknowledged") == 101, 20, "all 101 to come")
+        answered: list[float] = []
+        while (at := time.monotonic()) - began < SYNC_S - 1:
+            assert gateway.metric("zhiwang_source_unacknowledged") == 101, "the sync has not ended"
+            answered.append(time.monotonic() - at)
+        assert statistics.median(answered) < SYNC_S / 20, "the event loop does not wait for the disk"
+        slow.unlink()
+        raised = centre.change("full", "raised", 2 * SYNC_S + 10)
+        assert time.monotonic() - began > SYNC_S
+        assert "durable" not in raised
+        until(lambda: gateway.metric("zhiwang_source_unacknowledged") == 0, 30, "all to be acknowledged")
+        assert gateway.metric("zhiwang_door_messages_total") == 101
+        assert gateway.metric("zhiwang_source_reconnects_total") == 0
+        assert gateway.metric("zhiwang_outbox_durable") == 1
+        assert gateway.stop() == 0
 
 
 def test_no_puback_is_sent_before_its_batch_is_on_the_disk(

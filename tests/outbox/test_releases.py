@@ -135,6 +135,7 @@ async def test_when_it_is_torn_what_can_be_read_goes_over(release: int, tmp_path
     await outbox.declare(SINKS)
     assert len(await outbox.read("series", "mirror", 100, 10**6)) >= 10
     assert len(await outbox.read("alerts", "mqtt", 100, 10**6)) == 7
+    assert len(await outbox.letters()) == 3
     await outbox.close()
 
 
