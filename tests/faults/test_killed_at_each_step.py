@@ -65,7 +65,7 @@ def test_kill_9_at_every_step_loses_nothing_and_repeats_nothing(
     tmp_path: Path,
     rounds: int,
 ) -> None:
-    """Given a stream, when the gateway dies at each step again and again, all is stored once, told once, acknowledged."""
+    """Given a stream, when it dies at each step again and again, all is stored once, told once, acknowledged."""
     name, chance, note = f"step{rounds}", random.Random(SEED), tmp_path / "killed"
     gateway = gateway_of(
         CONFIG.format(name=influx.database(name), broker=own_mosquitto.url, city=sound.url, influx=influx.url)
