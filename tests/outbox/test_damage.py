@@ -137,11 +137,47 @@ async def test_a_file_cut_anywhere_opens_and_what_is_left_is_delivered(sound: So
     assert min(counts[:4]) >= COUNT, "of 2 × 60 rows at least half can be read where a page or three are missing"
 
 
-@pytest.mark.soak
-async def test_a_file_cut_at_every_byte_of_its_tail_opens(sound: Sound) -> None:
-    """The same at each of the last 4096 bytes."""
+@pytest.mark.parametrize("step", [101, pytest.param(1, marks=pytest.mark.soak)], ids=["some", "every"])
+async def test_a_file_cut_at_a_byte_of_its_tail_opens(sound: Sound, step: int) -> None:
+    """The same at bytes of the last 4096."""
     whole = (sound.folder / FILE).stat().st_size
-    await _torn(sound, list(range(whole - 4096, whole)))
+    await _torn(sound, list(range(whole - 4096, whole, step)))
+
+
+@pytest.mark.parametrize("step", [331, pytest.param(1, marks=pytest.mark.soak)], ids=["some", "every"])
+async def test_a_journal_cut_at_a_byte_of_its_tail_loses_nothing_unsaid(killed: Sound, step: int) -> None:
+    """Given a kill and a journal that lost up to 12 kB, when it opens, then what was acknowledged is there, or said.
+
+    The program noted beside the file how far it had been: a cut that leaves whole transactions is no other way seen.
+    """
+    wal = f"{FILE}-wal"
+    whole = (killed.folder / wal).stat().st_size
+    short = 0
+    for size in range(whole - 12_000, whole, step):
+        found = await opened(killed, cut(wal, size))
+        lost = COUNT - len(found.series)
+        assert found.series == killed.series[: len(found.series)]
+        assert len(found.alerts) == len(found.series)
+        assert bool(found.said) is (lost > 0), f"cut to {size}: {lost} lost, said {found.said!r}"
+        assert f"the last {lost} transactions that were acknowledged" in found.said or lost == 0
+        short += lost > 0
+    assert short > 12_000 // step // 2
+
+
+async def test_an_older_copy_in_its_place_is_said(killed: Sound, tmp_path: Path) -> None:
+    """Given a store that somebody replaced by a copy of an hour ago, then what is missing in it is said."""
+    older = tmp_path / "older"
+    outbox = Outbox.open(killed.folder, WallClock())
+    await outbox.declare(SINKS)
+    shutil.copytree(killed.folder, older)
+    for _ in range(3):
+        await write(outbox, transaction(b"later v=1\n"))
+    await outbox.close()
+    for name in (FILE, f"{FILE}-wal"):
+        shutil.copy(older / name, killed.folder / name)
+    (killed.folder / f"{FILE}-shm").unlink(missing_ok=True)
+    found = await opened(killed, lambda _: None)
+    assert "the last 3 transactions that were acknowledged are not in the file" in found.said
 
 
 async def test_a_cut_journal_gives_all_that_was_whole_before_the_cut(killed: Sound) -> None:
@@ -154,6 +190,7 @@ async def test_a_cut_journal_gives_all_that_was_whole_before_the_cut(killed: Sou
         found = await opened(killed, cut(wal, size))
         assert found.series == killed.series[: len(found.series)]
         assert found.alerts == killed.alerts[: len(found.series)], "a transaction is whole or not there"
+        assert bool(found.said) is (len(found.series) < COUNT)
         counts.append(len(found.series))
     assert counts[0] == COUNT
     assert counts[1] >= COUNT - 1
@@ -167,7 +204,8 @@ async def test_a_spoiled_journal_gives_all_before_the_spoiled_place(killed: Soun
     for seed, at in enumerate(range(whole // 2, whole - 100, whole // 8)):
         found = await opened(killed, spoil(wal, at, 64, seed))
         assert found.series == killed.series[: len(found.series)]
-        assert len(found.alerts) == len(found.series) < COUNT or found.said
+        assert len(found.alerts) == len(found.series) < COUNT
+        assert found.said
 
 
 async def test_garbage_in_the_file_is_said_or_harmless(sound: Sound) -> None:
