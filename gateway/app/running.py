@@ -205,7 +205,9 @@ class Running:
         for kind, name, stats in self.parts:
             out += [(f"zhiwang_{kind}_{what}", {kind: name} if name else {}, value) for what, value in stats().items()]
         for what, count in sorted(self._core.counts.items()):
-            out.append((f"zhiwang_core_{what}_total", {}, float(count)))
+            name, _, sensor = what.partition("/")  # `thing_flooding/air` is counted by sensor
+            labels = {"sensor": sensor} if sensor else {}
+            out.append((f"zhiwang_{name}_total" if sensor else f"zhiwang_core_{what}_total", labels, float(count)))
         out.append(("zhiwang_alerts_raised_total", {}, float(self._alerts)))
         for thing, times in self._silenced.items():
             out.append(("zhiwang_thing_silenced_total", {"thing": thing}, float(times)))

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from gateway.config.scalars import NS, ByteRate, Duration, Gate, Hours, Size
+from gateway.config.scalars import NS, ByteRate, Duration, Gate, Hours, Pace, Size
 
 DEFAULT_MODEL = "ssdlite-mobilenet-v2-coco"  # a manifest in models/
 Point = tuple[float, float]
@@ -111,7 +111,8 @@ class SensorCommon(Struct, frozen=True):
     """The keys of a sensor that do not depend on how its payloads come or read.
 
     units, valid (inclusive) and kinds are by value name; `every` is how often a reading is promised; `stuck` how long a
-    value may stay the same; `resolution` that of the stamps; `series`: how many series this route may make.
+    value may stay the same; `resolution` that of the stamps; `series`: how many series this route may make; `at_most`:
+    how many messages each of its devices may send.
     """
 
     title: Text | None = None
@@ -124,6 +125,7 @@ class SensorCommon(Struct, frozen=True):
     max_gap: Duration | None = None  # default 3 × every
     stuck: Duration | None = None
     series: int = 10_000
+    at_most: Pace = Pace(20_000)  # 2,000/s: far more than a device has to say; a loop without a pause sends more
     resolution: Literal["s", "ms", "us", "ns"] = "ms"
     same_time: Literal["overwrite", "distinct"] = "distinct"
     max_late: Duration = Duration(3600 * NS)

@@ -98,6 +98,28 @@ class ByteRate(int):
         return f"{Size(self)}/s"
 
 
+class Pace(int):
+    """How many messages in ten seconds, written `100/s`, `30/min`."""
+
+    EXAMPLES: ClassVar = ("100/s", "30/min")
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read `100/s`."""
+        match = re.fullmatch(rf"\s*({_NUMBER})\s*/\s*(s|min)\s*", text) if isinstance(text, str) else None
+        if not match:
+            msg = f"found {text!r}; a number of messages is written with its time, such as 100/s or 30/min"
+            raise ValueError(msg)
+        count = round(float(match[1]) * 10 / (1 if match[2] == "s" else 60))
+        if count < 1:
+            msg = f"found {text!r}; at least one in ten seconds, 6/min"
+            raise ValueError(msg)
+        return cls(count)
+
+    def __str__(self) -> str:
+        return f"{self * 6}/min" if self % 10 else f"{self // 10}/s"
+
+
 class Change(msgspec.Struct, frozen=True):
     """A rate of change, written `0.5 m/min`: `per_second` in `unit` a second."""
 
@@ -237,7 +259,7 @@ class Hours(msgspec.Struct, frozen=True):
         return ", ".join(f"{a // 60:02}:{a % 60:02}-{b // 60:02}:{b % 60:02}" for a, b in self.spans_min)
 
 
-SCALARS: tuple[type, ...] = (Duration, Size, Change, SeriesRef, Comparison, Gate, Over, Hours)
+SCALARS: tuple[type, ...] = (Duration, Size, Pace, Change, SeriesRef, Comparison, Gate, Over, Hours)
 
 
 def is_scalar(kind: object) -> bool:

@@ -194,6 +194,7 @@ class Core:
         elapsed = {arrived.n: arrived.elapsed_ns for arrived in messages}
         said += [(self._silent.place, self._silent, t) for t in self._silent.heard(taken.heard)]
         said += [(self._adrift.place, self._adrift, t) for t in self._adrift.heard(taken.heard)]
+        said += [(self._ingest.flood.place, self._ingest.flood, t) for t in self._ingest.flood.said()]
         if len(taken.readings.n):
             self._recent.begin(taken.readings)
             tick = self._tally().ticks
@@ -301,6 +302,7 @@ class Core:
     def _tick(self, moment: Moment, out: _Out) -> list[Said]:
         tally = self._tally()
         said: list[Said] = [(self._silent.place, self._silent, t) for t in self._silent.tick(moment)]
+        said += [(self._ingest.flood.place, self._ingest.flood, t) for t in self._ingest.flood.tick(moment)]
         said += self._own(self._flaws.healed(self._rules, moment))
         for rule in self._rules:
             said += [(rule.place, rule, t) for t in self._guard.ask(rule, rule.tick, moment)]
@@ -330,6 +332,7 @@ class Core:
             said += self._own(self._health.health(Health(f"sensor/{sensor}", "series", ok=True), moment))
         parts = self._plan.components()
         gone = [("silent", text) for text in self._silent.abandon()]
+        gone += [("health", text) for text in self._ingest.flood.abandon()]
         gone += [("health", text) for text in [*self._adrift.abandon(self._plan.routes), *self._health.abandon(parts)]]
         for rule, text in gone:
             self._alerts.end(rule, text, moment.admitted_ns, "it is no longer configured")

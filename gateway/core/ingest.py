@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gateway.core.exact import mix
+from gateway.core.flood import Flood
 from gateway.core.known import Known
 from gateway.core.lines import RowWriter
 from gateway.core.marks import Claims, Marks
@@ -108,6 +109,7 @@ class Ingest:
         columns = {"wm": (np.int64, NO_TIME), "value": (np.float64, np.nan), "tied": (np.int8, 0)}
         self.series = state.table("series", columns)
         self._known = Known(routes, state, self.series)
+        self.flood = Flood(routes, self._known.things.all, state)
         self._marks = Marks(self.series, state, counts)
         self._writers = [RowWriter(route.decoder.fields) for route in routes]
 
@@ -192,6 +194,17 @@ class Ingest:
 
     def _route(self, place: int, at: NDArray[np.intp], thing: NDArray[np.intp], came: _Came) -> None:
         """What a route's messages come to."""
+        batch, route = came.batch, self.routes[place]
+        beyond = self.flood.beyond(place, thing, batch.n0 + at, batch.admitted_ns[at], batch.elapsed_ns[at])
+        if beyond is not None:
+            for row in beyond.first.tolist():
+                whose = self._known.things.all[int(thing[row])].subject()
+                more = "what more came until its next window is counted, not kept"
+                came.refuse(int(at[row]), route.name, f"{whose} sent more than at_most: {route.sensor.at_most}; {more}")
+            self.counts[f"thing_flooding/{route.name}"] += int(np.count_nonzero(beyond.rows))
+            at, thing = at[~beyond.rows], thing[~beyond.rows]
+        if not len(at):
+            return
         rows = self._decode(place, at, thing, came)
         if len(rows.n):
             self._store(place, rows, came)

@@ -60,11 +60,17 @@ def grouped(
         first[0] = True
         np.not_equal(series[1:], series[:-1], out=first[1:])
     start = np.flatnonzero(first)
-    count = np.empty_like(start)
-    count[:-1] = start[1:] - start[:-1]
-    count[-1:] = len(series) - start[-1:]
+    count = lengths_of(start, len(series))
     nothing = np.full(len(start), np.nan)
     return Readings(series, n, event_ns, value, admitted_ns, start, count, nothing, np.full(len(start), NO_TIME))
+
+
+def lengths_of(start: NDArray[np.intp], end: int) -> NDArray[np.intp]:
+    """How long groups are that begin at `start`, the last one up to `end`: intp[g]."""
+    length = np.empty_like(start)
+    length[:-1] = start[1:] - start[:-1]
+    length[-1:] = end - start[-1:]
+    return length
 
 
 def ragged(start: NDArray[np.intp], count: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -47,6 +47,7 @@ CONDITIONS = {
     "crowded": ("读数太密,时间窗放不下", "readings come too often for its window"),
     "labels": ("模型不认识要数的类别", "its camera's model does not know what it counts"),
     "clock_adrift": ("时钟不可信", "its clock cannot be believed"),
+    "flooding": ("发送过于频繁,超出部分不收", "it sends more than it may; the rest is not taken"),
     "step": ("系统时钟被改动", "the clock was moved"),
     "series": ("序列数超过上限", "more series than allowed"),
 }
