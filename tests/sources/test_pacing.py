@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.sources.pacing import GATHER_S, QUIET_S, SPACING_S, Pacing, State
+from gateway.sources.pacing import FLOOD_SPACING_S, GATHER_S, QUIET_S, SPACING_S, Pacing, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +90,15 @@ def test_a_stream_is_handed_over_in_steps_and_sealed_by_its_linger_alone(pause_s
     assert source.transactions <= 10
     assert len(source.handed) <= 10 / SPACING_S
     assert max(source.latency_s) <= SPACING_S + 2 * QUIET_S
+
+
+@pytest.mark.parametrize(("a_step", "spacing_s"), [(10, SPACING_S), (25, SPACING_S), (50, FLOOD_SPACING_S)])
+def test_the_faster_a_stream_the_larger_its_steps(a_step: int, spacing_s: float) -> None:
+    """10,000 messages a second are handed over every 10 ms, for their alerts' sake; 50,000 in steps of 50 ms."""
+    source = Source()
+    source.run(5, lambda _: a_step)
+    assert 0.7 * 5 / spacing_s <= len(source.handed) <= 5 / spacing_s + 1
+    assert max(source.latency_s) <= spacing_s + 2 * STEP_S
 
 
 @pytest.mark.parametrize("window", [10, 20, 100, 1000])
