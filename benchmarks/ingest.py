@@ -9,8 +9,9 @@ without rules, page and history. Each round publishes once while all are stopped
 then one after another goes on alone until every value can be read back from VictoriaMetrics. The order rotates; user
 and system time of the process alone; medians over the rounds.
 
-Then the rate at which a queue is taken until all is acknowledged, interleaved with mosquitto_sub's; and, at LIVE
-messages a second as they come, the CPU again, publish → alert, and how long the event loop leaves a request waiting.
+Before that, the rate at which a publisher's messages go through the broker until all are acknowledged; after it, the
+rate at which a queue is taken; each in turns with mosquitto_sub alone. At last, at LIVE messages a second as they come,
+the CPU again, publish → alert, and how long the event loop leaves a request waiting.
 """
 
 from __future__ import annotations
@@ -79,18 +80,24 @@ class Bench:
         self.broker, self.victoria = server(Mosquitto, at / "broker"), server(Victoria, at / "victoria")
         stack.enter_context(running(self.broker, self.victoria))
         self.sink = f'{{v2: "{self.victoria.url}", bucket: bench}}'
-        self.total = 0
+        self.totals = {"air": 0, "red": 0}  # messages so far, by topic
         self._begin_ms = begin_ms()
 
     def publish(self, count: int, rate: float = 0.0, topic: str = "air") -> None:
         """The stream's next messages."""
-        corner = (round(self.total * (RED_SHARE if topic == "red" else 1)), self._begin_ms)
+        corner = (self.totals[topic], self._begin_ms)
         assert publish(self.broker.port, count, rate=rate, topic=topic, corner=corner).wait(120) == 0
-        self.total += count if topic == "air" else 0
+        self.totals[topic] += count
+
+    @property
+    def total(self) -> int:
+        """Messages so far, of the stream that all but Node-RED hear."""
+        return self.totals["air"]
 
     def resident(self, name: str, pid: int, measurement: str, share: float = 1.0) -> Resident:
         """A process that stores a measurement."""
-        return Resident(name, pid, lambda: values(self.victoria, measurement), share)
+        first = self.totals["red" if share < 1 else "air"]
+        return Resident(name, pid, lambda: values(self.victoria, measurement), first, share)
 
     def red(self) -> Resident | str:
         """Node-RED, or why it is not here."""
@@ -113,7 +120,8 @@ def _rounds(bench: Bench, subjects: list[Subject]) -> None:
         bench.publish(count)
         for place in range(len(subjects)):
             subject = subjects[(place + number) % len(subjects)]
-            took = subject.drain(round(count * subject.share), round(bench.total * subject.share))
+            topic = "red" if subject.share < 1 else "air"
+            took = subject.drain(round(count * subject.share), bench.totals[topic])
             if number:
                 subject.costs.append(took * 100_000 / (count * subject.share))
 
@@ -130,6 +138,26 @@ def _rates(bench: Bench, ours: Resident, one: Gateway, floor: MosquittoSub) -> t
         ours.go_on()
         until(lambda: _acknowledged(one, bench.total) or time.sleep(0.05), 120, "the queue")
         mine.append(MESSAGES / (time.monotonic() - began))
+        ours.caught_up(bench.total)
+    return mine, theirs
+
+
+def _through(bench: Bench, ours: Resident, one: Gateway, floor: MosquittoSub) -> tuple[list[float], list[float]]:
+    """Messages a second from a publisher at full speed through the broker until all are acknowledged, in turns."""
+    mine, theirs = list[float](), list[float]()
+    for _ in range(ROUNDS):
+        began = time.monotonic()
+        bench.publish(MESSAGES)
+        until(lambda: _acknowledged(one, bench.total) or time.sleep(0.05), 120, "the stream")
+        mine.append(MESSAGES / (time.monotonic() - began))
+        ours.caught_up(bench.total)
+        ours.stop()
+        floor.drain(MESSAGES, bench.total)
+        process = floor.begun(MESSAGES)
+        bench.publish(MESSAGES)
+        floor.ended(process)
+        theirs.append(MESSAGES / floor.seconds)
+        ours.go_on()
         ours.caught_up(bench.total)
     return mine, theirs
 
@@ -161,7 +189,7 @@ def _live(bench: Bench, ours: Resident, script: Resident, floor: MosquittoSub) -
     count = LIVE * LIVE_S
     began, sub = time.monotonic(), floor.begun(count)
     stream = publish(bench.broker.port, count, rate=LIVE, corner=(bench.total, begin_ms()))
-    bench.total += count
+    bench.totals["air"] += count
     number = 0
     while stream.poll() is None:
         device, at = f"p{number:04}", time.time_ns() // 10**6
@@ -172,7 +200,7 @@ def _live(bench: Bench, ours: Resident, script: Resident, floor: MosquittoSub) -
     assert stream.returncode == 0
     least = floor.ended(sub) * 100_000 / count
     took = prober.took_ms()
-    bench.total += number
+    bench.totals["air"] += number
     for subject in (ours, script):
         subject.caught_up(bench.total)
     costs = [(cpu_s(subject.pid) - was) * 100_000 / count for subject, was in zip((ours, script), before, strict=True)]
@@ -189,9 +217,10 @@ def _share(what: str, ours: float, theirs: float, wanted: float | None, words: s
 def _measure(at: Path, stack: ExitStack) -> list[Row]:
     bench = Bench(at, stack)
     one = stack.enter_context(gateway(at / "corner", corner("corner", bench.broker.url, bench.sink)))
-    plain = stack.enter_context(gateway(at / "plain", PLAIN.format(broker=bench.broker.url, sink=bench.sink)))
     ours = bench.resident(f"gateway, {RULES} rules, history and alerts", one.pid, "air")
     floor = MosquittoSub(bench.broker.port)
+    through = _through(bench, ours, one, floor)  # before others listen, for whom the broker would queue
+    plain = stack.enter_context(gateway(at / "plain", PLAIN.format(broker=bench.broker.url, sink=bench.sink)))
     script = bench.resident("the script by hand", by_hand(stack, bench.broker.port, bench.victoria.url), "by_hand")
     bare = bench.resident("gateway that only stores", plain.pid, "plain")
     red = bench.red()
@@ -213,10 +242,8 @@ def _measure(at: Path, stack: ExitStack) -> list[Row]:
         rows.append(_share("gateway ÷ Node-RED", mine, cost[red.name], RED, f"at most {RED:.0%}"))
     rows.append(_share("gateway that only stores ÷ mosquitto_sub", cost[bare.name], cost[floor.name], None, ""))
     rows.append(Row("changes of alerts per 1,000 messages", f"{changes:.2f}", "2: one comes, and goes"))
-    rates = _rates(bench, ours, one, floor)
-    taken, floor_taken = (statistics.median(rate) for rate in rates)
-    words = f"at least 1.0; {taken:,.0f} and {floor_taken:,.0f} messages/s"
-    rows.append(Row("rate, gateway ÷ mosquitto_sub", f"{taken / floor_taken:.2f}", words, taken >= floor_taken))
+    rows.append(_rate("rate through the broker, gateway ÷ mosquitto_sub", through))
+    rows.append(_rate("rate out of a queue, gateway ÷ mosquitto_sub", _rates(bench, ours, one, floor)))
     rows.append(_times("/healthz answered, at full speed", _lag(bench, ours, one), "the loop's lag and the answer"))
     costs, alerts = _live(bench, ours, script, floor)
     rows.append(_times(f"publish → alert at {LIVE:,} messages/s", alerts, f"{len(alerts)} alerts"))
@@ -224,6 +251,11 @@ def _measure(at: Path, stack: ExitStack) -> list[Row]:
         words = f"{costs[0]:.2f} and {other:.2f} CPU-s"
         rows.append(_share(f"gateway ÷ {name}, as it comes, {LIVE:,}/s", costs[0], other, None, words))
     return rows
+
+
+def _rate(what: str, rates: tuple[list[float], list[float]]) -> Row:
+    ours, floor = (statistics.median(turns) for turns in rates)
+    return Row(what, f"{ours / floor:.2f}", f"at least 1.0; {ours:,.0f} and {floor:,.0f} messages/s", ours >= floor)
 
 
 def _times(what: str, ms: list[float], words: str) -> Row:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PAIRS = int(sys.argv[1]) if len(sys.argv) > 1 else 12
 PROBES = 100
 PAUSE_S = 0.04  # between two probes, and a little more, so that they meet every phase of whatever is periodic
-LOADS = {0: 3, 1_000: 3, 10_000: PAIRS}  # messages a second: pairs
+LOADS = {0: 2, 1_000: 2, 10_000: PAIRS}  # messages a second: pairs
 WANTED = 3.0
 CONFIG = """
 gateway: bench

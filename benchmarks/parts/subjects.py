@@ -40,10 +40,14 @@ class Subject(Protocol):
 
 
 class Resident:
-    """A process that stays; stopped by SIGSTOP. `stored`: how many values of it can be read back."""
+    """A process that stays; stopped by SIGSTOP.
 
-    def __init__(self, name: str, pid: int, stored: Callable[[], int], share: float = 1.0) -> None:
+    `stored`: how many values of it can be read back; `first`: how many messages there had been when it began to listen.
+    """
+
+    def __init__(self, name: str, pid: int, stored: Callable[[], int], first: int = 0, share: float = 1.0) -> None:
         self.name, self.pid, self.share = name, pid, share
+        self._first = first
         self.costs: list[float] = []
         self._stored = stored
 
@@ -63,13 +67,13 @@ class Resident:
         self.caught_up(total)
         self.stop()
         took = cpu_s(self.pid) - before
-        found, wanted = self._stored(), total * len(FIELDS)
+        found, wanted = self._stored(), (total - self._first) * len(FIELDS)
         assert found == wanted, f"{self.name}: {found} values stored of {wanted}"
         return took
 
     def caught_up(self, total: int) -> None:
         """Wait until all is stored, and acknowledged."""
-        wanted = total * len(FIELDS)
+        wanted = (total - self._first) * len(FIELDS)
         until(lambda: self._stored() >= wanted or time.sleep(0.4), DRAIN_S, f"{total} messages of {self.name}")
         time.sleep(1.5)
 
