@@ -90,8 +90,8 @@ class Dropped(msgspec.Struct, frozen=True):
 class Gap(msgspec.Struct, frozen=True):
     """One stretch of series that a sink will never get.
 
-    `from_ns` and `to_ns`: when the first and the last row were admitted; `series`: points by series, the first hundred
-    by name and the others under `…`; `dropped_ns`: when the latest of it was dropped; `why`: budget, age, disk,
+    `from_ns` and `to_ns`: when the earliest and the latest row were admitted; `series`: points by series, the first
+    hundred by name and the others under `…`; `dropped_ns`: when the latest of it was dropped; `why`: budget, age, disk,
     memory, or damage (then nobody knows how many points).
     """
 
@@ -169,6 +169,7 @@ def _record(
     """Record what a sink misses, as one stretch with what it missed just before; returns whether it is a new one."""
     first, last = rows[0], rows[-1]
     count, points = len(rows), sum(row.points for row in rows)
+    from_ns, to_ns = min(row.at_ns for row in rows), max(row.at_ns for row in rows)  # a clock may have been set back
     before = connection.execute(
         "SELECT id, last_position, why, series FROM gaps WHERE sink = ? ORDER BY id DESC LIMIT 1", (sink,)
     ).fetchone()
@@ -177,15 +178,15 @@ def _record(
         connection.execute(
             f"INSERT INTO gaps({COLUMNS}) "  # noqa: S608 - our names
             "VALUES (?,?,?,?,?,?,?,?,?,?)",
-            (sink, first.position, last.position, first.at_ns, last.at_ns, count, points, now_ns, why, series),
+            (sink, first.position, last.position, from_ns, to_ns, count, points, now_ns, why, series),
         )
         return True
     known = msgspec.json.decode(before[3], type=dict[str, int])
     series = msgspec.json.encode(_named(known, (names[row.position] for row in rows)))
     connection.execute(
-        "UPDATE gaps SET last_position = ?, to_ns = ?, rows = rows + ?, points = points + ?, dropped_ns = ?, "
-        "series = ? WHERE id = ?",
-        (last.position, last.at_ns, count, points, now_ns, series, before[0]),
+        "UPDATE gaps SET last_position = ?, from_ns = min(from_ns, ?), to_ns = max(to_ns, ?), rows = rows + ?, "
+        "points = points + ?, dropped_ns = ?, series = ? WHERE id = ?",
+        (last.position, from_ns, to_ns, count, points, now_ns, series, before[0]),
     )
     return False
 

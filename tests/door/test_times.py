@@ -6,6 +6,8 @@ import asyncio
 import itertools
 from typing import TYPE_CHECKING
 
+import pytest
+
 from gateway.clock import NS, ReplayClock
 from gateway.door import RELEASED_NS, wait_for_clock
 from gateway.events import ClockStep, Tick
@@ -84,3 +86,20 @@ async def test_the_start_waits_for_a_believable_clock() -> None:
                     clock.moved_ns = START_NS
                 clock.advance(0.5)
         assert waiting.result() is believable
+
+
+@pytest.mark.parametrize("jump_s", [-86_400, 86_400], ids=["a day back", "a day ahead"])
+async def test_a_clock_that_jumps_a_day_keeps_no_commit_waiting(opened: Open, jump_s: int) -> None:
+    """Given commits that linger, when the clock jumps between them, then each returns, and elapsed time goes on."""
+    clock = MovedClock(START_NS)
+    async with opened(clock=clock, linger_s=0.05) as at:
+        await at.door.commit([Tick()])
+        before = int(at.core.cuts[-1].elapsed_ns[0])
+        for n in range(6):
+            clock.moved_ns = jump_s * NS if n % 2 == 0 else 0
+            clock.advance(1.0)
+            await at.door.commit(messages(f"m{n}"))
+        cuts = at.core.cuts[-6:]
+        assert [int(cut.elapsed_ns[0]) - before for cut in cuts] == [n * NS for n in range(1, 7)]
+        assert [type(cut.inputs[0]) for cut in cuts] == [ClockStep] * 6
+        assert (await at.series()).count(b"body=") == 6
