@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 ARGS ?=
 # Every script of benchmarks/ that measures; the others are what it starts or shares.
 BENCH ?= $(filter-out by_hand publisher stage,$(basename $(notdir $(wildcard benchmarks/*.py))))
-BASE_WHEELS := manylinux_2_28_x86_64 manylinux_2_28_aarch64
+BASE_WHEELS := x86_64 aarch64
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -44,10 +44,10 @@ wheels-check: .venv/demo.ready  ## every base dependency has wheels for x86-64 a
 	@there=$$(mktemp -d) && trap 'rm -rf "$$there"' EXIT && \
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
 	  >"$$there/base.txt" && \
-	for platform in $(BASE_WHEELS); do \
-	  $(PIP) download --only-binary=:all: --platform $$platform --python-version 3.11 -r "$$there/base.txt" -d "$$there/$$platform" \
-	    || exit 1; \
-	  echo "$$platform: $$(ls "$$there/$$platform" | wc -l) wheels"; \
+	for machine in $(BASE_WHEELS); do \
+	  $(PIP) download --only-binary=:all: --platform manylinux_2_28_$$machine --platform manylinux2014_$$machine \
+	    --python-version 3.11 -r "$$there/base.txt" -d "$$there/$$machine" || exit 1; \
+	  echo "$$machine: $$(ls "$$there/$$machine" | wc -l) wheels"; \
 	done
 
 $(BIN)/python:
