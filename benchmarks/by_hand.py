@@ -1,7 +1,6 @@
 """The script that a user would write by hand for `benchmarks/ingest.py` to stand beside: paho and influxdb-client.
 
 python benchmarks/by_hand.py MQTT_PORT INFLUX_URL       a callback, Points, batching mode with its default options
-python benchmarks/by_hand.py MQTT_PORT nothing          paho alone: a callback that does nothing
 """
 
 from __future__ import annotations
@@ -17,27 +16,24 @@ def main() -> None:
     """Run until killed."""
     port, url = int(sys.argv[1]), sys.argv[2]
     client = mqtt.Client(
-        mqtt.CallbackAPIVersion.VERSION2, client_id=f"by-hand-{url[:7]}", clean_session=False, protocol=mqtt.MQTTv311
+        mqtt.CallbackAPIVersion.VERSION2, client_id="by-hand", clean_session=False, protocol=mqtt.MQTTv311
     )
 
     def on_connect(client: mqtt.Client, *_: object) -> None:
         client.subscribe("air/+/up", qos=1)
 
     client.on_connect = on_connect
-    if url == "nothing":
-        client.on_message = lambda *_: None
-    else:
-        influx = InfluxDBClient(url=url, token="", org="bench")
-        write_api = influx.write_api(write_options=WriteOptions())
+    influx = InfluxDBClient(url=url, token="", org="bench")
+    write_api = influx.write_api(write_options=WriteOptions())
 
-        def on_message(_client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
-            reading = json.loads(message.payload)
-            point = Point("by_hand").tag("device", message.topic.split("/")[1])
-            for field in ("pm25", "pm10", "rh", "temp", "noise"):
-                point.field(field, reading[field])
-            write_api.write(bucket="bench", record=point.time(reading["ts"], WritePrecision.MS))
+    def on_message(_client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        reading = json.loads(message.payload)
+        point = Point("by_hand").tag("device", message.topic.split("/")[1])
+        for field in ("pm25", "pm10", "rh", "temp", "noise"):
+            point.field(field, reading[field])
+        write_api.write(bucket="bench", record=point.time(reading["ts"], WritePrecision.MS))
 
-        client.on_message = on_message
+    client.on_message = on_message
     client.connect("127.0.0.1", port, keepalive=600)
     print("ready", flush=True)
     client.loop_forever()
