@@ -36,6 +36,7 @@ OTHERS: dict[str, tuple[type, ...]] = {
 """What stands in a row of a table that is no stream."""
 AT_ONCE_BYTES = 4_000_000  # a transaction's worth: the journal of the fresh file stays small
 Row = tuple[object, ...]
+UNREADABLE = (sqlite3.DatabaseError, *schema.NOT_AS_WRITTEN)  # the latter also where a column's name is no text
 
 
 def take_over(damaged: Path, fresh: sqlite3.Connection) -> dict[str, int]:
@@ -56,7 +57,7 @@ def take_over(damaged: Path, fresh: sqlite3.Connection) -> dict[str, int]:
                 return {}
             known = {row[0] for row in source.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
             return _copied(source, fresh, known, room=_room(damaged))
-        except sqlite3.DatabaseError as error:
+        except UNREADABLE as error:
             if source is None or not schema.is_damage(error):
                 continue
         finally:
@@ -66,10 +67,10 @@ def take_over(damaged: Path, fresh: sqlite3.Connection) -> dict[str, int]:
 
 
 def _copied(source: sqlite3.Connection, fresh: sqlite3.Connection, known: set[str], *, room: bool) -> dict[str, int]:
-    with contextlib.suppress(sqlite3.DatabaseError):
+    with contextlib.suppress(*UNREADABLE):
         places = [row for row in _all(source, "SELECT * FROM cursors") if _types(row) == (str, str, int)]
         fresh.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", places)
-    with contextlib.suppress(sqlite3.DatabaseError):
+    with contextlib.suppress(*UNREADABLE):
         kept = [row for row in _all(source, "SELECT * FROM meta WHERE key <> 'epoch'") if _types(row) == (str, bytes)]
         fresh.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", kept)
     taken: dict[str, int] = {}
@@ -86,7 +87,8 @@ def _all(source: sqlite3.Connection, select: str) -> list[Row]:
 
 def _copy(source: sqlite3.Connection, fresh: sqlite3.Connection, table: str, key: str) -> int:
     """Rows from the first on up to the damage, then from the last back to it."""
-    count, upto, names = 0, -(2**62), schema.columns(source, table)
+    count, upto = 0, -(2**62)
+    names = schema.columns(fresh, table)  # an earlier release has the first of them; a name there may be damaged
     for select in (
         f"SELECT {key}, * FROM {table} ORDER BY {key}",  # noqa: S608 - our names
         f"SELECT {key}, * FROM {table} WHERE {key} > ?1 ORDER BY {key} DESC",  # noqa: S608 - our names
@@ -94,7 +96,7 @@ def _copy(source: sqlite3.Connection, fresh: sqlite3.Connection, table: str, key
         for rows in _until_damage(source, select, upto):
             whole, letters = _parted(table, [row[1:] for row in rows])
             fresh.execute("BEGIN IMMEDIATE")
-            schema.copied(fresh, table, names, whole)
+            schema.copied(fresh, table, names[: len(rows[0]) - 1], whole)
             dead.from_door(fresh, letters)
             fresh.execute("COMMIT")
             count += len(rows)
@@ -134,7 +136,7 @@ def _until_damage(source: sqlite3.Connection, select: str, upto: int) -> Iterato
     """Rows in bunches, as far as they can be read; a row that has lost its body is none."""
     bunch: list[Row] = []
     size = 0
-    with contextlib.suppress(sqlite3.DatabaseError, OverflowError):
+    with contextlib.suppress(*UNREADABLE):
         for row in source.execute(select, (upto,) if "?1" in select else ()):
             blobs = [len(value) for value in row if isinstance(value, bytes)]
             if not blobs:
