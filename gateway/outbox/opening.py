@@ -134,7 +134,7 @@ def _replace(path: Path, epoch: str, *, take: bool) -> str:
     if take and path.is_file():
         try:
             connection = schema.connect(str(fresh))
-            with contextlib.closing(connection), _without_torn_page(path):
+            with contextlib.closing(connection), _readable(path):
                 schema.create(connection, epoch)
                 taken = salvage.take_over(path, connection)
         except (sqlite3.Error, OSError) as error:
@@ -153,16 +153,24 @@ def _replace(path: Path, epoch: str, *, take: bool) -> str:
 
 
 @contextlib.contextmanager
-def _without_torn_page(path: Path) -> Generator[None]:
-    """The file without the part of a page at its end: SQLite would fill it with zeros, and rows with them."""
+def _readable(path: Path) -> Generator[None]:
+    """The file as SQLite can read more of it: what is the same in all of ours is mended in its first bytes.
+
+    And without the part of a page at its end: SQLite would fill it with zeros, and rows with them.
+    """
     with path.open("r+b") as file:
-        whole = size_of(path) // schema.PAGE_BYTES * schema.PAGE_BYTES
+        header, whole = file.read(100), size_of(path) // schema.PAGE_BYTES * schema.PAGE_BYTES
         file.seek(whole)
         torn = file.read()
         file.truncate(whole)
+        file.seek(0)
+        file.write(schema.mended(header)[:whole])
+        file.flush()
         try:
             yield
         finally:
+            file.seek(0)
+            file.write(header[:whole])
             file.seek(whole)
             file.write(torn)  # it is kept as it was found
 

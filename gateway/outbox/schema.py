@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "outbox.sqlite"
+MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = 0x5A574F42  # "ZWOB", so that `file` and a repair tool know it
 VERSION = 1
 CHECKED_BYTES = 64_000_000
@@ -173,6 +174,28 @@ def copied(into: sqlite3.Connection, table: str, names: Sequence[str], rows: Seq
     named, places = ",".join(names[at] for at in kept), ",".join("?" * len(kept))
     rows = [[row[at] for at in kept] for row in rows]
     into.executemany(f"INSERT OR IGNORE INTO {table}({named}) VALUES ({places})", rows)  # noqa: S608 - our names
+
+
+def mended(header: bytes) -> bytes:
+    """The first 100 bytes of a file with what is the same in all of ours; as they are where nothing says that it is.
+
+    See https://www.sqlite.org/fileformat.html#the_database_header.
+    """
+    if len(header) < 100 or (header[:16] != MAGIC and header[68:72] != APPLICATION_ID.to_bytes(4)):
+        return header
+    page = header[16:18] if int.from_bytes(header[16:18]) in {PAGE_BYTES, 4096} else PAGE_BYTES.to_bytes(2)
+    return b"".join(
+        (
+            MAGIC,
+            page,
+            bytes((2, 2, 0, 64, 32, 32)),
+            header[24:44],
+            (4).to_bytes(4),
+            header[48:56],
+            (1).to_bytes(4),
+            header[60:],
+        )
+    )
 
 
 def known(version: int) -> None:
