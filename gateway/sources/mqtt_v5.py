@@ -20,7 +20,7 @@ from gateway.config.tls import context_of
 from gateway.config.urls import address
 from gateway.sources.mqtt_v5_packets import connect, named, puback, subscribe
 from gateway.sources.mqtt_v5_wire import Wire
-from gateway.sources.mqtt_words import CONNECT_S, error_in_words, in_words, is_login, lost
+from gateway.sources.mqtt_words import CONNECT_S, IF_OLD, error_in_words, in_words, is_login, lost
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,6 +89,8 @@ class Link:
             self._session.fail(error_in_words(wire.error, self._broker))
         elif wire.lost and self._session.connected:
             self._session.fail(lost(self._session.client_id))
+        elif wire.lost:
+            self._session.fail(f"the connection was lost before it let us in{IF_OLD}")
 
     async def _reach(self, wire: Wire, context: ssl.SSLContext | None) -> None:
         host, port, _ = address(self._broker.url)

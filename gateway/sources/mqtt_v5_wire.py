@@ -14,7 +14,7 @@ import mqtt5
 from mqtt5 import DisconnectReasonCode as Code
 
 from gateway.sources.mqtt_v5_packets import Malformed, Reader
-from gateway.sources.mqtt_words import OLD_BROKER
+from gateway.sources.mqtt_words import IF_OLD, OLD_BROKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gateway.sources.intake import Intake
     from gateway.sources.mqtt_session import Session
 
-_BUFFER = 262_144  # bytes, allocated once a connection; more at a time only for one packet that is larger
+_BUFFER = 262_144  # bytes, allocated once a connection; more only while a packet is larger
 _PACKETS = 1500  # of one turn: 1 ms here, below 5 ms on a board five times slower
 _REST_S = 0.005  # between two reads of a stream; well below what pacing takes for silence
 _CONNACK_S = 10.0
@@ -66,11 +66,20 @@ class Wire(asyncio.BufferedProtocol):
         """Say hello, and wait for the answer as long as is decent."""
         self._transport = cast(asyncio.Transport, transport)
         self.write(self._hello)
-        self._beating = self._loop.call_later(_CONNACK_S, self.end, f"no answer to CONNECT within {_CONNACK_S:g} s")
+        self._beating = self._loop.call_later(
+            _CONNACK_S, self.end, f"no answer to CONNECT within {_CONNACK_S:g} s{IF_OLD}"
+        )
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Room for what comes; asyncio's hint is not needed."""
+        """Room for what comes; asyncio's hint is not needed.
+
+        A packet larger than the buffer doubles it as it comes: what its length says may be a lie.
+        """
         del sizehint
+        if self._filled == len(self._view):
+            larger = memoryview(bytearray(min(2 * len(self._view), max(self._needed, len(self._view) + 1))))
+            larger[: self._filled] = self._view
+            self._view = larger
         return self._view[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -172,13 +181,10 @@ class Wire(asyncio.BufferedProtocol):
             self._read()
 
     def _keep(self, start: int) -> None:
-        """What is not taken, from `start` on, moves to the front; a packet larger than the buffer gets its own."""
+        """What is not taken, from `start` on, moves to the front, of the usual buffer where its packet fits."""
         rest = self._view[start : self._filled]
         self._filled = len(rest)
-        if self._needed > len(self._usual):
-            if self._needed > len(self._view):
-                self._view = memoryview(bytearray(self._needed))
-        elif self._filled <= len(self._usual):
+        if max(self._filled, self._needed) <= len(self._usual):
             self._view = self._usual
         self._view[: self._filled] = rest
 

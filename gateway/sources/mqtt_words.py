@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 CONNECT_S = 5.0  # for the socket and TLS together; a stop waits no longer than that
 _LOGIN = {134, 135, 138, 140}  # bad user or password, not authorised, banned, bad authentication method
 _ELSEWHERE = {156, 157}  # use another server, server moved
+IF_OLD = " (does the broker speak MQTT 5? If not: version: 3.1.1)"
 OLD_BROKER = "the broker refuses this version of MQTT: try version: 3.1.1"
 
 
