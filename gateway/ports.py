@@ -57,18 +57,27 @@ class Bad(NamedTuple):
     reason: str
 
 
+class Numbered(NamedTuple):
+    """Devices' own numbers: message int32[k] is the payload's place in the batch, never decreasing; number int64[k]."""
+
+    message: NDArray[np.int32]
+    number: NDArray[np.int64]
+
+
 class Decoded(NamedTuple):
     """Rows from a batch of payloads: one row is one time with a value for each field that was there.
 
     message int32[r] is the payload's place in the batch, never decreasing; event_ns int64[r], NO_TIME where it states
     none; columns[f] holds field f: float64[r] (NaN: absent) for kinds float, int and bool, else list[str | None].
-    A row with a bad field keeps its good ones; its payload is then also in `bad`.
+    A row with a bad field keeps its good ones; its payload is then also in `bad`. `numbered`: the numbers that devices
+    gave what they sent, also where nothing else could be used; None where the route names no counter.
     """
 
     message: NDArray[np.int32]
     event_ns: NDArray[np.int64]
     columns: Sequence[NDArray[np.float64] | list[str | None]]
     bad: list[Bad]
+    numbered: Numbered | None = None
 
 
 class Decoder(Protocol):

@@ -1,8 +1,8 @@
 """Payloads of lines with separated values: `csv: [time, level, _, flow]`; each line is a row.
 
-Columns by their order: `time` is reserved, `_` skips one. An empty cell is absent. A line with more or fewer cells than
-columns is refused whole, since a line cut short would pass off the head of a number as the number. Quotes as in
-RFC 4180; empty lines do not count.
+Columns by their order: `time` and `seq` (the device's own counter) are reserved, `_` skips one. An empty cell is
+absent. A line with more or fewer cells than columns is refused whole, since a line cut short would pass off the head
+of a number as the number. Quotes as in RFC 4180; empty lines do not count.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.config.names import Names
     from gateway.ports import Decoded, Field
 
-TIME, SKIP = "time", "_"
+TIME, SEQ, SKIP = "time", "seq", "_"
 
 
 class Csv(Struct, frozen=True):
@@ -35,7 +35,7 @@ class Csv(Struct, frozen=True):
 
     def values(self) -> tuple[str, ...]:
         """The values it takes out of a payload, in order."""
-        return tuple(name for name in self.csv if name not in {TIME, SKIP})
+        return tuple(name for name in self.csv if name not in {TIME, SEQ, SKIP})
 
     def check(self, names: Names) -> list[tuple[str, str]]:
         """What is wrong with its columns: (key, problem)."""
@@ -69,6 +69,7 @@ class CsvDecoder:
         self._config = config
         self._zone = zone
         self._time = config.csv.index(TIME) if TIME in config.csv else None
+        self._seq = config.csv.index(SEQ) if SEQ in config.csv else None
         self._cells = [config.csv.index(field.name) for field in fields]
 
     def decode(self, bodies: Sequence[bytes]) -> Decoded:
@@ -76,7 +77,7 @@ class CsvDecoder:
         rows = Rows(len(self.fields))
         for place, body in enumerate(bodies):
             self._payload(place, body, rows)
-        return assemble(self.fields, rows, self._zone)
+        return assemble(self.fields, rows, self._zone, numbered=self._seq is not None)
 
     def _payload(self, place: int, body: bytes, rows: Rows) -> None:
         try:
@@ -106,5 +107,5 @@ class CsvDecoder:
             except ValueError as error:
                 values.append(None)
                 rows.problem(place, f"line {number} {field.name}: {error}")
-        time = cells[self._time].strip() or None if self._time is not None else None
-        rows.add(place, time, values)
+        time, counter = (cells[at].strip() or None if at is not None else None for at in (self._time, self._seq))
+        rows.add(place, time, values, counter)

@@ -1,9 +1,10 @@
 """JSON payloads: `json: {time: ts, pm25: data.pm2_5, level: readings[0].value}`.
 
-Reserved keys: `time` (where the time stands), `zone` (of times that state none), `each` (the list of a message with
-many readings; the other paths start at its elements, a `$` in front starts at the top level; a time that an element
-lacks is looked for at the top level). A field that is missing or null is absent; one that cannot be used is left out
-with a reason, and the others are kept. A time that cannot be read leaves its row without one.
+Reserved keys: `time` (where the time stands), `seq` (where the device's own counter stands), `zone` (of times that
+state none), `each` (the list of a message with many readings; the other paths start at its elements, a `$` in front
+starts at the top level; a time or counter that an element lacks is looked for at the top level). A field that is
+missing or null is absent; one that cannot be used is left out with a reason, and the others are kept. A time that
+cannot be read leaves its row without one.
 
 Two ways read a payload. The quick one is a msgspec decoder for a struct made of the paths: it takes only what is
 exactly as declared. What it refuses goes the thorough way, value by value, which finds the reason or takes what
@@ -36,14 +37,14 @@ if TYPE_CHECKING:
     from gateway.config.names import Names
     from gateway.ports import Decoded, Field
 
-RESERVED = ("time", "zone", "each")
+RESERVED = ("time", "seq", "zone", "each")
 _DEEPEST = 100  # levels; found by counting, since the interpreter's own bound depends on who calls
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Json(Struct, frozen=True):
-    """How a route's JSON is read: value name → path, and the reserved keys `time`, `zone`, `each`."""
+    """How a route's JSON is read: value name → path, and the reserved keys `time`, `seq`, `zone`, `each`."""
 
     json: dict[str, str]
 
@@ -74,13 +75,15 @@ class _Places(NamedTuple):
     each: Path | None
     time: Path | None
     values: tuple[Path, ...]
+    seq: Path | None = None
 
 
 def build(config: Json, common: SensorCommon, timezone: str) -> JsonDecoder:
     """The decoder of a checked route. `timezone`: of times that state none, where neither route nor sensor says."""
     fields = fields_of({name: config.json[name] for name in config.values()}, common)
-    each, time = (parse_path(config.json[key]) if key in config.json else None for key in ("each", "time"))
-    places = _Places(each, time, tuple(parse_path(field.path) for field in fields))
+    keys = ("each", "time", "seq")
+    each, time, seq = (parse_path(config.json[key]) if key in config.json else None for key in keys)
+    places = _Places(each, time, tuple(parse_path(field.path) for field in fields), seq)
     return JsonDecoder(fields, places, zone_of(config.json.get("zone") or common.zone or timezone))
 
 
@@ -93,7 +96,7 @@ class JsonDecoder:
         self.fields = fields
         self._places = places
         self._zone = zone
-        self._shape = shape_of(fields, places.each, places.time, places.values)
+        self._shape = shape_of(fields, places.each, places.time, places.values, places.seq)
 
     def decode(self, bodies: Sequence[bytes]) -> Decoded:
         """Payloads to rows."""
@@ -105,7 +108,7 @@ class JsonDecoder:
                 self._thorough(place, bodies[place], rows)
             if taken:
                 rows.in_order()
-        return assemble(self.fields, rows, self._zone)
+        return assemble(self.fields, rows, self._zone, numbered=self._places.seq is not None)
 
     def _quick(self, shape: Shape, bodies: Sequence[bytes], rows: Rows) -> list[int]:
         """Takes what is exactly as declared; the places of the rest."""
@@ -115,10 +118,9 @@ class JsonDecoder:
             found, at, outer = _spread(shape, found, at, refused)
         rows.message = at
         rows.columns = [list(map(attrgetter(name), found)) for name in shape.values]
-        rows.times = list(map(attrgetter(shape.time), found)) if shape.time else list(repeat(None, len(found)))
-        if shape.top_time:
-            tops = map(attrgetter(shape.top_time), outer)
-            rows.times = [top if time is None else time for time, top in zip(rows.times, tops, strict=True)]
+        rows.times = _either(shape.time, found, shape.top_time, outer)
+        if refused or self._places.seq is not None:
+            rows.numbers = _either(shape.seq, found, shape.top_seq, outer)
         return sorted(refused)
 
     def _thorough(self, place: int, body: bytes, rows: Rows) -> None:
@@ -156,13 +158,24 @@ class JsonDecoder:
             except ValueError as error:
                 values.append(None)
                 rows.problem(place, f"{where}{field.name}: {error}")
-        time = None
-        if self._places.time is not None:
-            path = self._places.time
-            time = find(top if path.top else element, path.steps)
-            if time is None and element is not top:
-                time = find(top, path.steps)
-        rows.add(place, time, values)
+        time, number = (_found(path, top, element) for path in (self._places.time, self._places.seq))
+        rows.add(place, time, values, number)
+
+
+def _found(path: Path | None, top: object, element: object) -> object:
+    """What stands there in an element, else at the top level."""
+    if path is None:
+        return None
+    value = find(top if path.top else element, path.steps)
+    return find(top, path.steps) if value is None and element is not top else value
+
+
+def _either(inner: str | None, found: list[object], outer: str | None, tops: list[object]) -> list[object]:
+    """An attribute of each element, and where that is None, one of the message around it."""
+    out: list[object] = list(map(attrgetter(inner), found)) if inner else list(repeat(None, len(found)))
+    if outer:
+        out = [top if own is None else own for own, top in zip(out, map(attrgetter(outer), tops), strict=True)]
+    return out
 
 
 def _decoded(shape: Shape, bodies: Sequence[bytes]) -> tuple[list[object], list[int], list[int]]:

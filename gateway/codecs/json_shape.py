@@ -28,8 +28,8 @@ _MOST_FIELDS = 500  # of one struct level; more go the thorough way
 class Shape(NamedTuple):
     """A compiled route: `decode` makes a message's struct; the others are dotted attributes for attrgetter.
 
-    each: the list's ("" where the message is the list), or None for one reading a message; values, time: an element's;
-    top_time: the message's time where an element may lack it.
+    each: the list's ("" where the message is the list), or None for one reading a message; values, time, seq: an
+    element's; top_time, top_seq: the message's, where an element may lack it.
     """
 
     decode: Callable[[bytes], object]
@@ -37,6 +37,8 @@ class Shape(NamedTuple):
     values: tuple[str, ...]
     time: str | None
     top_time: str | None
+    seq: str | None = None
+    top_seq: str | None = None
 
 
 class _Level:
@@ -79,28 +81,44 @@ def _attribute(level: _Level, key: str) -> str:
     return f"f{list(level.keys).index(key)}"
 
 
-def shape_of(fields: tuple[Field, ...], each: Path | None, time: Path | None, values: tuple[Path, ...]) -> Shape | None:
+def shape_of(
+    fields: tuple[Field, ...], each: Path | None, time: Path | None, values: tuple[Path, ...], seq: Path | None = None
+) -> Shape | None:
     """The struct for these paths, or None where they go through lists or cross one another."""
-    inner = [*values, *([time] if time else [])]
+    inner = [*values, *(path for path in (time, seq) if path)]
     if not all(path.plain and path.steps for path in inner) or (each and (not each.plain or _any_top(values))):
         return None
     top, element = _Level(), _Level()
     start = element if each else top
     at = [start.add(path.steps, _TYPES[field.kind]) for field, path in zip(fields, values, strict=True)]
-    in_element = time if time and not (each and time.top) else None
-    time_at = start.add(in_element.steps, _TIME) if in_element else None
-    if not all(at) or (in_element and time_at is None):
-        return None
     attributes = tuple(name for name in at if name)
-    if each is None:
-        return Shape(msgspec.json.Decoder(top.struct()).decode, None, attributes, time_at, None)
-    if not each.steps:  # the message is the list: it has no top level beside it
-        return None if time and time.top else Shape(_list_of(element), "", attributes, time_at, None)
-    each_at = top.add(each.steps, [element.struct()])
-    top_at = top.add(time.steps, _TIME) if time else None
-    if each_at is None or (time and top_at is None):
+    if len(attributes) < len(at):
         return None
-    return Shape(msgspec.json.Decoder(top.struct()).decode, each_at, attributes, time_at, top_at)
+    if seq in values:  # a value besides: read once
+        seq_at, seq = attributes[values.index(seq)], None
+    else:
+        seq_at = _own(start, each, seq)
+    time_at = _own(start, each, time)
+    listed = each is not None and not each.steps  # the message is the list: it has no top level beside it
+    beside = listed and any(path and path.top for path in (time, seq))
+    if "" in {time_at, seq_at} or beside:
+        return None
+    if each is None or listed:
+        decode = _list_of(element) if listed else msgspec.json.Decoder(top.struct()).decode
+        return Shape(decode, "" if listed else None, attributes, time_at, None, seq_at)
+    each_at = top.add(each.steps, [element.struct()])
+    top_time, top_seq = _own(top, None, time), _own(top, None, seq)
+    if each_at is None or "" in {top_time, top_seq}:
+        return None
+    decode = msgspec.json.Decoder(top.struct()).decode
+    return Shape(decode, each_at, attributes, time_at, top_time, seq_at, top_seq)
+
+
+def _own(level: _Level, each: Path | None, path: Path | None) -> str | None:
+    """Where a time or counter is at a level; None where it is not looked for there, "" where it is in another's way."""
+    if path is None or (each and path.top):
+        return None
+    return level.add(path.steps, _TIME) or ""
 
 
 def _any_top(paths: tuple[Path, ...]) -> bool:

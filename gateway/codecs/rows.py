@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from gateway.codecs.times import to_ns
-from gateway.ports import Bad, Decoded, Field
+from gateway.codecs.values import EXACT, shown, stored
+from gateway.ports import Bad, Decoded, Field, Numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,7 +27,7 @@ class Rows:
     """Rows being taken out: lists of equal length, `message` never decreasing once `in_order` was called.
 
     message: each row's payload by its place; times: as they came; columns[f]: float, str or None, one a row;
-    problems: payload → reasons.
+    problems: payload → reasons; numbers: devices' own, as they came, one a row, None where a row has none.
     """
 
     def __init__(self, n_fields: int) -> None:
@@ -34,11 +35,13 @@ class Rows:
         self.times: list[object] = []
         self.columns: list[list[object]] = [[] for _ in range(n_fields)]
         self.problems: dict[int, list[str]] = {}
+        self.numbers: list[object] = []
 
-    def add(self, message: int, time: object, values: Sequence[object]) -> None:
+    def add(self, message: int, time: object, values: Sequence[object], number: object = None) -> None:
         """One row."""
         self.message.append(message)
         self.times.append(time)
+        self.numbers.append(number)
         for column, value in zip(self.columns, values, strict=True):
             column.append(value)
 
@@ -51,6 +54,7 @@ class Rows:
         order = sorted(range(len(self.message)), key=self.message.__getitem__)
         self.message = [self.message[i] for i in order]
         self.times = [self.times[i] for i in order]
+        self.numbers = [self.numbers[i] for i in order]
         self.columns = [[column[i] for i in order] for column in self.columns]
 
 
@@ -71,12 +75,16 @@ def fields_of(paths: dict[str, str], common: SensorCommon) -> tuple[Field, ...]:
     )
 
 
-def assemble(fields: tuple[Field, ...], rows: Rows, zone: tzinfo) -> Decoded:
-    """The rows as columns. A value outside `valid` is left out with a reason, and so is a row that has no value."""
+def assemble(fields: tuple[Field, ...], rows: Rows, zone: tzinfo, *, numbered: bool = False) -> Decoded:
+    """The rows as columns. A value outside `valid` is left out with a reason, and so is a row that has no value.
+
+    `numbered`: whether the route names a counter.
+    """
     message = np.array(rows.message, np.int32)
     event_ns, bad_times = to_ns(rows.times, zone)
     for place, reason in bad_times:
         rows.problem(rows.message[place], f"time: {reason}")
+    numbers = _numbered(message, rows) if numbered else None
     filled = np.zeros(len(message), bool)
     columns: list[NDArray[np.float64] | list[str | None]] = []
     for field, raw in zip(fields, rows.columns, strict=True):
@@ -99,7 +107,30 @@ def assemble(fields: tuple[Field, ...], rows: Rows, zone: tzinfo) -> Decoded:
             column[filled] if isinstance(column, np.ndarray) else [v for v, k in zip(column, keep, strict=True) if k]
             for column in columns
         ]
-    return Decoded(message, event_ns, columns, [Bad(m, _joined(rows.problems[m])) for m in sorted(rows.problems)])
+    bad = [Bad(m, _joined(rows.problems[m])) for m in sorted(rows.problems)]
+    return Decoded(message, event_ns, columns, bad, numbers)
+
+
+def _numbered(message: NDArray[np.int32], rows: Rows) -> Numbered:
+    """The counters that can be used, with a reason for each that cannot."""
+    numbers: list[int] = []
+    for place, came in enumerate(rows.numbers):
+        raw = int(came) if isinstance(came, float) and came.is_integer() else came  # read as a value besides
+        if type(raw) is int and 0 <= raw <= EXACT:  # as a rule
+            numbers.append(raw)
+            continue
+        numbers.append(-1)
+        if raw is not None:
+            try:
+                numbers[-1] = int(stored(raw, "int"))
+            except ValueError as error:
+                rows.problem(rows.message[place], f"seq: {error}")
+            else:
+                if numbers[-1] < 0:
+                    rows.problem(rows.message[place], f"seq: found {shown(raw)}; a counter is a whole number from 0")
+    number = np.array(numbers, np.int64)
+    there = number >= 0
+    return Numbered(message[there], number[there])
 
 
 def _outside(field: Field, valid: tuple[float, float], column: NDArray[np.float64], rows: Rows) -> None:

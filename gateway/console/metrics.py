@@ -7,6 +7,8 @@ HELP: dict[str, str] = {
     "zhiwang_alerts_raised_total": "Alerts raised.",
     "zhiwang_thing_silenced_total": "How often a device fell silent, by thing; there once it did (1,000 by name).",
     "zhiwang_thing_flooding_total": "Messages dropped, for their device had sent its at_most, by sensor.",
+    "zhiwang_sequence_gaps_total": "Messages that never came, by the numbers that devices give them (seq:), by sensor.",
+    "zhiwang_sequence_late_total": "Those of them that came later, out of order, by sensor.",
     "zhiwang_core_messages_total": "Messages decoded by a route.",
     "zhiwang_core_readings_total": "Values taken out of messages.",
     "zhiwang_core_undecodable_total": "Messages that were wrong in whole or in part: see the dead letters.",

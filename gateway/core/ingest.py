@@ -11,6 +11,7 @@ from gateway.core.flood import Flood
 from gateway.core.known import Known
 from gateway.core.lines import RowWriter
 from gateway.core.marks import Claims, Marks
+from gateway.core.sequence import Numbering
 from gateway.core.things import Thing
 from gateway.events import DeadLetter, Message
 from gateway.ports import NO_TIME, Decoded
@@ -111,6 +112,7 @@ class Ingest:
         self._known = Known(routes, state, self.series)
         self.flood = Flood(routes, self._known.things.all, state)
         self._marks = Marks(self.series, state, counts)
+        self._numbering = Numbering(routes, state, counts)
         self._writers = [RowWriter(route.decoder.fields) for route in routes]
 
     @property
@@ -218,11 +220,14 @@ class Ingest:
         for bad in decoded.bad:
             came.refuse(int(at[bad.message]), name, bad.reason)
         self.counts["undecodable"] += len(decoded.bad)
-        whose = decoded.message
+        whose, numbered = decoded.message, decoded.numbered
+        retained = [message.retain for message in messages]
+        if numbered is not None:  # what is retained came long ago
+            new = ~np.array(retained, bool)[numbered.message]
+            self._numbering.take(place, thing[numbered.message[new]], numbered.number[new])
         if any(given := [message.event_ns for message in messages]):
             stamps = np.array([NO_TIME if stamp is None else stamp for stamp in given], np.int64)[whose]
             decoded = decoded._replace(event_ns=np.where(decoded.event_ns == NO_TIME, stamps, decoded.event_ns))
-        retained = [message.retain for message in messages]
         alive = ~np.array(retained, bool)[whose] if True in retained else None
         at = at[whose]
         return _Rows(batch.n0 + at, batch.admitted_ns[at], batch.elapsed_ns[at], thing[whose], alive, decoded)
