@@ -20,10 +20,11 @@ import msgspec
 from gateway.errors import ConfigError, OutboxError
 from gateway.events import Health, Message
 from gateway.outbox import beside, dead, gaps, holes, opening, reading, reserve, room, schema, spoiled, telling, writing
-from gateway.outbox.budget import Budget, size_of
+from gateway.outbox.budget import Budget
 from gateway.outbox.disk import Disk
 from gateway.outbox.ledger import Ledger
 from gateway.outbox.room import Ballast
+from gateway.outbox.stats import OutboxStats, soundness, stats_of
 from gateway.outbox.waiting import Waiters
 from gateway.ports import Row
 
@@ -37,29 +38,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-
-class OutboxStats(msgspec.Struct, frozen=True):
-    """Sizes and counters.
-
-    `bytes` on the disk (the file and its journal); `last` position of each stream; `dropped_rows` and `dropped_points`
-    of series that some sink had not got when the budget, the disk or memory was spent; `gaps`: records of them begun;
-    `merged` updates of alerts that became one with the next; `spoiled` rows that were damaged on the disk, set aside;
-    `full`: no more alerts fit, and messages wait.
-    """
-
-    durable: bool
-    bytes: int
-    last: dict[str, int]
-    dead_bytes: int
-    dead_dropped: int
-    dropped_rows: int
-    dropped_points: int
-    gaps: int
-    transactions: int
-    merged: int
-    spoiled: int
-    full: bool
 
 
 class Outbox:
@@ -78,7 +56,7 @@ class Outbox:
         self.resumed: Resumed = ledger.resumed if self.durable else msgspec.structs.replace(ledger.resumed, next_seq=1)
         self.notices = [
             Health("disk/outbox", "durable", self.durable, opened.why),
-            _soundness(opened, ledger),
+            soundness(opened, ledger),
         ]
         self._clock = clock
         self._lock = opened.lock
@@ -310,22 +288,7 @@ class Outbox:
 
     def stats(self) -> OutboxStats:
         """Sizes and counters, without touching the file's contents."""
-        ledger = self._ledger
-        size = sum(size_of(self.path.with_name(self.path.name + end)) for end in ("", "-wal")) if self.durable else 0
-        return OutboxStats(
-            durable=self.durable,
-            bytes=size,
-            last=dict(zip(schema.STREAMS, self._last, strict=True)),
-            dead_bytes=ledger.dead_bytes,
-            dead_dropped=ledger.dead_dropped,
-            dropped_rows=ledger.dropped_rows,
-            dropped_points=ledger.dropped_points,
-            gaps=ledger.gaps,
-            transactions=ledger.transactions,
-            merged=ledger.merged,
-            spoiled=ledger.spoiled,
-            full=self.full,
-        )
+        return stats_of(self._ledger, self.path if self.durable else None, self._last)
 
     async def close(self) -> None:
         """Store the cursors, end both threads, close the file. A disk that fails over it costs the cursors only."""
@@ -384,13 +347,3 @@ def _touched(transaction: Transaction) -> list[str]:
     """Which streams have new rows."""
     rows = {"series": transaction.series, "alerts": transaction.alerts, "requests": transaction.requests}
     return [stream for stream, new in rows.items() if new]
-
-
-def _soundness(opened: opening.Opened, ledger: Ledger) -> Health:
-    damaged = opened.damaged
-    if not damaged and ledger.unreadable:
-        damaged = f"{ledger.unreadable} rows of the state could not be read; the state before them was taken"
-    lost = beside.missing(opened.lock, ledger.epoch, ledger.last_id) if opened.lock is not None else 0
-    if not damaged and lost:
-        damaged = f"the last {lost} transactions that were acknowledged are not in the file: it was cut, or is a copy"
-    return Health("disk/outbox", "sound", not damaged, damaged)
