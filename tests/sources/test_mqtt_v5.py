@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import socket
 from typing import TYPE_CHECKING
 
 import aiomqtt
@@ -15,6 +17,7 @@ from paho.mqtt.properties import Properties
 
 from gateway.config.model import Broker
 from gateway.config.scalars import Duration, Size
+from gateway.sources import mqtt_v5, mqtt_v5_wire
 from gateway.sources.mqtt_v5_packets import ALIASES, Malformed, Reader, puback
 from tests.sources.door import VERSIONS, Door, broker_at, publish, running
 from tests.sources.mqtt5_broker import ScriptedBroker, scripted
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from gateway.events import Message
+    from tests.servers.certificates import Authority
     from tests.servers.mosquitto import Mosquitto
 
 NS = 10**9
@@ -142,6 +146,40 @@ async def test_a_broker_that_does_not_let_us_in_is_told_in_words(
         assert door.health("login") == ([False] if login else [])
         assert not door.messages
         assert not source.stats()["connected"]
+
+
+@pytest.mark.parametrize("scheme", ["mqtt", "mqtts"])
+async def test_a_broker_that_never_answers_is_told_and_keeps_nobody_from_stopping(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """Given one that accepts and is silent, at the hello of MQTT or of TLS."""
+    monkeypatch.setattr(mqtt_v5_wire, "_CONNACK_S", 0.3)
+    monkeypatch.setattr(mqtt_v5, "CONNECT_S", 0.3)
+    door = Door()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        broker = Broker(url=f"{scheme}://127.0.0.1:{silent.getsockname()[1]}")
+        async with running(broker, door, [("a/#", 1)], "silent", subscribed=False):
+            await until(lambda: door.said)
+            words = "no answer to CONNECT" if scheme == "mqtt" else "does not answer within"
+            assert words in door.said[0].detail
+            (await asyncio.to_thread(silent.accept))[0].close()
+        async with running(broker, Door(), [("a/#", 1)], "silent", subscribed=False):
+            accepted, _ = await asyncio.to_thread(silent.accept)  # and then a stop in the middle of it
+        accepted.close()
+
+
+async def test_a_broker_that_hangs_keeps_nobody_from_stopping_even_over_tls(
+    own_mosquitto: Mosquitto, authority: Authority
+) -> None:
+    served = authority.issue("broker")
+    own_mosquitto.stop()
+    own_mosquitto.configure(f"certfile {served.crt}\nkeyfile {served.key}")
+    own_mosquitto.start()
+    broker = Broker(url=own_mosquitto.url.replace("mqtt://", "mqtts://"), ca=str(authority.ca))
+    async with asyncio.timeout(15):
+        async with running(broker, Door(), [("a/#", 1)], "stuck"):
+            own_mosquitto.pause()
+    own_mosquitto.resume()
 
 
 async def test_a_broker_that_says_why_it_disconnects_is_quoted(broker: ScriptedBroker) -> None:
