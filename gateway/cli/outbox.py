@@ -26,6 +26,9 @@ ANSWER_IS_NO = 3
 SHOWN_GAPS = 10  # --json has all
 SHOWN_CHARS = 160  # of a body, where a person reads
 
+STORE_DO = "do: restart the gateway: it sets a damaged store aside and begins a fresh one; keep the old file"
+ROWS_DO = "do: nothing: the gateway sets such rows aside when a sink comes to them, and says so; see the disk's health"
+
 VERBS = {
     "stat": "how far each sink is, how much waits, how many dead letters there are",
     "peek": "the next rows of each sink",
@@ -141,7 +144,8 @@ def _check(checked: look.Checked, folder: Path, *, as_json: bool) -> int:
     elif checked.problems:
         for problem in checked.problems:
             print(f"FAIL  {problem}")
-        do = "do: restart the gateway: it sets a damaged store aside and begins a fresh one; keep the old file"
+        rows_only = all(problem.endswith(look.UNFIT) and "state" not in problem for problem in checked.problems)
+        do = ROWS_DO if rows_only else STORE_DO
         print(f"      {told(do)}")
     else:
         print(told(f"ok    {folder}: every page of {_size(checked.bytes)} was read"))

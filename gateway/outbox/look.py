@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.events import Stream
     from gateway.ports import Row
 
+UNFIT = "do not fit their checksum"
 BUSY_S = 10.0  # the gateway's own transactions take milliseconds
 
 
@@ -211,10 +212,10 @@ def check(connection: sqlite3.Connection) -> Checked:
         found = [row[0] for row in connection.execute("PRAGMA integrity_check(20)").fetchall()]
         problems += found if found != ["ok"] else []
         if unreadable := restart.read(connection).unreadable:
-            problems.append(f"{unreadable} rows of the state do not fit their checksum")
+            problems.append(f"{unreadable} rows of the state {UNFIT}")
         for stream in schema.STREAMS:
             if count := reading.spoiled(connection, stream):
-                problems.append(f"{count} rows of {stream} do not fit their checksum")
+                problems.append(f"{count} rows of {stream} {UNFIT}")
         size = (
             connection.execute("PRAGMA page_count").fetchone()[0] * connection.execute("PRAGMA page_size").fetchone()[0]
         )

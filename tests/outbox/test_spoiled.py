@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from gateway.cli import main
 from gateway.clock import WallClock
 from gateway.errors import DiskBroken, OutboxError
 from gateway.outbox import Outbox, look
@@ -126,7 +127,7 @@ async def test_a_damaged_alert_is_set_aside_and_the_others_keep_their_order(tmp_
     await outbox.close()
 
 
-async def test_a_check_from_outside_finds_it(tmp_path: Path) -> None:
+async def test_a_check_from_outside_finds_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Given a flipped bit, when `outbox check` reads everything, then it says which stream's rows do not fit."""
     await fill(tmp_path)
     with look.connected(tmp_path) as connection:
@@ -134,6 +135,8 @@ async def test_a_check_from_outside_finds_it(tmp_path: Path) -> None:
     spoil(tmp_path, b"pm=17.")
     with look.connected(tmp_path) as connection:
         assert look.check(connection).problems == ["1 rows of series do not fit their checksum"]
+    assert main(["outbox", "check", "--state", str(tmp_path)]) == 3
+    assert "do: nothing: the gateway sets such rows aside" in capsys.readouterr().out
 
 
 async def test_damage_found_while_running_replaces_the_file_at_the_next_start(
