@@ -95,7 +95,8 @@ class Core:
         self._health = HealthRule(state)
         self._guard = Guard(state, self._health, self._alerts)
         self._flaws = Flaws(self._health, self.counts)
-        self._silent, self._adrift = Silent(plan.routes, state), Adrift(state)
+        things = self._ingest.things
+        self._silent, self._adrift = Silent(plan.routes, things, state), Adrift(things, state)
         self._coverage = Coverage(tuple(camera.name for camera in plan.cameras), state)
         rules, lenses = dict[str, Rule](), dict[str, Lens]()
         self._rules: list[Rule] = []

@@ -21,6 +21,7 @@ from gateway.core.lines import subject
 from gateway.core.machine import Transition
 from gateway.core.readings import lengths_of
 from gateway.core.rule import Moment, Subject
+from gateway.ports import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,12 @@ class Flood:
         self._things = things
         owner = sha256("/".join(route.name for route in routes).encode()).hexdigest()[:16]
         # heard: when a message came last; most: how many a thing may send in this window
-        columns = {"window": (np.int32, 0), "end": (np.int64, 0), "most": (np.int64, 0), "heard": (np.int64, -1)}
+        columns = {
+            "window": (np.int32, 0),
+            "end": (np.int64, NO_TIME),
+            "most": (np.int64, 0),
+            "heard": (np.int64, NO_TIME),
+        }
         self._windows = state.table("flood/sensors", columns, owner)
         self._windows.grow(len(routes))
         self._counts = state.table("flood/things", {"window": (np.int32, 0), "count": (np.int32, 0)}, owner)
@@ -104,7 +110,7 @@ class Flood:
         window, now = self._windows.rows[place], int(elapsed_ns[begin])
         if now >= int(window["end"]):
             heard = int(window["heard"])
-            quiet = now - heard if heard >= 0 and now - heard > WINDOW_NS else 0
+            quiet = now - heard if heard != NO_TIME and now - heard > WINDOW_NS else 0
             length = max(WINDOW_NS, min(quiet, LONGEST_NS))
             window["window"] += 1
             window["end"] = now + length

@@ -59,6 +59,8 @@ class Recent:
 
     def watch(self, series: int) -> None:
         """Keep this series' recent past."""
+        if series < len(self._watched) and self._watched[series]:
+            return
         if series >= len(self._watched):
             grown = np.zeros(max(series + 1, 2 * len(self._watched)), bool)
             grown[: len(self._watched)] = self._watched

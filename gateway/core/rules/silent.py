@@ -45,20 +45,21 @@ class Silent:
     common = RuleCommon(class_="equipment")
     colours, limits, lows = ("blue",), (0.0,), ()
 
-    def __init__(self, routes: Sequence[Route], state: State) -> None:
+    def __init__(self, routes: Sequence[Route], things: Sequence[Thing], state: State) -> None:
+        """`things`: by number, those that are not met yet included; a slot is a thing's number."""
         self._routes = {route.name: route for route in routes}
         self._sources = state.book("silent/sources", Up)
         columns = {"elapsed": (np.int64, NO_TIME), "admitted": (np.int64, NO_TIME), "on": (np.int8, 0)}
         self.table = state.table("silent/things", columns)
-        self.things: list[Thing] = []
+        self._things, self._met = things, 0
         self._promises: list[Route] = []  # the routes that say how often their things send
         self._promise = np.full(64, -1, np.int16)  # of each thing, among the routes; −1: it promises nothing
 
     def meet(self, thing: Thing) -> None:
         """Listen for a new thing; one without `every` is never silent."""
-        route, slot = self._routes.get(thing.route), len(self.things)
-        self.things.append(thing)
-        self.table.grow(slot + 1)
+        route, slot = self._routes.get(thing.route), thing.index
+        self._met = slot + 1
+        self.table.grow(self._met)
         if slot == len(self._promise):
             self._promise = np.append(self._promise, np.full_like(self._promise, -1))
         if route is not None and route.sensor.every and route.makes(thing.tags):
@@ -68,7 +69,7 @@ class Silent:
 
     def abandon(self) -> list[str]:
         """Forget the silence of things of which nothing is promised any more; their subjects."""
-        count = len(self.things)
+        count = self._met
         gone = np.flatnonzero((self.table["on"][:count] > 0) & (self._promise[:count] < 0))
         self.table["on"][gone] = 0
         self.table.touch(gone)
@@ -76,7 +77,7 @@ class Silent:
 
     def subject(self, slot: int) -> Subject:
         """The thing of a slot."""
-        thing = self.things[slot]
+        thing = self._things[slot]
         return Subject(thing.subject(), thing=thing, severity="minor")
 
     def restart(self) -> None:
@@ -116,7 +117,7 @@ class Silent:
         latest = [moment.elapsed_ns - MISSED * int(route.sensor.every or 0) for route in self._promises]
         edge = [last if since < last else NO_TIME for since, last in zip(since_of, latest, strict=True)]
         edges = np.array([*edge, NO_TIME], np.int64)
-        count = len(self.things)
+        count = self._met
         over = (self.table["elapsed"][:count] < edges[self._promise[:count]]) & (self.table["on"][:count] == 0)
         for slot in np.flatnonzero(over).tolist():
             self.table["on"][slot] = 1
@@ -138,19 +139,20 @@ class Adrift:
     common = RuleCommon(class_="equipment")
     colours, limits, lows = ("blue",), (0.0,), ()
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, things: Sequence[Thing], state: State) -> None:
+        """`things`: as for `Silent`."""
         columns = {"on": (np.int8, 0), "since": (np.int64, NO_TIME), "elapsed": (np.int64, NO_TIME)}
         self.table = state.table("adrift/things", columns)
-        self.things: list[Thing] = []
+        self._things, self._met = things, 0
 
     def meet(self, thing: Thing) -> None:
         """Watch a new thing's clock."""
-        self.things.append(thing)
-        self.table.grow(len(self.things))
+        self._met = thing.index + 1
+        self.table.grow(self._met)
 
     def subject(self, slot: int) -> Subject:
         """The thing of a slot."""
-        thing = self.things[slot]
+        thing = self._things[slot]
         text = subject(thing.route, (("condition", "clock_adrift"), *thing.tags))
         return Subject(text, thing=thing, severity="minor", detail="clock_adrift")
 
@@ -179,7 +181,7 @@ class Adrift:
     def abandon(self, routes: Sequence[Route]) -> list[str]:
         """Forget the clocks of things that no sensor makes any more; the subjects that were told of."""
         made = {route.name: route for route in routes}
-        told = [(slot, self.things[slot]) for slot in np.flatnonzero(self.table["on"][: len(self.things)]).tolist()]
+        told = [(slot, self._things[slot]) for slot in np.flatnonzero(self.table["on"][: self._met]).tolist()]
         left = [slot for slot, thing in told if thing.route not in made or not made[thing.route].makes(thing.tags)]
         gone = np.array(left, np.intp)
         for column in ("on", "since", "elapsed"):
