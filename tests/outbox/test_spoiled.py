@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
+import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -125,6 +126,31 @@ async def test_a_damaged_alert_is_set_aside_and_the_others_keep_their_order(tmp_
     assert await outbox.read("alerts", "mqtt", 1000, 10**9) == [one for one in alerts if one.position not in {7, 20}]
     assert len(await outbox.letters()) == 2
     await outbox.close()
+
+
+async def test_rows_that_are_gone_are_noticed_once_and_on_record(tmp_path: Path) -> None:
+    """Given rows of series and an alert that a damaged page lost, then every sink's record says so, and it is told.
+
+    All others are delivered, and the next start finds nothing new.
+    """
+    series, alerts = await fill(tmp_path)
+    with sqlite3.connect(tmp_path / FILE) as db:
+        db.execute("DELETE FROM series WHERE position IN (11, 12, 40)")
+        db.execute("DELETE FROM alerts WHERE position = 30")
+    db.close()
+    sinks = [*SINKS, ("mirror", "series", "oldest")]
+    for start in range(2):
+        outbox = Outbox.open(tmp_path, WallClock())
+        await outbox.declare(sinks)
+        for sink in ("influx", "mirror"):
+            rows = await outbox.read("series", sink, 1000, 10**9)
+            assert rows == [row for row in series if row.position not in {11, 12, 40}]
+        assert await outbox.read("alerts", "mqtt", 1000, 10**9) == [row for row in alerts if row.position != 30]
+        assert outbox.stats().spoiled == (4 if start == 0 else 0)
+        gaps = {(gap.sink, gap.first_position, gap.last_position, gap.why) for gap in await outbox.gaps()}
+        assert gaps == {(sink, *at, "damage") for sink in ("influx", "mirror") for at in ((11, 12), (40, 40))}
+        assert await outbox.letters() == []
+        await outbox.close()
 
 
 async def test_a_check_from_outside_finds_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
