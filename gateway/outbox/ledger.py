@@ -185,9 +185,11 @@ class Ledger:
     def tidy(self, connection: sqlite3.Connection) -> bool:
         """Store the cursors and delete a bounded number of rows that every sink has; returns whether more is to do."""
         self._tidied_ns, self._since_tidy = self._clock.monotonic_ns(), 0
-        writing.places(connection, self._take_moved())
-        with self._lock:
-            places = dict(self._places)
+        with (
+            self._lock
+        ):  # both at one moment: a row that is deleted below must be behind the cursors as they are stored
+            places, moved, self._moved = dict(self._places), self._moved, {}
+        writing.places(connection, moved)
         more = self._declared and writing.tidy(connection, places, self.positions)
         if self.alert_bytes >= reserve.MERGE_FROM_BYTES:  # below, what was deleted need not be known
             self._count_alerts(connection)
