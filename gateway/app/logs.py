@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import zlib
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -112,8 +113,11 @@ class Troubles:
             )
 
 
+CAUSES = 8  # told in a minute: the first is often only that the connection was lost, and the next why it stays so
+
+
 class Wellness:
-    """Tells what parts say of themselves: troubles at most once a minute each, and their end."""
+    """Tells what parts say of themselves: troubles, each cause at most once a minute, and their end."""
 
     def __init__(self, clock: Clock) -> None:
         self._minutes = Minutes(clock)
@@ -127,6 +131,8 @@ class Wellness:
             if key in self._told:
                 self._told.discard(key)
                 log.info("well again", extra=extra)
-        elif count := self._minutes.due(f"{health.component} {health.condition}"):
+            return
+        cause = zlib.crc32(health.detail.encode()) % CAUSES
+        if count := self._minutes.due(f"{health.component} {health.condition} {cause}"):
             self._told.add(key)
             log.warning("not well", extra={**extra, "detail": health.detail, "count": count})
