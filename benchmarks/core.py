@@ -24,7 +24,7 @@ from gateway import models
 from gateway.app.plan import make_plan
 from gateway.config.load import loads
 from gateway.core.core import Core
-from gateway.core.ingest import Arrived
+from gateway.core.ingest import Batch
 from gateway.events import Configured, Cut, Detections, Health, Looked, Message, Restart, Tick
 from gateway.registry import registry
 
@@ -104,9 +104,8 @@ def messages(noisy: bool) -> Cut:
 
 def taken_by(core: Core, cut: Cut) -> Taken:
     """The cut's columns, as the rules get them."""
-    stamps = zip(cut.inputs, cut.admitted_ns.tolist(), cut.elapsed_ns.tolist(), strict=True)
-    arrived = [Arrived(cut.n0 + i, a, e, m) for i, (m, a, e) in enumerate(stamps) if isinstance(m, Message)]
-    taken = core._ingest.take(arrived)  # noqa: SLF001 - the rules are measured apart from what comes before them
+    messages = [item for item in cut.inputs if isinstance(item, Message)]
+    taken = core._ingest.take(Batch(cut.n0, messages, cut.admitted_ns, cut.elapsed_ns))  # noqa: SLF001 - the rules are measured apart from what comes before them
     core._meet()  # noqa: SLF001 - as above
     return taken
 

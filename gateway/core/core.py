@@ -12,7 +12,7 @@ How inputs are grouped into cuts does not matter: outputs, one after another, an
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import numpy as np
@@ -22,7 +22,7 @@ from gateway.core.body import Bodies
 from gateway.core.coverage import Coverage
 from gateway.core.flaws import Flaws
 from gateway.core.guard import Guard
-from gateway.core.ingest import Arrived, Ingest
+from gateway.core.ingest import Batch, Ingest, Lines
 from gateway.core.lens import Lens
 from gateway.core.machine import Transition
 from gateway.core.people import People
@@ -56,7 +56,7 @@ from gateway.events import (
 from gateway.ports import NO_TIME, Latest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from gateway.config.kinds import Kind
     from gateway.core.plan import Plan
@@ -66,6 +66,7 @@ Said = tuple[int, Speaker, Transition]
 DAY_NS = 86_400 * 10**9
 NONE = np.zeros(0, np.int64)
 NO_READINGS = grouped(NONE.astype(np.int32), NONE, NONE, NONE.astype(np.float64), NONE)
+NO_LINES = Lines(NONE, [])
 
 
 class Counted(msgspec.Struct, frozen=True, array_like=True):
@@ -169,30 +170,29 @@ class Core:
         if not self._ready:
             self._begin()
         out = _Out()
-        run: list[Arrived] = []
+        begin = 0  # of the messages that are not taken yet
         self._guard.alone = len(cut.inputs) == 1
-        admitted, elapsed = cut.admitted_ns.tolist(), cut.elapsed_ns.tolist()
         for place, item in enumerate(cut.inputs):
-            n = cut.n0 + place
-            if isinstance(item, Message):
-                run.append(Arrived(n, admitted[place], elapsed[place], item))
-                continue
-            if run:
-                self._messages(run, out)
-                run = []
-            self._alone(item, Moment(n, admitted[place], elapsed[place], self._tally().ticks), out)
-        if run:
-            self._messages(run, out)
+            if not isinstance(item, Message):
+                self._messages(cut, begin, place, out)
+                begin = place + 1
+                admitted_ns, elapsed_ns = int(cut.admitted_ns[place]), int(cut.elapsed_ns[place])
+                self._alone(item, Moment(cut.n0 + place, admitted_ns, elapsed_ns, self._tally().ticks), out)
+        self._messages(cut, begin, len(cut.inputs), out)
         series = "".join(out.lines).encode("utf-8", "replace")
         return Stepped(series, len(out.lines), out.alerts, out.requests, out.dead, self._state.delta())
 
-    def _messages(self, messages: list[Arrived], out: _Out) -> None:
-        taken = self._ingest.take(messages)
+    def _messages(self, cut: Cut, begin: int, end: int, out: _Out) -> None:
+        """Take the messages of a cut that stand between two other inputs."""
+        if begin == end:
+            return
+        messages = cast("Sequence[Message]", cut.inputs[begin:end])
+        batch = Batch(cut.n0 + begin, messages, cut.admitted_ns[begin:end], cut.elapsed_ns[begin:end])
+        taken = self._ingest.take(batch)
         self._meet()
         out.dead += taken.dead
         run = self._run(taken.readings)
         said: list[Said] = []
-        elapsed = {arrived.n: arrived.elapsed_ns for arrived in messages}
         said += [(self._silent.place, self._silent, t) for t in self._silent.heard(taken.heard)]
         said += [(self._adrift.place, self._adrift, t) for t in self._adrift.heard(taken.heard)]
         said += [(self._ingest.flood.place, self._ingest.flood, t) for t in self._ingest.flood.said()]
@@ -204,15 +204,13 @@ class Core:
                 if changes:
                     run.said[rule.name] = changes  # pyright: ignore[reportIndexIssue] - the run's own dict
                     said += [(rule.place, rule, t) for t in changes]
-        first = messages[0]
-        out.dead += self._guard.letters(first)
-        said += self._own(self._guard.settle(Moment(first.n, first.admitted_ns, first.elapsed_ns, 0)))
+        first = batch.moment(batch.n0)
+        out.dead += self._guard.letters(first, messages[0])
+        said += self._own(self._guard.settle(first))
         for n, health in [*self._refusals(), *self._flaws.told()]:
-            arrived = messages[n - first.n]
-            moment = Moment(n, arrived.admitted_ns, arrived.elapsed_ns, 0)
-            said += self._own(self._health.health(health, moment))
+            said += self._own(self._health.health(health, batch.moment(n)))
         self._collect(out)
-        self._alert(said, taken.lines, elapsed, out, taken.readings)
+        self._alert(said, taken.lines, batch.moment, out, taken.readings)
         self._recent.finish()
 
     def _own(self, changes: list[Transition]) -> list[Said]:
@@ -227,27 +225,27 @@ class Core:
     def _alert(
         self,
         said: list[Said],
-        lines: list[tuple[int, str]],
-        elapsed: Mapping[int, int],
+        lines: Lines,
+        moment: Callable[[int], Moment],
         out: _Out,
         readings: Readings = NO_READINGS,
     ) -> None:
         """Apply transitions in the order (n, rule, subject, time); alerts' points follow those of their message."""
         if not said:
-            out.lines += [line for _, line in lines]
+            out.lines += lines.text
             return
         named = [(t.n, place, rule.subject(t.slot), i) for i, (place, rule, t) in enumerate(said)]
         keys = [(n, place, subject.text, i) for n, place, subject, i in named]
         done = 0
         for n, _, _, i in sorted(keys):
-            while done < len(lines) and lines[done][0] <= n:
-                out.lines.append(lines[done][1])
-                done += 1
+            until = int(np.searchsorted(lines.n, n, side="right"))
+            out.lines += lines.text[done:until]
+            done = until
             _, rule, transition = said[i]
             self._recent.at(n)
-            self._alerts.take(rule, self._placed(named[i][2], n, readings), transition, elapsed[n])
+            self._alerts.take(rule, self._placed(named[i][2], n, readings), transition, moment(n).elapsed_ns)
             self._collect(out)
-        out.lines += [line for _, line in lines[done:]]
+        out.lines += lines.text[done:]
 
     def _placed(self, subject: Subject, n: int, readings: Readings) -> Subject:
         """The subject where it was by input `n`, if it is a thing whose readings have `lon` and `lat`."""
@@ -297,7 +295,7 @@ class Core:
         elif not isinstance(item, Evidence):  # evidence comes with "The detection core"
             raise TypeError(f"the core was given {type(item).__name__}, which is no input")
         said += self._own(self._guard.settle(moment))
-        self._alert(said, [], {moment.n: moment.elapsed_ns}, out)
+        self._alert(said, NO_LINES, lambda _: moment, out)
         self._collect(out)
 
     def _tick(self, moment: Moment, out: _Out) -> list[Said]:

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.core.alerts import Alerts
-    from gateway.core.ingest import Arrived
     from gateway.core.machine import Transition
     from gateway.core.rule import Moment, Rule
     from gateway.core.rules.health import HealthRule
     from gateway.core.state import State
+    from gateway.events import Message
 
 log = logging.getLogger(__name__)
 REASON = 300  # characters of what a rule raised
@@ -73,15 +73,15 @@ class Guard:
             said += self._health.health(Health(f"rule/{failed.rule}", "failed", ok=False, detail=failed.reason), moment)
         return said
 
-    def letters(self, arrived: Arrived) -> list[DeadLetter]:
+    def letters(self, moment: Moment, message: Message) -> list[DeadLetter]:
         """The message that made rules raise, to be looked into; call before `settle`."""
         return [
             DeadLetter(
-                arrived.admitted_ns,
+                moment.admitted_ns,
                 f"rule/{failed.rule}",
-                arrived.message.topic,
+                message.topic,
                 f"rule {failed.rule} raised {failed.reason}",
-                arrived.message.body,
+                message.body,
             )
             for failed in self._fresh
         ]

@@ -11,6 +11,7 @@ from gateway.core.flood import Flood
 from gateway.core.known import Known
 from gateway.core.lines import RowWriter
 from gateway.core.marks import Claims, Marks
+from gateway.core.rule import Moment
 from gateway.core.sequence import Numbering
 from gateway.core.things import Thing
 from gateway.events import DeadLetter, Message
@@ -26,19 +27,10 @@ if TYPE_CHECKING:
     from gateway.core.readings import Readings
     from gateway.core.state import State
 
-__all__ = ["Arrived", "Heard", "Ingest", "Taken", "Thing"]
+__all__ = ["Batch", "Heard", "Ingest", "Lines", "Taken", "Thing"]
 EARLIEST_NS = 1_577_836_800_000_000_000  # 2020-01-01: before it a stamp is a clock that was never set
 RESOLUTION_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # splitmix64's step: the same value in two fields is two words
-
-
-class Arrived(NamedTuple):
-    """A message with its stamps."""
-
-    n: int
-    admitted_ns: int
-    elapsed_ns: int
-    message: Message
 
 
 class Batch(NamedTuple):
@@ -48,6 +40,18 @@ class Batch(NamedTuple):
     messages: Sequence[Message]
     admitted_ns: NDArray[np.int64]
     elapsed_ns: NDArray[np.int64]
+
+    def moment(self, n: int) -> Moment:
+        """The stamps of message number n."""
+        place = n - self.n0
+        return Moment(n, int(self.admitted_ns[place]), int(self.elapsed_ns[place]), 0)
+
+
+class Lines(NamedTuple):
+    """Line protocol, in order of admission: n int64[k] of each line's message."""
+
+    n: NDArray[np.int64]
+    text: list[str]
 
 
 class Heard(NamedTuple):
@@ -64,11 +68,11 @@ class Heard(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """What a run of messages came to. `lines` are (n, line protocol)."""
+    """What a run of messages came to."""
 
     readings: Readings
     heard: Heard
-    lines: list[tuple[int, str]]
+    lines: Lines
     dead: list[DeadLetter]
 
 
@@ -89,7 +93,7 @@ class _Came:
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
         self.dead: list[tuple[int, DeadLetter]] = []
-        self.lines: list[tuple[int, str]] = []
+        self.lines: list[Lines] = []
         self.heard: list[Heard] = []
         self.claims: list[Claims] = []
 
@@ -137,12 +141,7 @@ class Ingest:
         """The sensors that may make another thing's series."""
         return self._known.roomy()
 
-    def take(self, run: Sequence[Arrived]) -> Taken:
-        """As `columns`."""
-        n, admitted, elapsed, messages = zip(*run, strict=True)
-        return self.columns(Batch(n[0], messages, np.array(admitted, np.int64), np.array(elapsed, np.int64)))
-
-    def columns(self, batch: Batch) -> Taken:
+    def take(self, batch: Batch) -> Taken:
         """Decode messages, write their points, and give the rules what is accepted and in order."""
         came = _Came(batch)
         at, thing = self._routed(came)
@@ -154,10 +153,9 @@ class Ingest:
                 for place in np.unique(places).tolist():
                     mine = places == place
                     self._route(place, at[mine], thing[mine], came)
-                came.lines.sort(key=lambda pair: pair[0])
         came.dead.sort(key=lambda pair: pair[0])
         letters = [letter for _, letter in came.dead]
-        return Taken(self._marks.order(came.claims), _heard(came.heard), came.lines, letters)
+        return Taken(self._marks.order(came.claims), _heard(came.heard), _lines(came.lines), letters)
 
     def _routed(self, came: _Came) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """(place in the batch, thing) of each message that a route reads: one read by two is there twice."""
@@ -254,8 +252,7 @@ class Ingest:
             if untimed is not None:
                 at = np.where(untimed | adrift, event, at)
         written = self._writers[place].write(self._known.heads(place, rows.thing), columns, at)
-        pairs = zip(rows.n.tolist(), written, strict=True)
-        came.lines += [pair for pair in pairs if pair[1]] if "" in written else pairs
+        came.lines.append(Lines(rows.n, written))
         heard = Heard(rows.thing, rows.n, rows.admitted, rows.elapsed, adrift)
         came.heard.append(heard if rows.alive is None else _rows_of(heard, rows.alive))
         numeric = [f for f, column in enumerate(columns) if not isinstance(column, list)]
@@ -284,6 +281,21 @@ def _hash(columns: Sequence[NDArray[np.float64] | list[str | None]], within: int
     salt = np.arange(1, len(columns) + 1, dtype=np.uint64)[:, None] * GOLDEN
     state = mix(np.bitwise_xor.reduce(mix(words + salt), axis=0))
     return (state % np.uint64(within)).astype(np.int64)
+
+
+def _lines(parts: list[Lines]) -> Lines:
+    """The lines of all routes, in order of admission. A row without a value is none."""
+    if not parts:
+        return Lines(np.zeros(0, np.int64), [])
+    lines = parts[0]
+    if len(parts) > 1:
+        n, text = np.concatenate([part.n for part in parts]), [line for part in parts for line in part.text]
+        order = np.argsort(n, kind="stable")
+        lines = Lines(n[order], [text[i] for i in order.tolist()])
+    if "" in lines.text:
+        there = [i for i, line in enumerate(lines.text) if line]
+        lines = Lines(lines.n[there], [lines.text[i] for i in there])
+    return lines
 
 
 def _heard(parts: list[Heard]) -> Heard:
