@@ -199,6 +199,7 @@ def _live(bench: Bench, ours: Resident, script: Resident, floor: MosquittoSub) -
         time.sleep(max(0.0, began + number / PROBES_A_S + number % 10 * 0.0037 - time.monotonic()))
     assert stream.returncode == 0
     least = floor.ended(sub) * 100_000 / count
+    assert floor.seconds > LIVE_S * 0.9, "mosquitto_sub still had a queue"
     took = prober.took_ms()
     bench.totals["air"] += number
     for subject in (ours, script):
