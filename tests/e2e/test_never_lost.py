@@ -66,7 +66,9 @@ def _values(influx: Influx, db: str) -> set[float]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    ("count", "kills"), [(6000, 5), pytest.param(20_000, 20, marks=pytest.mark.soak)], ids=["short", "full"]
+    ("count", "kills"),
+    [(6000, 5), pytest.param(60_000, 200, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])],
+    ids=["short", "full"],
 )
 def test_every_message_is_in_influxdb_after_kills_at_random_moments(
     own_mosquitto: Mosquitto, influx: Influx, gateway_of: Callable[[str], Gateway], count: int, kills: int
@@ -81,7 +83,7 @@ def test_every_message_is_in_influxdb_after_kills_at_random_moments(
         time.sleep(chance.uniform(0.2, 1.5))
         gateway.kill()
         gateway.start(ready=False)
-    publisher.join(120)
+    publisher.join(240)
     assert not publisher.is_alive()
     until(lambda: len(_values(influx, db)) >= count, 60, f"{count} distinct values")
     assert _values(influx, db) == set(map(float, range(count)))
