@@ -55,8 +55,8 @@ class Thing(msgspec.Struct, frozen=True, gc=False):
     @property
     def tags(self) -> Tags:
         """Its tags, by name."""
-        values = (self.values,) if isinstance(self.values, str) else self.values
-        return tuple(zip(self.family.names, values, strict=True))
+        names, values = self.family.names, self.values
+        return ((names[0], values),) if isinstance(values, str) else tuple(zip(names, values, strict=True))
 
     @property
     def series(self) -> Sequence[int]:
