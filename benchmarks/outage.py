@@ -3,11 +3,12 @@
     python benchmarks/outage.py [READINGS]      18000000: an hour of 5,000 readings/s, some minutes
 
 influxd 1.6 is stopped; READINGS come over MQTT, five to a message, as fast as the broker and the gateway take them, and
-are acknowledged; influxd is started. Before it is, memory: the most that the gateway's process had, beside what it had
-after a stream of WARM_UP messages at the same speed while all was well. While the gateway is stopped (SIGSTOP), curl
-writes the outbox's own blobs, joined to bodies of BODY bytes, over one connection to another database of the same
-server; the faster of two times is its limit. Then the gateway drains, from its first delivery to its last; then curl once more, into a third.
-`drain:` is set high: its default leaves the server half free. At the end every value is counted in the server.
+are acknowledged; influxd is started. Memory: the most that the gateway's process has from the outage to the end of the
+drain, beside the most that it had in a stream of WARM_UP messages at the same speed while all was well. While the
+gateway is stopped (SIGSTOP), curl writes the outbox's own blobs, joined to bodies of BODY bytes, over one connection to
+another database of the same server. Then the gateway drains, from its first delivery to its last; then curl once more,
+into a third database: the faster of its two times is the server's limit. `drain:` is set high: its default leaves the
+server half free. At the end every value is counted in the server.
 """
 
 from __future__ import annotations
