@@ -8,6 +8,7 @@ and a restore forgets what deltas from before hold of what then was not.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -190,11 +191,18 @@ class Declared(msgspec.Struct, frozen=True, array_like=True):
     mark: str
 
 
+def _digest(mark: str) -> str:
+    return sha256(mark.encode()).hexdigest()[:8]
+
+
 class State:
     """All tables and books of a core, by name, with what they were declared under."""
 
     def __init__(self) -> None:
         self._parts: dict[str, tuple[str, Part]] = {}
+        self._short: dict[
+            str, str
+        ] = {}  # marks as they stand in each delta; in what was stored earlier they are in full
         self._earlier: dict[tuple[str, str], Callable[[list[Any]], None]] = {}
         self._declared = self.book(DECLARED, Declared)
 
@@ -221,12 +229,15 @@ class State:
     def own(self, name: str, part: Own, version: int, earlier: Mapping[int, Callable[[list[Any]], None]]) -> None:
         """Declare a part of another make. `earlier`: how what was stored under an earlier version is taken over."""
         self._declare(name, f"{version}:", part)
-        self._earlier.update({(name, f"{old}:"): take for old, take in earlier.items()})
+        for old, take in earlier.items():
+            mark = f"{old}:"
+            self._earlier[name, mark] = self._earlier[name, _digest(mark)] = take
 
     def _declare(self, name: str, mark: str, part: Part) -> None:
         if name in self._parts:
             raise StateError(f"two parts of the core declare the state {name!r}")
         self._parts[name] = (mark, part)
+        self._short[name] = _digest(mark)
 
     def settle(self) -> None:
         """A configuration holds: what was stored under any other is no longer anybody's."""
@@ -245,12 +256,14 @@ class State:
 
     def delta(self) -> bytes:
         """What changed since the last call; empty when nothing did."""
-        parts = [(name, mark, change) for name, (mark, part) in self._parts.items() if (change := part.delta())]
+        marks = self._short
+        parts = [(name, marks[name], change) for name, (_, part) in self._parts.items() if (change := part.delta())]
         return msgspec.msgpack.encode(parts) if parts else b""
 
     def snapshot(self) -> bytes:
         """Everything; equal for equal states."""
-        return msgspec.msgpack.encode([(name, mark, part.whole()) for name, (mark, part) in self._parts.items()])
+        parts = [(name, self._short[name], part.whole()) for name, (_, part) in self._parts.items()]
+        return msgspec.msgpack.encode(parts)
 
     def restore(self, blob: bytes) -> None:
         """Apply a snapshot or delta; parts that are gone or were declared otherwise are left empty."""
@@ -260,7 +273,7 @@ class State:
             raise StateError(f"stored state cannot be read: {error}") from error
         for name, mark, change in stored:
             declared = self._parts.get(name)
-            if declared is not None and declared[0] == mark:
+            if declared is not None and mark in {declared[0], self._short[name]}:
                 if name == DECLARED:
                     self._forget(change)
                 declared[1].apply(change)
