@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import zlib
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -122,6 +121,7 @@ class Wellness:
     def __init__(self, clock: Clock) -> None:
         self._minutes = Minutes(clock)
         self._told: set[tuple[str, str]] = set()
+        self._causes: dict[tuple[str, str], list[str]] = {}
 
     def take(self, health: Health) -> None:
         """What a part has said."""
@@ -132,7 +132,10 @@ class Wellness:
                 self._told.discard(key)
                 log.info("well again", extra=extra)
             return
-        cause = zlib.crc32(health.detail.encode()) % CAUSES
-        if count := self._minutes.due(f"{health.component} {health.condition} {cause}"):
+        causes = self._causes.setdefault(key, [])
+        if health.detail not in causes:
+            del causes[CAUSES - 1 :]
+            causes.append(health.detail)
+        if count := self._minutes.due(f"{health.component} {health.condition} {causes.index(health.detail)}"):
             self._told.add(key)
             log.warning("not well", extra={**extra, "detail": health.detail, "count": count})
