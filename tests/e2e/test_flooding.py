@@ -1,0 +1,52 @@
+"""One device floods, another's messages never arrive: both are counted at /metrics by sensor, and the flood is told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from gateway.app import Options, run
+from gateway.clock import ReplayClock
+from gateway.config.load import load
+from gateway.events import Health, Message, Tick
+from gateway.registry import registry
+from tests.e2e.played import T0, Feed, Step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gateway.app import Running
+
+CONFIG = """
+gateway: flooding
+brokers: {here: {url: "mqtt://127.0.0.1:1"}}
+outbox: {linger: 1 ms}
+sensors:
+  water: {mqtt: here, topic: "water/{gauge}", json: {level: v, seq: n}, at_most: 60/min}
+state: state
+"""
+
+
+async def test_what_a_flood_cost_and_what_never_came_is_counted(tmp_path: Path) -> None:
+    """Given 300 messages of one gauge in a second, where ten in ten seconds may be, and a steady one with a gap."""
+    (tmp_path / "gateway.yaml").write_text(CONFIG)
+    steps = [Step(0, [Health("source/here", "connected", ok=True)])]
+    steps.append(Step(1, [Message("here", "water/bad", b'{"v": 2, "n": %d}' % n) for n in range(300)]))
+    for second in range(2, 100):
+        number = second + (3 if second > 50 else 0)
+        steps.append(Step(second, [Message("here", "water/steady", b'{"v": 2, "n": %d}' % number), Tick()]))
+    clock, stop = ReplayClock(T0), asyncio.Event()
+    feed, seen = Feed(steps, clock, [], stop), list["Running"]()
+
+    async def watch(running: Running) -> None:
+        seen.append(running)
+        feed.watched.set()
+
+    options = Options(sources=(feed,), sinks=(), series_history=False, services=(("watch", watch),))
+    await run(load(tmp_path / "gateway.yaml", registry()), registry(), clock, stop, options)
+
+    counted = {(name, labels.get("sensor")): value for name, labels, value in seen[0].metrics()}
+    assert counted["zhiwang_thing_flooding_total", "water"] == 290
+    assert counted["zhiwang_sequence_gaps_total", "water"] == 3
+    assert counted["zhiwang_core_readings_total", None] == 10 + 98
+    assert counted["zhiwang_alerts_raised_total", None] == 1
