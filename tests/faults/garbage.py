@@ -110,7 +110,7 @@ async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 def garbage(chance: random.Random, size: int, *, modern: bool) -> bytes:
     """About so many bytes of one kind: noise, whole packets of it, or PUBLISH packets, torn or with altered bytes."""
-    kind = chance.choice(("noise", "framed", "framed", "framed", "altered", "torn"))
+    kind = chance.choice(("noise", *["framed"] * 8, "altered", "torn"))
     if kind == "noise":
         return chance.randbytes(size)
     parts, made = [], 0
@@ -130,12 +130,12 @@ def _framed(chance: random.Random, *, modern: bool) -> bytes:
     topic = chance.choice(
         (b"noise/a", b"noise/b", b"noise/" + chance.randbytes(chance.randrange(1, 20)).hex().encode())
     )
-    if chance.random() < 0.02:
+    if chance.random() < 0.0005:
         topic = chance.randbytes(chance.randrange(1, 40))
     qos = chance.randrange(2)
     body = len(topic).to_bytes(2) + topic + (chance.randrange(1, 65_536).to_bytes(2) if qos else b"")
     if modern:
-        noise = chance.randbytes(chance.randrange(10)) if chance.random() < 0.02 else b""
+        noise = chance.randbytes(chance.randrange(10)) if chance.random() < 0.0005 else b""
         body += bytes([len(noise)]) + noise
     body += chance.choice((b'{"v": 1}', b'{"v": ', chance.randbytes(chance.randrange(300))))
     flags = qos << 1 | chance.randrange(2) | (8 if qos and chance.random() < 0.1 else 0)
