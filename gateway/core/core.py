@@ -34,7 +34,7 @@ from gateway.core.rules.making import Making
 from gateway.core.rules.silent import Adrift, Silent
 from gateway.core.rules.stuck import stuck_rules
 from gateway.core.state import State
-from gateway.core.watch import Run
+from gateway.core.watch import Run, Watch
 from gateway.events import (
     AlertRow,
     ClockStep,
@@ -99,11 +99,11 @@ class Core:
         things = self._ingest.things
         self._silent, self._adrift = Silent(plan.routes, things, state), Adrift(things, state)
         self._coverage = Coverage(tuple(camera.name for camera in plan.cameras), state)
-        rules, lenses = dict[str, Rule](), dict[str, Lens]()
+        rules, lenses, watches = dict[str, Rule](), dict[str, Lens](), dict[tuple[object, ...], Watch]()
         self._rules: list[Rule] = []
         for place, config in enumerate(plan.rules):
             if config.common.mode != "off":
-                making = Making(config, place, plan, state, rules, self._flaws.found, lenses)
+                making = Making(config, place, plan, state, rules, self._flaws.found, lenses, watches)
                 rule = self._kinds[config.key].build(making)
                 rules[config.name] = rule
                 self._rules.append(rule)
@@ -134,16 +134,14 @@ class Core:
         self._meet()
 
     def _meet(self) -> None:
-        for thing in self._ingest.things[self._met :]:
+        new = self._ingest.things[self._met :]
+        if not new:
+            return
+        for thing in new:
             self._silent.meet(thing)
             self._adrift.meet(thing)
-            for rule in self._rules:
-                known = len(rule.things)
-                rule.meet(thing)
-                for slot in range(known, len(rule.things)):
-                    series = rule.subject(slot).series
-                    if series is not None:
-                        self._recent.watch(series)
+        for rule in self._rules:
+            self._recent.watch(rule.meet(new))
         self._met = len(self._ingest.things)
 
     def latest(self) -> list[Latest]:

@@ -98,17 +98,18 @@ class Lens:
         self._watchers.append(watcher)
         return len(self._watchers) - 1
 
-    def watch(self, number: int, series: int) -> None:
-        """The rule of that number watches a series."""
-        if series >= len(self._profile):
-            grown = np.zeros(max(series + 1, 2 * len(self._profile)), np.uint16)
+    def watch(self, number: int, series: NDArray[np.int32]) -> None:
+        """The rule of that number watches these series, each new to it."""
+        most = int(series.max()) + 1
+        if most > len(self._profile):
+            grown = np.zeros(max(most, 2 * len(self._profile)), np.uint16)
             grown[: len(self._profile)] = self._profile
             self._profile = grown
-        was = int(self._profile[series])
-        members = next(members for members, place in self._profiles.items() if place == was)
-        self._profile[series] = self._placed((*members, number))
-        if not was:
-            self.meet(series)
+        was = self._profile[series]
+        self.meet(series[was == 0])
+        every = {place: members for members, place in self._profiles.items()}
+        for place in set(was.tolist()):
+            self._profile[series[was == place]] = self._placed((*every[place], number))
 
     def _placed(self, members: tuple[int, ...]) -> int:
         """The number of a profile."""
@@ -152,8 +153,8 @@ class Lens:
 
     # ── what kinds of lenses say ─────────────────────────────────────────────────────────────────────────────────────
 
-    def meet(self, series: int) -> None:
-        """Keep what is to be kept of a series that is watched from now on."""
+    def meet(self, series: NDArray[np.int32]) -> None:
+        """Keep what is to be kept of series that are watched from now on."""
 
     def show(self, asked: Asked) -> Seen:
         """What is to be seen of the series that are beyond their lines or of which a condition holds."""

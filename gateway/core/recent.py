@@ -16,6 +16,8 @@ import numpy as np
 from gateway.core.readings import ragged
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from gateway.core.readings import Readings
@@ -57,18 +59,20 @@ class Recent:
         self._noted: NDArray[np.intp] | None = None
         self._now = 0
 
-    def watch(self, series: int) -> None:
-        """Keep this series' recent past."""
-        if series < len(self._watched) and self._watched[series]:
+    def watch(self, series: Sequence[int]) -> None:
+        """Keep the recent past of these series."""
+        if not series:
             return
-        if series >= len(self._watched):
-            grown = np.zeros(max(series + 1, 2 * len(self._watched)), bool)
+        those = np.array(series, np.intp)
+        most = int(those.max()) + 1
+        if most > len(self._watched):
+            grown = np.zeros(max(most, 2 * len(self._watched)), bool)
             grown[: len(self._watched)] = self._watched
             self._watched = grown
-        self._watched[series] = True
-        self._head.grow(series + 1)
-        self._values.grow((series + 1) * STEPS)
-        self._counts.grow((series + 1) * SPANS)
+        self._watched[those] = True
+        self._head.grow(most)
+        self._values.grow(most * STEPS)
+        self._counts.grow(most * SPANS)
 
     def begin(self, readings: Readings) -> None:
         """The readings of a run, to be noted as far as `past` needs them, and at the end by `finish`."""

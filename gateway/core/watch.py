@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.core.plan import Route
     from gateway.core.readings import Readings
     from gateway.core.state import Table
+    from gateway.core.things import Family
 
 QUARTER_NS = 900 * 10**9  # offsets from UTC change on quarters of an hour
 OPERATORS = {
@@ -47,23 +48,40 @@ class Watch:
         self.series = array("i")
         self._where = where.items()
         self._slot_of = np.full(64, -1, np.int32)
+        self._met = 0
 
-    def meet(self, thing: Thing) -> int | None:
-        """The slot of a new thing's series, where the rule watches it."""
-        tags = dict(thing.tags)
-        if thing.route != self.route.name or not self.route.makes(thing.tags):
-            return None
-        if any(tags.get(key) != wanted for key, wanted in self._where):
-            return None
-        series, slot = thing.series_of(self.value), len(self.things)
-        if series >= len(self._slot_of):
-            grown = np.full(max(series + 1, 2 * len(self._slot_of)), -1, np.int32)
+    def meet(self, things: Sequence[Thing]) -> None:
+        """Give slots to the series of things that are new to it, which are the last ones of all, and that it watches.
+
+        Rules that watch the same series share a watch: the first one to meet a thing makes it known to all.
+        """
+        new = things[max(0, self._met - things[0].index) :] if things else things
+        if not new:
+            return
+        self._met = new[-1].index + 1
+        families: dict[Family, bool] = {}
+        mine: list[Thing] = []
+        for thing in new:
+            family = thing.family
+            wanted = families.get(family)
+            if wanted is None:
+                wanted = families[family] = family.route == self.route.name and self.value in family.fields
+            if wanted and self.route.makes(thing.tags) and self._where <= dict(thing.tags).items():
+                mine.append(thing)
+        if mine:
+            self.things += mine
+            self.series.extend([thing.series_of(self.value) for thing in mine])
+            self._place(len(mine))
+
+    def _place(self, count: int) -> None:
+        """Note where the last series are."""
+        new = np.frombuffer(self.series, np.int32)[-count:]
+        most = int(new.max()) + 1
+        if most > len(self._slot_of):
+            grown = np.full(max(most, 2 * len(self._slot_of)), -1, np.int32)
             grown[: len(self._slot_of)] = self._slot_of
             self._slot_of = grown
-        self._slot_of[series] = slot
-        self.things.append(thing)
-        self.series.append(series)
-        return slot
+        self._slot_of[new] = np.arange(len(self.series) - count, len(self.series))
 
     def slots(self, series: NDArray[np.int32]) -> NDArray[np.int32]:
         """The slot of each of these series, −1 where the rule does not watch it."""

@@ -60,9 +60,13 @@ class Windows(Lens):
         # that was beyond a line.
         self._from, self._beyond = np.zeros(64, np.int64), np.full(64, NO_TIME)
 
-    def meet(self, series: int) -> None:
-        """Have a ring for this series."""
-        self._head.grow(series + 1)
+    def meet(self, series: NDArray[np.int32]) -> None:
+        """Have a ring for each of these series."""
+        self._head.grow(int(series.max(initial=-1)) + 1)
+        for one in series.tolist():
+            self._have(one)
+
+    def _have(self, series: int) -> None:
         if not self._head.holds(series):
             ring = len(self._head)
             self._head.put(np.array([series]), ring=np.array([ring]))

@@ -24,6 +24,8 @@ from gateway.events import Colour, Detections, Looked
 from gateway.ports import NO_TIME
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from gateway.config.names import Names, Problems
@@ -149,8 +151,10 @@ class CountRule:
         wrong = [label for label in self._wanted if label not in self._known]
         return {"labels": f"{', '.join(wrong)}; it knows {listed(filter(None, self._known))}"} if wrong else {}
 
-    def meet(self, thing: Thing) -> None:
+    def meet(self, things: Sequence[Thing]) -> Sequence[int]:
         """Sensors are not its business."""
+        del things
+        return ()
 
     def subject(self, slot: int) -> Subject:
         """The zone, or the whole picture."""

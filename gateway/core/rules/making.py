@@ -27,8 +27,8 @@ ORDER: tuple[Colour, ...] = ("blue", "yellow", "orange", "red")
 class Making(NamedTuple):
     """`place` is the rule's in the configuration; `rules` holds those already made (and, at the end, all).
 
-    What the rule finds wrong with itself while it is stepped goes into `found`. `lenses`: those that rules made so far
-    look through, by what they show.
+    What the rule finds wrong with itself while it is stepped goes into `found`. `lenses` and
+    `watches`: what rules made so far look through, and at which series.
     """
 
     config: RuleConfig
@@ -38,6 +38,7 @@ class Making(NamedTuple):
     rules: Mapping[str, Rule]
     found: list[Flaw]
     lenses: dict[str, Lens]
+    watches: dict[tuple[object, ...], Watch]
 
     def route(self, sensor: str) -> Route:
         """The route of a sensor; `config.check` saw to it that it exists."""
@@ -48,8 +49,11 @@ class Making(NamedTuple):
         return next(camera for camera in self.plan.cameras if camera.name == name)
 
     def watch(self, series: SeriesRef) -> Watch:
-        """The rule's series."""
-        return Watch(self.route(series.sensor), series.value, self.config.common.where)
+        """The rule's series; rules with the same share what is known of them."""
+        key = (series.sensor, series.value, *sorted(self.config.common.where.items()))
+        if key not in self.watches:
+            self.watches[key] = Watch(self.route(series.sensor), series.value, self.config.common.where)
+        return self.watches[key]
 
     def unit(self, series: SeriesRef) -> str:
         """The unit of a series, as configured."""

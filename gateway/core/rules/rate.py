@@ -77,9 +77,9 @@ class Slopes(Lens):
         self._min_dt_ns = max(1, min_dt_ns)
         self._anchor = state.sparse(f"{name}/anchor", {"t": (np.int64, NO_TIME), "v": (np.float64, np.nan)}, by="t")
 
-    def meet(self, series: int) -> None:
+    def meet(self, series: NDArray[np.int32]) -> None:
         """Have room for an anchor."""
-        self._anchor.grow(series + 1)
+        self._anchor.grow(int(series.max(initial=-1)) + 1)
 
     def show(self, asked: Asked) -> Seen:
         """The slopes of those that are beyond their lines."""

@@ -81,6 +81,7 @@ class SeriesRule:
         self._lens, self._lines, self._watch, self._gates, self._unit = lens, lines, watch, gates, unit
         self._crowd = crowd
         self._number = lens.add(self)
+        self._known = 0
         self._lateness_ns = int(watch.route.sensor.allowed_lateness)
         self._machine = Machine(declare(state, table or f"rule/{name}", owner), timing)
 
@@ -122,12 +123,15 @@ class SeriesRule:
             return {}
         return {"crowded": crowd.why}
 
-    def meet(self, thing: Thing) -> None:
-        """Watch a new thing's series, where it is one of the rule's."""
-        slot = self._watch.meet(thing)
-        if slot is not None:
-            self.table.grow(slot + 1)
-            self._lens.watch(self._number, self._watch.series[slot])
+    def meet(self, things: Sequence[Thing]) -> Sequence[int]:
+        """Watch the series of new things, where they are the rule's."""
+        self._watch.meet(things)
+        known, self._known = self._known, len(self._watch.series)
+        new = self._watch.series[known:]
+        if new:
+            self.table.grow(self._known)
+            self._lens.watch(self._number, np.frombuffer(new, np.int32))
+        return new
 
     def subject(self, slot: int) -> Subject:
         """The series of a slot."""

@@ -38,9 +38,9 @@ class Same(Lens):
         self._since = state.sparse(f"{name}/since", columns, by="t")
         self._began: dict[tuple[int, int], int] = {}
 
-    def meet(self, series: int) -> None:
+    def meet(self, series: NDArray[np.int32]) -> None:
         """Have room to remember."""
-        self._since.grow(series + 1)
+        self._since.grow(int(series.max(initial=-1)) + 1)
 
     def show(self, asked: Asked) -> Seen:
         """Those that are stuck."""
