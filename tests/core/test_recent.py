@@ -41,7 +41,7 @@ def noted(runs: list[list[Reading]], watched: int = 3) -> tuple[State, Recent]:
     state = State()
     recent = Recent(state)
     for series in range(watched):
-        recent.watch(series)
+        recent.watch([series])
     for run in runs:
         if run:
             recent.begin(readings_of(run))
