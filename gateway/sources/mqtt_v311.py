@@ -137,6 +137,8 @@ class Link:
             if client.socket() is not None:
                 self._acknowledge(client)
                 client.disconnect()
+            if client.stream is not None and client.stream.error is not None:
+                self._session.fail(error_in_words(client.stream.error, self._broker))
 
     def _serve(self, client: Client) -> None:
         poll = select.poll()

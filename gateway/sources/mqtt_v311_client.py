@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.config.model import Broker
 
 _CHUNK = 65_536
+_NO_FAULT = (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLEOFError, ssl.SSLZeroReturnError)  # of TLS itself
 _PUBACK = 0x4002  # its type, and two bytes that follow
 
 
@@ -30,10 +31,14 @@ class BufferedSocket:
 
     paho reads a packet with three `recv` and sends each PUBACK alone; this one reads 64 kB at a time and, while corked,
     gathers what is sent.
+
+    error: what ended TLS, where the broker's alert or a broken record did. Whoever reads or sends is told so only once:
+    over TLS 1.3 the refusal of our certificate comes with the first read, and paho makes a lost connection of it.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self.error: ssl.SSLError | None = None
         self._read = b""
         self._at = 0
         self._unsent = bytearray()
@@ -42,7 +47,7 @@ class BufferedSocket:
     def recv(self, buffer_size: int) -> bytes:
         """At most so many bytes; b"" at the end. Raises BlockingIOError or ssl.SSLWantReadError when none are there."""
         if self._at == len(self._read):
-            read = self._sock.recv(_CHUNK)
+            read = self._receive()
             if len(read) <= buffer_size:
                 return read
             self._read, self._at = read, 0
@@ -54,10 +59,21 @@ class BufferedSocket:
         """What was read from the socket, and up to where it is used; reads anew where all is, if there is something."""
         if self._at == len(self._read):
             try:
-                self._read, self._at = self._sock.recv(_CHUNK), 0
+                self._read, self._at = self._receive(), 0
             except OSError:  # nothing there, or the connection is lost: `recv` meets it again and says which
                 self._read, self._at = b"", 0
         return self._read, self._at
+
+    def _receive(self) -> bytes:
+        try:
+            return self._sock.recv(_CHUNK)
+        except ssl.SSLError as error:
+            self._ended_by(error)
+            raise
+
+    def _ended_by(self, error: ssl.SSLError) -> None:
+        if not isinstance(error, _NO_FAULT):
+            self.error = self.error or error
 
     def use(self, upto: int) -> None:
         """What is ahead is used up to there."""
@@ -87,6 +103,9 @@ class BufferedSocket:
                 sent = self._sock.send(self._unsent)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return
+            except ssl.SSLError as error:
+                self._ended_by(error)
+                raise
             del self._unsent[:sent]
 
     @property
