@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.errors import GatewayError, ModelError
-from gateway.models import cache_folder, data, find, forget, manifest, pull, pull_data
+from gateway.models import cache_folder, data, draft, find, forget, manifest, pull, pull_data
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
-
-    from gateway.config.manifest import Manifest
 
 EXAMPLE = "zhiwang models pull"
 DEFAULT = "ssdlite-mobilenet-v2-coco"
@@ -33,7 +31,10 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """What `models check` found; `problem` where the answer is no."""
+    """What `models check` found; `problem` where the answer is no.
+
+    For a file without a manifest: what was `seen` in it, and a `manifest` for it, as TOML.
+    """
 
     model: str
     ok: bool
@@ -42,6 +43,8 @@ class Checked(msgspec.Struct, frozen=True):
     input: str | None = None
     labels: int | None = None
     sha256: str | None = None
+    seen: str | None = None
+    manifest: str | None = None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +54,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     fetching = verbs.add_parser("pull", help="fetch models or demo data, verified; what is here already is left alone")
     fetching.add_argument("names", nargs="*", default=[DEFAULT], metavar="NAME", help=f"default: {DEFAULT}")
     fetching.add_argument("--force", action="store_true", help="fetch again what is here")
-    checking = verbs.add_parser("check", help="whether a model can be run: its family, input and labels")
+    checking = verbs.add_parser(
+        "check", help="whether a model can be run: its family, input and labels"
+    )
     checking.add_argument("model", metavar="FILE.onnx|NAME")
     for each in (listing, fetching, checking):
         each.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -148,6 +153,8 @@ def _check(model: str, cache: Path | None, *, as_json: bool) -> int:
         checked = Checked(model=model, ok=False, problem=str(error))
     if as_json:
         print(msgspec.json.encode(checked).decode())
+    elif checked.manifest:
+        print(checked.manifest, end="")  # what was seen is written in it, as a comment
     elif checked.ok:
         print(f"{model}: family {checked.family}, input {checked.input}, {checked.labels} labels, {checked.sha256}")
     else:
@@ -158,19 +165,22 @@ def _check(model: str, cache: Path | None, *, as_json: bool) -> int:
 def _try(model: str, cache: Path | None) -> Checked:
     """Loads the model and runs it once. Raises ModelError where the answer is no, GatewayError where it cannot know."""
     try:
-        from gateway.vision.detector import Detector, manifest_of  # noqa: PLC0415 — an extra: only this verb needs it
+        from gateway.vision.detector import Detector, look_into  # noqa: PLC0415 — an extra: only this verb needs it
     except ImportError as error:
         raise GatewayError(f"checking a model needs {error.name}: pip install 'zhiwang[vision]'") from error
-    wanted: Manifest = find(model, cache=cache) if model in manifest.names() else manifest_of(Path(model))
+    wanted, seen = (find(model, cache=cache), None) if model in manifest.names() else look_into(Path(model))
     engine = Detector(wanted).engine
     outputs = engine.infer(1)
     if not all(bool((output == output).all()) for output in outputs):  # noqa: PLR0124 — only NaN differs from itself
         raise ModelError(f"{model}: its outputs for a blank picture hold NaN: the file is damaged or no detector")
+    taken = f"{wanted.width_px}×{wanted.height_px} {wanted.dtype} {wanted.layout} {wanted.colour}"
     return Checked(
         model=model,
         ok=True,
         family=wanted.family,
-        input=f"{wanted.width_px}×{wanted.height_px} {wanted.dtype} {wanted.layout} {wanted.colour}",
+        input=taken,
         labels=sum(1 for label in wanted.labels if label),
         sha256=wanted.sha256,
+        seen=seen,
+        manifest=seen and draft(wanted, f"{model}: family {wanted.family}, input {taken}; {seen}."),
     )

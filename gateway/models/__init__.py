@@ -1,5 +1,6 @@
 """Models and demo data: manifests, sources, the cache and the converter. `pull` fetches, `find` and `data` look up."""
 
 from gateway.models.cache import cache_folder, data, find, forget, pull, pull_data
+from gateway.models.draft import draft
 
-__all__ = ["cache_folder", "data", "find", "forget", "pull", "pull_data"]
+__all__ = ["cache_folder", "data", "draft", "find", "forget", "pull", "pull_data"]

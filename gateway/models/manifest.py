@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 import gateway
+from gateway.config.families import FAMILIES
 from gateway.config.manifest import Manifest
 from gateway.errors import ModelError
 
@@ -40,17 +41,18 @@ class Source(_Table, frozen=True):
 
 
 class Input(_Table, frozen=True):
-    """What the model takes; as in Manifest."""
+    """What the model takes; as in Manifest. What is not given is as the family's own project has it (families.py)."""
 
     width_px: int
     height_px: int
-    layout: Literal["nhwc", "nchw"]
-    dtype: Literal["uint8", "float32"]
-    colour: Literal["rgb", "bgr"]
-    letterbox: bool
-    pad: int = 0
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    layout: Literal["nhwc", "nchw"] | None = None
+    dtype: Literal["uint8", "float32"] | None = None
+    colour: Literal["rgb", "bgr"] | None = None
+    letterbox: bool | None = None
+    centred: bool | None = None
+    pad: int | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
 
 
 class Detector(_Table, frozen=True, tag="detector", tag_field="kind"):
@@ -66,19 +68,24 @@ class Detector(_Table, frozen=True, tag="detector", tag_field="kind"):
     source: tuple[Source, ...]
 
     def manifest(self, name: str, sha256: str, path: Path | None) -> Manifest:
-        """What vision needs to know of it."""
+        """What vision needs to know of it. Raises ModelError when there is no such family."""
+        usual = FAMILIES.get(self.family)
+        if usual is None:
+            raise ModelError(f"{name}: found the output family {self.family!r}; there are {', '.join(FAMILIES)}")
+        own = self.input
         return Manifest(
             name=name,
             family=self.family,
-            width_px=self.input.width_px,
-            height_px=self.input.height_px,
-            layout=self.input.layout,
-            dtype=self.input.dtype,
-            colour=self.input.colour,
-            mean=self.input.mean,
-            std=self.input.std,
-            letterbox=self.input.letterbox,
-            pad=self.input.pad,
+            width_px=own.width_px,
+            height_px=own.height_px,
+            layout=usual.layout if own.layout is None else own.layout,
+            dtype=usual.dtype if own.dtype is None else own.dtype,
+            colour=usual.colour if own.colour is None else own.colour,
+            mean=usual.mean if own.mean is None else own.mean,
+            std=usual.std if own.std is None else own.std,
+            letterbox=usual.letterbox if own.letterbox is None else own.letterbox,
+            centred=usual.centred if own.centred is None else own.centred,
+            pad=usual.pad if own.pad is None else own.pad,
             labels=self.labels,
             score=self.score,
             sha256=sha256,

@@ -12,19 +12,25 @@ if TYPE_CHECKING:
 
 
 class Fit(NamedTuple):
-    """How one picture lies in the input: input px = picture px × scale, from the top left corner."""
+    """How one picture lies in the input: input px = picture px × scale + where its top left corner lies."""
 
     scale_x: float
     scale_y: float
     width_px: int
     height_px: int
+    left_px: int = 0
+    top_px: int = 0
 
 
-def fit_into(picture: NDArray[np.uint8], slot: NDArray[np.uint8], *, letterbox: bool, pad: int) -> Fit:
+def fit_into(
+    picture: NDArray[np.uint8], slot: NDArray[np.uint8], *, letterbox: bool, pad: int, centred: bool = False
+) -> Fit:
     """Resize a picture uint8[h, w, 3] into a batch slot uint8[H, W, 3], in place.
 
-    With `letterbox` the shape is kept, the picture lies at the top left and the rest is `pad`, as YOLOX does it;
-    otherwise the picture is stretched.
+    With `letterbox` the shape is kept and the rest is `pad`: the picture lies at the top left, its size rounded down,
+    as YOLOX does it (yolox/data/data_augment.py, preproc), or `centred`, its size rounded to the nearest, an odd pixel
+    below and on the right, as Ultralytics does it (ultralytics/data/augment.py, LetterBox). Otherwise the picture is
+    stretched.
     """
     height, width = picture.shape[:2]
     slot_height, slot_width = slot.shape[:2]
@@ -32,19 +38,25 @@ def fit_into(picture: NDArray[np.uint8], slot: NDArray[np.uint8], *, letterbox: 
         cv2.resize(picture, (slot_width, slot_height), dst=slot, interpolation=cv2.INTER_LINEAR)
         return Fit(slot_width / width, slot_height / height, width, height)
     scale = min(slot_width / width, slot_height / height)
-    inner_width, inner_height = max(1, int(width * scale)), max(1, int(height * scale))
-    inner = slot[:inner_height, :inner_width]
+    whole = round if centred else int
+    inner_width, inner_height = max(1, whole(width * scale)), max(1, whole(height * scale))
+    left, top = ((slot_width - inner_width) // 2, (slot_height - inner_height) // 2) if centred else (0, 0)
+    right, bottom = left + inner_width, top + inner_height
+    inner = slot[top:bottom, left:right]
     cv2.resize(picture, (inner_width, inner_height), dst=inner, interpolation=cv2.INTER_LINEAR)
-    slot[inner_height:] = pad
-    slot[:inner_height, inner_width:] = pad
-    return Fit(scale, scale, width, height)
+    slot[:top] = pad
+    slot[bottom:] = pad
+    slot[top:bottom, :left] = pad
+    slot[top:bottom, right:] = pad
+    return Fit(scale, scale, width, height, left, top)
 
 
 def to_picture(xyxy: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:
     """Boxes float32[n, 4] from input px to picture px, clipped to the picture."""
+    corner = np.array([fit.left_px, fit.top_px, fit.left_px, fit.top_px], np.float32)
     scale = np.array([fit.scale_x, fit.scale_y, fit.scale_x, fit.scale_y], np.float32)
     limit = np.array([fit.width_px, fit.height_px, fit.width_px, fit.height_px], np.float32)
-    return np.clip(xyxy / scale, np.float32(0), limit)
+    return np.clip((xyxy - corner) / scale, np.float32(0), limit)
 
 
 def overlaps(xyxy: NDArray[np.float32], iou: float) -> NDArray[np.bool_]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import cv2
 
+from gateway.config.families import FAMILIES
 from gateway.config.manifest import Manifest
 from gateway.errors import ModelError
 from gateway.vision.boxes import fit_into
-from gateway.vision.coco import COCO80, COCO90
 from gateway.vision.engine import OnnxEngine, open_session, signature_of
-from gateway.vision.heads import FLOOR, Found, find_boxes, recognise, written
+from gateway.vision.heads import FLOOR, Found, find_boxes
+from gateway.vision.outputs import listed
+from gateway.vision.recognise import labels_of, recognise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gateway.ports import Engine
-
-_SIDE_WHERE_FREE_PX = 300  # SSD exports with a free size were trained at it
 
 
 class Detector:
@@ -44,7 +44,13 @@ class Detector:
         Raises ModelError when the model fails on them.
         """
         fits = [
-            fit_into(picture, slot, letterbox=self.manifest.letterbox, pad=self.manifest.pad)
+            fit_into(
+                picture,
+                slot,
+                letterbox=self.manifest.letterbox,
+                pad=self.manifest.pad,
+                centred=self.manifest.centred,
+            )
             for picture, slot in zip(pictures, self.engine.batch, strict=False)
         ]
         outputs = self.engine.infer(len(fits))
@@ -52,40 +58,41 @@ class Detector:
 
 
 def manifest_of(path: Path) -> Manifest:
-    """A manifest for an .onnx file that has none: its family by its outputs, its labels COCO's.
+    """A manifest for an .onnx file that has none: its family by its outputs, its labels by its notes or COCO's.
 
     Raises ModelError saying what was found when the file is no model, or its family or labels are not known.
     """
+    return look_into(path)[0]
+
+
+def look_into(path: Path) -> tuple[Manifest, str]:
+    """As manifest_of, and beside it what was seen: the outputs, the form, where the labels are from."""
     if not path.is_file():
         raise ModelError(f"{path}: there is no such file; give a manifest's name or an .onnx file")
     signature = signature_of(open_session(path), path.name)
-    layout: Literal["nhwc", "nchw"] = "nchw" if signature.input_shape[1] == 3 else "nhwc"
-    sides = signature.input_shape[2:] if layout == "nchw" else signature.input_shape[1:3]
-    height_px, width_px = (side or _SIDE_WHERE_FREE_PX for side in sides)
-    head = recognise(signature.output_shapes, width_px, height_px)
-    classes = head.labels(signature.output_shapes)
-    labels = {80: COCO80, 90: COCO90}.get(classes or 0)
-    if labels is None:
-        seen = ", ".join(written(shape) for shape in signature.output_shapes)
-        raise ModelError(
-            f"{path.name}: found outputs {seen}; without a manifest only COCO's 80 or 90 classes have names"
-        )
-    yolox = head.name == "yolox"
-    return Manifest(
+    try:
+        known = recognise(signature)
+        labels, whence = labels_of(known, signature)
+    except ModelError as error:
+        raise ModelError(f"{path.name}: {error}") from error
+    usual = FAMILIES[known.head.name]
+    manifest = Manifest(
         name=path.stem,
-        family=head.name,
-        width_px=width_px,
-        height_px=height_px,
-        layout=layout,
+        family=known.head.name,
+        width_px=known.width_px,
+        height_px=known.height_px,
+        layout="nchw" if signature.input_shape[1] == 3 else "nhwc",
         dtype="uint8" if signature.input_dtype == "uint8" else "float32",
-        colour="bgr" if yolox else "rgb",
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
-        letterbox=yolox,
-        pad=114 if yolox else 0,
+        colour=usual.colour,
+        mean=usual.mean,
+        std=usual.std,
+        letterbox=usual.letterbox,
+        centred=usual.centred,
+        pad=usual.pad,
         labels=labels,
         score=0.4,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         licence="",
         path=path,
     )
+    return manifest, f"{known.form}: {listed(signature.outputs)}; labels: {whence}"

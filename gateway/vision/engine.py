@@ -5,10 +5,9 @@ onnxruntime's errors become ModelError here and nowhere else.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import cv2
-import msgspec
 import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import (
@@ -16,7 +15,8 @@ from onnxruntime.capi import (
 )
 
 from gateway.errors import ModelError
-from gateway.vision.heads import Shape, head_of, written
+from gateway.vision.heads import head_of
+from gateway.vision.outputs import Shape, Signature, Tensor, listed, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,16 +42,24 @@ _ORT_ERRORS: tuple[type[Exception], ...] = tuple(
         "EPFail",
     )
 )
-_DTYPES = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+}
+_PICTURES = ("float32", "uint8")
+_SIZES = ("orig_target_sizes", "im_shape", "scale_factor")  # RT-DETR and D-FINE; PaddleDetection
 
 
-class Signature(msgspec.Struct, frozen=True):
-    """What a model takes and gives: one input, its outputs. None stands for a dimension the caller chooses."""
+class _Entry(Protocol):
+    """An input or output as onnxruntime tells of it."""
 
-    input_name: str
-    input_dtype: str
-    input_shape: Shape
-    output_shapes: tuple[Shape, ...]
+    name: str
+    type: str
+    shape: Sequence[object]
 
 
 def open_session(path: Path) -> ort.InferenceSession:
@@ -72,17 +80,28 @@ def open_session(path: Path) -> ort.InferenceSession:
 
 
 def signature_of(session: ort.InferenceSession, name: str) -> Signature:
-    """What the session takes and gives. Raises ModelError unless it takes one picture tensor."""
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in _DTYPES:
-        seen = ", ".join(f"{entry.name} {entry.type}{entry.shape}" for entry in inputs) or "none"
-        raise ModelError(f"{name}: found the inputs {seen}; expected one of 4 dimensions, float32 or uint8")
+    """What the session takes and gives. Raises ModelError unless it takes one picture tensor, and sizes at most."""
+    inputs = [_tensor(entry) for entry in session.get_inputs()]
+    pictures = [entry for entry in inputs if len(entry.shape) == 4 and entry.dtype in _PICTURES]
+    sizes = tuple(entry for entry in inputs if entry.name in _SIZES and len(entry.shape) == 2)
+    if len(pictures) != 1 or len(inputs) != 1 + len(sizes):
+        seen = ", ".join(f"{entry.name} {entry.dtype} {written(entry.shape)}" for entry in inputs) or "none"
+        raise ModelError(
+            f"{name}: found the inputs {seen}; expected one of 4 dimensions, float32 or uint8, and beside it at most "
+            f"{', '.join(_SIZES)}"
+        )
     return Signature(
-        inputs[0].name,
-        _DTYPES[inputs[0].type],
-        _shape(inputs[0].shape),
-        tuple(_shape(output.shape) for output in outputs),
+        pictures[0].name,
+        pictures[0].dtype,
+        pictures[0].shape,
+        tuple(_tensor(output) for output in session.get_outputs()),
+        sizes,
+        dict(session.get_modelmeta().custom_metadata_map),
     )
+
+
+def _tensor(entry: _Entry) -> Tensor:
+    return Tensor(entry.name, _DTYPES.get(entry.type, entry.type), _shape(entry.shape))
 
 
 def _shape(raw: Sequence[object]) -> Shape:
@@ -104,6 +123,7 @@ class OnnxEngine:
             (slots, manifest.height_px, manifest.width_px, 3), manifest.pad, np.uint8
         )
         self._tensor = self.batch if self._takes_batch() else np.zeros((slots, *input_shape(manifest)), manifest.dtype)
+        self._sizes = {size.name: _told(size, manifest, slots) for size in self.signature.sizes}
         self._planes = [np.zeros(self.batch.shape[1:3], np.uint8) for _ in range(3)]
         self._offset = np.array(manifest.mean, np.float32)
         self._divisor = np.array(manifest.std, np.float32)
@@ -127,7 +147,9 @@ class OnnxEngine:
         return self._tensor[:n]
 
     def _run(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
-        return cast("list[NDArray[np.generic]]", self.session.run(None, {self.signature.input_name: tensor}))
+        feeds = {name: told[: len(tensor)] for name, told in self._sizes.items()}
+        feeds[self.signature.input_name] = tensor
+        return cast("list[NDArray[np.generic]]", self.session.run(None, feeds))
 
     def _takes_batch(self) -> bool:
         manifest = self._manifest
@@ -144,6 +166,16 @@ class OnnxEngine:
                 plane -= self._offset[channel]
             if manifest.dtype == "float32" and self._divisor[channel] != 1:
                 plane /= self._divisor[channel]
+
+
+def _told(size: Tensor, manifest: Manifest, slots: int) -> NDArray[np.generic]:
+    """What a model that asks for its pictures' sizes is told: the input's own, so that its boxes are in input px."""
+    row = {
+        "orig_target_sizes": (manifest.width_px, manifest.height_px),
+        "im_shape": (manifest.height_px, manifest.width_px),
+        "scale_factor": (1, 1),
+    }[size.name]
+    return np.tile(np.array(row, size.dtype), (slots, 1))
 
 
 def input_shape(manifest: Manifest) -> tuple[int, int, int]:
@@ -163,8 +195,8 @@ def _check(signature: Signature, manifest: Manifest) -> None:
             f"{manifest.dtype} {written((None, *wanted))}: correct the manifest or take its own model"
         )
     head = head_of(manifest.family)
-    if not head.fits(signature.output_shapes, manifest.width_px, manifest.height_px):
-        seen = ", ".join(written(shape) for shape in signature.output_shapes)
+    if not head.form(signature, manifest.width_px, manifest.height_px):
+        seen = listed(signature.outputs)
         raise ModelError(f"{manifest.name}: found the outputs {seen}; the family {head.name} has {head.expects}")
     classes = head.labels(signature.output_shapes)
     if classes is not None and classes != len(manifest.labels):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import numpy as np
 import pytest
 
+from gateway.config.families import FAMILIES
 from gateway.errors import ModelError
 from gateway.vision.boxes import Fit
-from gateway.vision.heads import FLOOR, MOST_BOXES, find_boxes, head_of, recognise
+from gateway.vision.heads import FLOOR, HEADS, MOST_BOXES, find_boxes, head_of
+from gateway.vision.recognise import labels_of, recognise
 from tests.vision.conftest import manifest
+from tests.vision.graphs import signature
 
 WHOLE = Fit(1.0, 1.0, 64, 64)
 
@@ -96,18 +102,102 @@ def test_what_is_found_is_read_only() -> None:
             column[...] = 0
 
 
-def test_families_are_recognised_by_their_outputs() -> None:
-    """Both known families, with the batch open or fixed."""
-    assert recognise([(None, 3549, 85)], 416, 416).name == "yolox"
-    assert recognise([(1, 1917, 4), (1, 1917, 90)], 300, 300).name == "ssd"
-    assert recognise([(None, 1917, 90), (None, 1917, 4)], 300, 300).name == "ssd"
+def test_every_family_has_its_own_preparation() -> None:
+    """What reads outputs and what prepares pictures name the same families."""
+    assert set(HEADS) == set(FAMILIES)
+
+
+@pytest.mark.parametrize(
+    ("family", "classes", "shapes", "more"),
+    [
+        ("yolox", 80, [(None, 8400, 85)], {}),
+        ("yolox", 80, [(1, 3549, 85)], {"side": 416}),
+        ("ssd", 90, [(1, 1917, 4), (1, 1917, 90)], {"side": 300}),
+        ("ssd", 90, [(None, 1917, 90), (None, 1917, 4)], {"side": None}),
+        ("yolov5", 80, [(1, 25200, 85)], {}),
+        ("yolov5", 80, [(1, 102000, 85)], {"side": 1280}),
+        ("yolov5", 80, [(None, None, 85)], {"side": None}),
+        ("yolov8", 80, [(1, 84, 8400)], {}),
+        ("yolov8", 80, [(None, 84, None)], {"side": None}),
+        ("yolov8", 80, [(1, 84, 34000)], {}),  # P2
+        ("yolo11", 80, [(1, 84, 8400)], {"description": "Ultralytics YOLO11n model trained on coco.yaml"}),
+        ("yolov8", None, [(1, 300, 6)], {}),
+        ("yolov8", None, [(1, 1), (1, 100, 4), (1, 100), (1, 100)], {}),
+        ("rtdetr", 80, [(1, 300, 80), (1, 300, 4)], {"names": ["logits", "pred_boxes"]}),
+        ("rtdetr", 80, [(None, 300, 4), (None, 300, 80)], {"names": ["pred_boxes", "pred_logits"]}),
+        ("rtdetr", 80, [(1, 300, 84)], {}),
+        ("rtdetr", 2, [(1, 300, 6)], {"description": "Ultralytics rtdetr-l model"}),
+        (
+            "rtdetr",
+            None,
+            [(1, 300), (1, 300, 4), (1, 300)],
+            {"names": ["labels", "boxes", "scores"], "sizes": ["orig_target_sizes"]},
+        ),
+        ("rtdetr", None, [(None, 6), (None,)], {"sizes": ["im_shape", "scale_factor"]}),
+        ("nanodet", 80, [(1, 2125, 112)], {"side": 320}),
+        ("nanodet", 80, [(1, 3598, 112)], {"side": 416}),
+        ("nanodet", 80, [(1, 2100, 112)], {"side": 320}),
+        ("picodet", 80, [(1, cells, width) for width in (80, 32) for cells in (2704, 676, 169, 49)], {"side": 416}),
+        ("picodet", 80, [(1, 2125, 4), (1, 80, 2125)], {"side": 320, "sizes": ["scale_factor"]}),
+        ("picodet", None, [(None, 6), (None,)], {"side": 320, "sizes": ["scale_factor"]}),
+        ("fastestdet", 80, [(1, 85, 22, 22)], {"side": 352}),
+    ],
+)
+def test_families_are_recognised_by_their_outputs(
+    family: str, classes: int | None, shapes: list[tuple[int | None, ...]], more: dict[str, Any]
+) -> None:
+    """As the projects' own exports have them, with the batch and the size open or fixed."""
+    known = recognise(signature(*shapes, **more))
+    assert (known.head.name, known.classes) == (family, classes)
+
+
+def test_an_open_size_is_the_noted_one_or_the_familys() -> None:
+    """Given an export of any size, then what its exporter noted counts, else what the family usually takes."""
+    known = recognise(signature((None, 84, None), side=None, imgsz="[384, 640]"))
+    assert (known.width_px, known.height_px) == (640, 384)
+    assert recognise(signature((None, 10, 4), (None, 10, 90), side=None)).width_px == 300
+
+
+def test_labels_are_the_models_own_or_cocos() -> None:
+    """Given names in the model, then they are its labels; else COCO's 80 or 90; else nobody knows them."""
+    mine = msgspec.structs.replace(signature((1, 6, 8400)), notes={"names": "{0: 'car', 1: \"driver's van\"}"})
+    assert labels_of(recognise(mine), mine)[0] == ("car", "driver's van")
+    for notes in ({}, {"names": "[1"}, {"names": "{0: 'car'}"}, {"names": "{1: 'car', 5: 'van'}"}, {"names": "7"}):
+        odd = msgspec.structs.replace(mine, notes=notes)
+        with pytest.raises(ModelError, match="yolov8 with 2 classes; without a manifest or names in the model"):
+            labels_of(recognise(odd), odd)
+    finished = signature((1, 300, 6))
+    labels, whence = labels_of(recognise(finished), finished)
+    assert (len(labels), whence[:15]) == (80, "COCO's, assumed")
 
 
 def test_an_unknown_output_says_what_was_seen_and_what_is_known() -> None:
-    """FastestDet's map is of no known family; neither is a YOLOX output of another input size."""
-    with pytest.raises(ModelError, match=r"found outputs \[1, 85, 22, 22\].*ssd: .*yolox: "):
-        recognise([(1, 85, 22, 22)], 352, 352)
+    """Given outputs of no family, of another input size, of two families, of another task: each is said in words."""
+    with pytest.raises(ModelError, match=r"found outputs output0 \[1, 1000\] for the input images .*ssd: .*yolox: "):
+        recognise(signature((1, 1000), side=224))
     with pytest.raises(ModelError, match="3549"):
-        recognise([(1, 3549, 85)], 640, 640)
-    with pytest.raises(ModelError, match="'detr'; there are ssd, yolox"):
+        recognise(signature((1, 3549, 85), side=640))
+    with pytest.raises(ModelError, match="could be yolox with 55 classes or nanodet with 28 classes: write a manifest"):
+        recognise(signature((1, 3549, 60), side=416))
+    with pytest.raises(ModelError, match="the task 'pose'"):
+        recognise(signature((1, 56, 8400), task="pose"))
+    with pytest.raises(ModelError, match="'detr'; there are ssd, yolox, yolov8"):
         head_of("detr")
+
+
+def test_a_shape_of_any_kind_is_an_answer_or_an_error() -> None:
+    """Given 2,000 random sets of outputs, then recognising says a family or why not, and nothing else happens."""
+    rng = np.random.default_rng(7)
+    sizes = (None, 1, 4, 6, 7, 32, 80, 84, 85, 90, 112, 300, 2125, 8400, 25200)
+    answers = set()
+    for _ in range(2000):
+        shapes = [
+            tuple(sizes[at] for at in rng.integers(0, len(sizes), rng.integers(0, 5)))
+            for _ in range(rng.choice([0, 1, 1, 2, 2, 3, 4, 6, 8]))
+        ]
+        try:
+            answers.add(recognise(signature(*shapes, sizes=("scale_factor",))).head.name)
+        except ModelError:
+            answers.add("")
+    assert "" in answers
+    assert len(answers) > 2

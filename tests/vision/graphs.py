@@ -1,0 +1,88 @@
+"""Models whose raw outputs are known: graphs that give the same arrays whatever the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from gateway.vision.outputs import Signature, Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SIDE = 64
+_DTYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
+
+
+def known(
+    path: Path,
+    outputs: Mapping[str, NDArray[np.generic]],
+    sizes: Sequence[str] = (),
+    notes: Mapping[str, str] | None = None,
+) -> Path:
+    """A model of one float32 picture [1, 3, 64, 64] that gives `outputs`; `sizes` are inputs [1, 2] beside it."""
+    nodes = [helper.make_node("Identity", [f"{name} constant"], [name]) for name in outputs]
+    return save(path, nodes, {f"{name} constant": array for name, array in outputs.items()}, outputs, sizes, notes)
+
+
+def in_given_sizes(path: Path, labels: NDArray, boxes: NDArray, scores: NDArray) -> Path:
+    """As RT-DETR and D-FINE export: boxes (xyxy in fractions) times the width and height that come in beside."""
+    nodes = [
+        helper.make_node("Identity", ["l"], ["labels"]),
+        helper.make_node("Identity", ["s"], ["scores"]),
+        helper.make_node("Cast", ["orig_target_sizes"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Concat", ["f", "f"], ["whwh"], axis=1),
+        helper.make_node("Unsqueeze", ["whwh", "one"], ["u"]),
+        helper.make_node("Mul", ["b", "u"], ["boxes"]),
+    ]
+    constants = {"l": labels, "b": boxes, "s": scores, "one": np.array([1], np.int64)}
+    outputs = {"labels": labels, "boxes": boxes, "scores": scores}
+    return save(path, nodes, constants, outputs, ("orig_target_sizes",))
+
+
+def save(
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    constants: Mapping[str, NDArray],
+    outputs: Mapping[str, NDArray],
+    sizes: Sequence[str] = (),
+    notes: Mapping[str, str] | None = None,
+) -> Path:
+    """The model of such nodes, written; outputs are declared as the arrays are."""
+    inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])]
+    for name in sizes:
+        dtype = TensorProto.INT64 if name == "orig_target_sizes" else TensorProto.FLOAT
+        inputs.append(helper.make_tensor_value_info(name, dtype, [1, 2]))
+    declared = [
+        helper.make_tensor_value_info(name, _DTYPES[array.dtype.name], array.shape) for name, array in outputs.items()
+    ]
+    graph = helper.make_graph(
+        nodes, "known", inputs, declared, [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    helper.set_model_props(model, dict(notes or {}))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
+
+
+def signature(
+    *shapes: tuple[int | None, ...],
+    side: int | None = 640,
+    names: Sequence[str] = (),
+    sizes: Sequence[str] = (),
+    **notes: str,
+) -> Signature:
+    """What a model says of itself: float32 NCHW pictures, and outputs of these shapes."""
+    outputs = tuple(
+        Tensor(names[at] if names else f"output{at}", "int64" if names and names[at] == "labels" else "float32", shape)
+        for at, shape in enumerate(shapes)
+    )
+    beside = tuple(Tensor(name, "float32", (None, 2)) for name in sizes)
+    return Signature("images", "float32", (None, 3, side, side), outputs, beside, notes)
