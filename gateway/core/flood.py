@@ -1,16 +1,13 @@
 """A fair limit for each device: what one sends beyond `at_most` is set aside, so that the others are not starved.
 
-A sensor's time is cut into windows of ten seconds of elapsed time. In each a thing may send what `at_most` allows. What
-is beyond it is not decoded: it is counted and dropped, but for the first of a window, which is a dead letter, and an
-equipment alert names the thing until it has kept to the limit for a minute.
-
-What waited while nothing could come (an outage, a restart, a door that had stopped) is nobody's flood: where a sensor
-was quiet for longer than a window, the next one is as long as that (an hour at most), and allows for that time as well.
+Elapsed time is cut into windows of ten seconds. In each a thing may send what `at_most` allows, and what it has not
+sent before, ten minutes' worth at most: what waited while nothing could come (an outage, a restart, a broker's queue)
+is nobody's flood. What is beyond is not decoded: it is counted and dropped, but for the first of a window, which is a dead
+letter, and an equipment alert names the thing until it has kept to the limit for a minute.
 """
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -21,7 +18,6 @@ from gateway.core.lines import subject
 from gateway.core.machine import Transition
 from gateway.core.readings import lengths_of
 from gateway.core.rule import Moment, Subject
-from gateway.ports import NO_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +29,9 @@ if TYPE_CHECKING:
     from gateway.core.things import Thing
 
 WINDOW_NS = 10 * 10**9  # what `at_most` is told for
-LONGEST_NS = 3600 * 10**9
+SAVED = 60  # windows whose allowance a thing may have left; one that is new has them all
+NONE, TOLD = 0, -1  # left: nothing, and nothing with the dead letter of this window written
+NEW = -2
 CALM_NS = 60 * 10**9  # without a message too many: it has stopped
 
 
@@ -63,17 +61,8 @@ class Flood:
         """`things`: by number, those that come to be known included."""
         self._routes = routes
         self._things = things
-        owner = sha256("/".join(route.name for route in routes).encode()).hexdigest()[:16]
-        # heard: when a message came last; most: how many a thing may send in this window
-        columns = {
-            "window": (np.int32, 0),
-            "end": (np.int64, NO_TIME),
-            "most": (np.int64, 0),
-            "heard": (np.int64, NO_TIME),
-        }
-        self._windows = state.table("flood/sensors", columns, owner)
-        self._windows.grow(len(routes))
-        self._counts = state.table("flood/things", {"window": (np.int32, 0), "count": (np.int32, 0)}, owner)
+        columns = {"window": (np.int32, 0), "left": (np.int64, NEW)}
+        self._left = state.table("flood/left", columns, version=2)
         self._told = state.book("flood/told", Told)
         self._said: list[Transition] = []
 
@@ -86,16 +75,18 @@ class Flood:
         elapsed_ns: NDArray[np.int64],
     ) -> Beyond | None:
         """Count the messages of one route, in the order in which they came; None where none is too many."""
-        self._counts.grow(len(self._things))
+        self._left.grow(len(self._things))
+        at_most = int(self._routes[place].sensor.at_most)
         parts: list[tuple[int, NDArray[np.bool_], NDArray[np.intp]]] = []
         begin = 0
         while begin < len(n):
-            end = self._window(place, elapsed_ns, begin)
-            part = slice(begin, end)
-            over = self._count(place, thing[part])
-            if over is not None:
-                parts.append((begin, *over))
-                rows = begin + np.flatnonzero(over[0])
+            window = int(elapsed_ns[begin]) // WINDOW_NS
+            over = (window + 1) * WINDOW_NS
+            end = len(n) if elapsed_ns[-1] < over else int(np.searchsorted(elapsed_ns, over))
+            found = self._count(thing[begin:end], window, at_most)
+            if found is not None:
+                parts.append((begin, *found))
+                rows = begin + np.flatnonzero(found[0])
                 self._tell(thing[rows], n[rows], admitted_ns[rows], elapsed_ns[rows])
             begin = end
         if not parts:
@@ -105,41 +96,31 @@ class Flood:
             beyond[start : start + len(rows)] = rows
         return Beyond(beyond, np.concatenate([start + first for start, _, first in parts]))
 
-    def _window(self, place: int, elapsed_ns: NDArray[np.int64], begin: int) -> int:
-        """Be in the window of message `begin`; where its messages end."""
-        window, now = self._windows.rows[place], int(elapsed_ns[begin])
-        if now >= int(window["end"]):
-            heard = int(window["heard"])
-            quiet = now - heard if heard != NO_TIME and now - heard > WINDOW_NS else 0
-            length = max(WINDOW_NS, min(quiet, LONGEST_NS))
-            window["window"] += 1
-            window["end"] = now + length
-            window["most"] = self._routes[place].sensor.at_most * (length + quiet) // WINDOW_NS
-        last = int(elapsed_ns[-1])
-        end = len(elapsed_ns) if last < window["end"] else int(np.searchsorted(elapsed_ns, window["end"]))
-        window["heard"] = elapsed_ns[end - 1]
-        self._windows.touch_one(place)
-        return end
-
-    def _count(self, place: int, thing: NDArray[np.intp]) -> tuple[NDArray[np.bool_], NDArray[np.intp]] | None:
-        """(rows that are too many in this window, the first of each thing)."""
+    def _count(
+        self, thing: NDArray[np.intp], window: int, at_most: int
+    ) -> tuple[NDArray[np.bool_], NDArray[np.intp]] | None:
+        """(rows that are too many, the first of each thing of which this window had none), all in one window."""
         order = np.argsort(thing, kind="stable")
         mine = thing[order]
         edge = np.ones(len(mine), bool)
         np.not_equal(mine[1:], mine[:-1], out=edge[1:])
         start = np.flatnonzero(edge)
         those, length = mine[start], lengths_of(start, len(mine))
-        window, most = self._windows.rows[place]["window"], int(self._windows.rows[place]["most"])
-        had = np.where(self._counts["window"][those] == window, self._counts["count"][those], 0).astype(np.int64)
-        count = had + length
-        self._counts["window"][those] = window
-        self._counts["count"][those] = np.minimum(count, np.iinfo(np.int32).max)
-        self._counts.touch(those)
-        if (count <= most).all():
+        most = SAVED * at_most
+        was = self._left["left"][those]
+        windows = np.minimum(window - self._left["window"][those], SAVED)  # that begun since it was heard of
+        left = np.where(windows > 0, np.minimum(np.maximum(was, NONE) + windows * at_most, most), was)
+        left = np.where(was == NEW, most, left)
+        self._left["window"][those] = window
+        self._left["left"][those] = np.where(length > left, TOLD, left - length)
+        self._left.touch(those)
+        if (length <= left).all():
             return None
         rank = np.empty(len(mine), np.int64)
-        rank[order] = np.arange(len(mine)) + np.repeat(had - start, length)
-        return rank >= most, np.flatnonzero(rank == most)
+        rank[order] = np.arange(len(mine)) - np.repeat(start, length)
+        may = np.empty(len(mine), np.int64)
+        may[order] = np.repeat(left, length)
+        return rank >= may, np.flatnonzero(rank == may)
 
     def _tell(
         self,

@@ -8,33 +8,33 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.flood import CALM_NS, LONGEST_NS, WINDOW_NS
+from gateway.core.flood import CALM_NS, SAVED, WINDOW_NS
 from gateway.events import Configured, Message, Restart, Tick
 from tests.core.build import T0, S, Stamped, at, body_of, core_of, run, start, ticks
 from tests.core.streams import jiggle, searching
 
-AIR = 'sensors: {air: {mqtt: here, topic: "air/{d}", json: {pm: pm}, at_most: 30/min}}\n'
-LIMIT = 5  # in ten seconds
+AIR = 'sensors: {air: {mqtt: here, topic: "air/{d}", json: {pm: pm}, at_most: 6/min}}\n'
+LIMIT = 1  # in ten seconds
+ALL = SAVED * LIMIT  # of a device that was quiet for long, or is new
 FLOODING = "air{condition=flooding,d=%s}"
 
 
-class Window:
-    """The windows of one sensor, message by message."""
+class Left:
+    """What each device may still send, message by message."""
 
     def __init__(self, at_most: int) -> None:
-        self.at_most, self.end, self.heard, self.most = at_most, 0, -1, 0
-        self.count: Counter[str] = Counter()
+        self.at_most = at_most
+        self.left: dict[str, int] = {}
+        self.window: dict[str, int] = {}
 
     def take(self, thing: str, now: int) -> int:
         """How many of this thing are too many in this window, with this one: 0 where it is not."""
-        if now >= self.end:
-            quiet = now - self.heard if self.heard >= 0 and now - self.heard > WINDOW_NS else 0
-            length = max(WINDOW_NS, min(quiet, LONGEST_NS))
-            self.end, self.most = now + length, self.at_most * (length + quiet) // WINDOW_NS
-            self.count.clear()
-        self.heard = now
-        self.count[thing] += 1
-        return max(0, self.count[thing] - self.most)
+        window, most = now // WINDOW_NS, SAVED * self.at_most
+        left = self.left.get(thing, most)
+        if window > self.window.get(thing, window):
+            left = min(most, max(0, left) + (window - self.window[thing]) * self.at_most)
+        self.left[thing], self.window[thing] = left - 1, window
+        return max(0, 1 - left)
 
 
 class Came(NamedTuple):
@@ -47,12 +47,12 @@ class Came(NamedTuple):
 
 def by_hand(inputs: list[Stamped], at_most: int) -> Came:
     """The limit, one input at a time."""
-    window, came, told = Window(at_most), Came([], [], []), dict[str, int]()
+    limit, came, told = Left(at_most), Came([], [], []), dict[str, int]()
     open_alerts: set[str] = set()
     for one in inputs:
         if isinstance(one.item, Message):
             device = one.item.topic.partition("/")[2]
-            beyond = window.take(device, one.elapsed_ns)
+            beyond = limit.take(device, one.elapsed_ns)
             if not beyond:
                 came.taken.append(device)
                 continue
@@ -91,8 +91,8 @@ def floods(draw: st.DrawFn) -> list[Stamped]:
             out.append(at(Tick(), T0 + round(now * S)))
             continue
         devices = "a" if kind == "burst" else "abc"
-        for _ in range(draw(st.integers(1, 14))):
-            now += draw(st.sampled_from([0, 0, 0.5, 3]))
+        for _ in range(draw(st.sampled_from([1, 5, 14, ALL - 1, ALL, ALL + 3]))):
+            now += draw(st.sampled_from([0, 0, 0.5, 3])) if len(out) < ALL else 0
             out.append(pm(draw(st.sampled_from(devices)), now))
     return out
 
@@ -115,19 +115,19 @@ def test_the_limit_is_that_of_the_reference_however_inputs_were_cut(inputs: list
 
 
 def test_a_flood_starves_nobody_and_is_named_until_it_is_over() -> None:
-    flood = [pm("bad", 1 + i / 100) for i in range(500)]
+    flood = [pm("bad", 1 + i / 100) for i in range(ALL + 495)]
     others = [pm(f"good{i}", 1 + i) for i in range(5)]
     inputs = sorted([*flood, *others], key=lambda one: one.admitted_ns)
     core = core_of(AIR)
 
     came = run(core, [*start(), *inputs, *ticks(T0 + 6 * S, T0 + 80 * S)], [7])
 
-    assert Counter(taken(came.series)) == {"bad": LIMIT, **{f"good{i}": 1 for i in range(5)}}
+    assert Counter(taken(came.series)) == {"bad": ALL, **{f"good{i}": 1 for i in range(5)}}
     assert core.counts["thing_flooding/air"] == 495
     (letter,) = came.dead
     assert letter.where == "air"
     assert letter.reason == (
-        "air{d=bad} sent more than at_most: 30/min; what more came until its next window is counted, not kept"
+        "air{d=bad} sent more than at_most: 6/min; what more came until its next window is counted, not kept"
     )
     assert came.brief() == [
         ("health", FLOODING % "bad", "raised", "minor"),
@@ -139,19 +139,19 @@ def test_a_flood_starves_nobody_and_is_named_until_it_is_over() -> None:
 
 
 def test_what_waited_while_nothing_could_come_is_no_flood() -> None:
-    """The broker kept an hour of readings for us; a device sends one in ten seconds and may send five."""
-    backlog = [pm("a", 3700 + i / 1000) for i in range(360)]
+    """Ten minutes of a device's readings come at once: from the broker's queue at the first start, and later again."""
+    first, later = [pm("a", 1 + i / 1000) for i in range(ALL)], [pm("a", 600 + i / 1000) for i in range(ALL - 1)]
     core = core_of(AIR)
 
-    came = run(core, [*start(), pm("a", 1), *backlog], [50])
+    came = run(core, [*start(), *first, *later], [50])
 
-    assert taken(came.series) == ["a"] * 361
+    assert taken(came.series) == ["a"] * (2 * ALL - 1)
     assert core.counts["thing_flooding/air"] == 0
 
 
 def test_a_flood_is_remembered_over_a_restart() -> None:
     core = core_of(AIR)
-    first = run(core, [*start(), *[pm("bad", 1 + i / 10) for i in range(9)]], [3])
+    first = run(core, [*start(), *[pm("bad", 1 + i / 100) for i in range(ALL + 4)]], [3])
     again = core_of(AIR)
     again.restore(None, first.deltas)
     begun = [at(Restart("", "b3f1", 2), T0 + 3 * S), at(Configured("sha", ""), T0 + 3 * S)]
@@ -164,7 +164,7 @@ def test_a_flood_is_remembered_over_a_restart() -> None:
 
 def test_a_sensor_that_is_gone_takes_the_alert_with_it() -> None:
     core = core_of(AIR)
-    run(core, [*start(), *[pm("bad", 1) for _ in range(9)]])
+    run(core, [*start(), *[pm("bad", 1) for _ in range(ALL + 4)]])
     other = core_of(AIR.replace("air: {", "dust: {"))
     other.restore(core.snapshot(), [])
 
