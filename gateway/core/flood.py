@@ -2,8 +2,8 @@
 
 Elapsed time is cut into windows of ten seconds. In each a thing may send what `at_most` allows, and what it has not
 sent before, ten minutes' worth at most: what waited while nothing could come (an outage, a restart, a broker's queue)
-is nobody's flood. What is beyond is not decoded: it is counted and dropped, but for the first of a window, which is a dead
-letter, and an equipment alert names the thing until it has kept to the limit for a minute.
+is nobody's flood. What is beyond is not decoded: it is counted and dropped, but for the first of a window, which is a
+dead letter, and an equipment alert names the thing until it has kept to the limit for a minute.
 """
 
 from __future__ import annotations
