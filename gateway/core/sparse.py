@@ -123,7 +123,7 @@ class Sparse:
         """The touched rows since the last call, new ones for those that are no longer kept."""
         if not self._touched and self.n == self._told:
             return None
-        index = np.unique(np.concatenate([np.zeros(0, np.intp), *self._touched])).astype(np.int32)
+        index = distinct(self._touched)
         self._touched.clear()
         self._told = self.n
         return [self.n, index.tobytes(), self._stored(index)]
@@ -180,6 +180,15 @@ class Sparse:
     def _drop(self, number: int) -> None:
         self._free.append(int(self._place[number]) - 1)
         self._place[number] = 0
+
+
+def distinct(parts: list[NDArray[np.intp]]) -> NDArray[np.int32]:
+    """The numbers in some arrays, each once, rising."""
+    index = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.intp), *parts])
+    if not (index[1:] > index[:-1]).all():
+        index = np.sort(index, kind="stable")
+        index = index[np.concatenate([[True], index[1:] != index[:-1]])]
+    return index.astype(np.int32)
 
 
 def _first(value: Any) -> Any:

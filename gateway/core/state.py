@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import msgspec
 import numpy as np
 
-from gateway.core.sparse import Sparse
+from gateway.core.sparse import Sparse, distinct
 from gateway.errors import StateError
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ class Table:
         """The touched rows since the last call."""
         if not self._touched and self.n == self._told:
             return None
-        touched = np.concatenate(self._touched) if self._touched else np.zeros(0, np.intp)
-        index = np.unique(touched).astype(np.int32)
+        index = distinct(self._touched)
         self._touched.clear()
         self._told = self.n
         return [self.n, index.tobytes(), self.rows[index].tobytes()]
