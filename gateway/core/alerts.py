@@ -130,7 +130,8 @@ class Alerts:
             return
         if t.kind == "updated":
             if record and record.active:
-                self._change(key, _set(record, value=value, changed_ns=t.at_ns), "updated", t.admitted_ns)
+                now = _set(record, value=value, detail=subject.detail, changed_ns=t.at_ns)
+                self._change(key, now, "updated", t.admitted_ns)
             return
         limit = _limit(rule, t) if rule.kind not in {"silent", "stuck", "health", "adrift"} else None
         severity = subject.severity or SEVERITY_OF[rule.colours[t.level - 1]] if t.level else ""

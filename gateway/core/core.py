@@ -277,7 +277,7 @@ class Core:
             said = [(r.place, r, t) for r in self._rules for t in self._guard.ask(r, r.looked, item, moment)]
         elif isinstance(item, Health):
             self._silent.health(item, moment)
-            said = self._own(self._health.health(item, moment))
+            said = self._own(self._health.said(item, moment))
         elif isinstance(item, ClockStep):
             seconds = (item.after_ns - item.before_ns) / 1e9
             health = Health("clock/wall", "step", ok=False, detail=f"moved by {seconds:+.1f} s")
@@ -300,7 +300,7 @@ class Core:
         tally = self._tally()
         said: list[Said] = [(self._silent.place, self._silent, t) for t in self._silent.tick(moment)]
         said += [(self._ingest.flood.place, self._ingest.flood, t) for t in self._ingest.flood.tick(moment)]
-        said += self._own(self._flaws.healed(self._rules, moment))
+        said += self._own(self._health.tick(moment) + self._flaws.healed(self._rules, moment))
         for rule in self._rules:
             said += [(rule.place, rule, t) for t in self._guard.ask(rule, rule.tick, moment)]
         self._alerts.tick(moment.admitted_ns, moment.elapsed_ns)

@@ -121,7 +121,7 @@ def stream_from(case: Case, faces: bytes) -> list[Step]:
             add(Tick())
         elif what == "health":
             component = dice.pick(("source/here", "source/here", "sink/influx", "disk/outbox"))
-            add(Health(component, "connected", ok=dice.pick((True, False))))
+            add(Health(component, "connected", ok=dice.pick((True, False)), detail=dice.pick(("", "gone", "refused"))))
         elif what == "again" and sent:
             add(dice.pick(sent[-4:]))
         elif what == "reading":
@@ -244,6 +244,7 @@ def came(rows: list[AlertRow]) -> list[Line]:
                 row.changed_ns,
                 body["value"],  # type: ignore[arg-type]  a number or None
                 body["limit"],  # type: ignore[arg-type]  as above
+                str(body["detail"] or ""),
             )
         )
     return out

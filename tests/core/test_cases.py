@@ -92,6 +92,42 @@ def test_a_broker_away_for_two_hours_is_one_alert_and_no_silence() -> None:
     ]
 
 
+def _worded(came: Came) -> list[tuple[str, object, int]]:
+    """(change, detail, seconds) of each row of the alert of a source."""
+    rows = [row for row in came.alerts if row.rule == "health"]
+    return [(row.change, body_of(row)["detail"], (row.changed_ns - T0) // S) for row in rows]
+
+
+def _away(detail: str, seconds: int) -> Stamped:
+    return at(Health("source/here", "connected", ok=False, detail=detail), T0 + seconds * S)
+
+
+def test_a_trouble_that_is_another_by_now_is_told_anew_at_most_every_ten_seconds() -> None:
+    said = [_away("lost", 5), _away("refused", 6), _away("expired", 9), _away("expired", 30), _away("gone", 40)]
+
+    came = run(core_of(WATER), [*start(), *beside_ticks(said, 60)])
+
+    assert _worded(came) == [("raised", "lost", 5), ("updated", "expired", 15), ("updated", "gone", 40)]
+    assert {body_of(row)["id"] for row in came.alerts} == {body_of(came.alerts[0])["id"]}
+    assert [body_of(row)["seq"] for row in came.alerts] == [1, 2, 3]
+
+
+def test_a_trouble_that_was_another_for_a_moment_is_not_told_anew() -> None:
+    said = [_away("lost", 5), _away("refused", 6), _away("lost", 7), _away("", 8)]
+
+    came = run(core_of(WATER), [*start(), *beside_ticks(said, 60)])
+
+    assert _worded(came) == [("raised", "lost", 5)]
+
+
+def test_what_was_too_soon_to_be_told_is_not_told_once_all_is_well() -> None:
+    well = at(Health("source/here", "connected", ok=True), T0 + 8 * S)
+
+    came = run(core_of(WATER), [*start(), *beside_ticks([_away("lost", 5), _away("refused", 6), well], 60)])
+
+    assert _worded(came) == [("raised", "lost", 5), ("cleared", "lost", 8)]
+
+
 def test_a_restart_after_two_hours_away_is_no_silence_either() -> None:
     core = core_of(WATER)
     first = run(core, [*start(), *(level(2.0, s) for s in range(0, 60, 10))])

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from gateway.config.model import RuleCommon
-from gateway.core.machine import Transition
+from gateway.core.machine import UPDATE_NS, Transition
 from gateway.core.rule import Moment, Subject
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ MODERATE = frozenset({"source", "camera", "sink", "rule", "engine"})
 
 
 class Condition(msgspec.Struct, frozen=True, array_like=True):
-    """What one component last said about one condition."""
+    """What one component last said about one condition.
+
+    detail: what the alert says; newer: what the component has said since, "" where that is the same; told_ns: the
+    elapsed time at which the alert last said something.
+    """
 
     slot: int
     component: str
@@ -29,6 +33,8 @@ class Condition(msgspec.Struct, frozen=True, array_like=True):
     ok: bool
     detail: str
     since_ns: int
+    newer: str = ""
+    told_ns: int = 0
 
 
 class HealthRule:
@@ -41,10 +47,12 @@ class HealthRule:
     def __init__(self, state: State) -> None:
         self._book = state.book("health", Condition)
         self._slots: list[str] = []
+        self._behind: set[str] = set()  # derived: the keys of what has something newer to tell
 
     def restored(self) -> None:
         """Find the slots again."""
         self._slots = [key for key, _ in sorted(self._book.items(), key=lambda item: item[1].slot)]
+        self._behind = {key for key, said in self._book.items() if said.newer}
 
     def subject(self, slot: int) -> Subject:
         """The component of a slot; its severity is by its kind."""
@@ -69,9 +77,41 @@ class HealthRule:
         slot = was.slot if was else len(self._slots) - 1
         since = moment.admitted_ns if was is None or not health.ok else was.since_ns
         detail = health.detail if not health.ok else was.detail if was else ""
-        self._book.put(key, Condition(slot, health.component, health.condition, health.ok, detail, since))
+        told_ns = moment.elapsed_ns
+        self._keep(Condition(slot, health.component, health.condition, health.ok, detail, since, told_ns=told_ns))
         level = 0 if health.ok else 1
         return [Transition(moment.n, slot, "level", level, moment.admitted_ns, since, np.nan, moment.admitted_ns)]
+
+    def said(self, health: Health, moment: Moment) -> list[Transition]:
+        """As `health`, and where what is not well is said in other words by now, the alert is told again.
+
+        Not of what the core says of itself: when it says so follows how inputs were grouped.
+        """
+        was = self._book.get(f"{health.component} {health.condition}")
+        if was is None or was.ok or health.ok:
+            return self.health(health, moment)
+        if health.detail:
+            self._keep(msgspec.structs.replace(was, newer=health.detail if health.detail != was.detail else ""))
+        return self._tell(was.slot, moment)
+
+    def tick(self, moment: Moment) -> list[Transition]:
+        """What was said too soon after the alert last spoke is told as soon as it may speak again."""
+        slots = sorted(self._slots.index(key) for key in self._behind)
+        return [transition for slot in slots for transition in self._tell(slot, moment)]
+
+    def _tell(self, slot: int, moment: Moment) -> list[Transition]:
+        said = self._book.get(self._slots[slot])
+        if said is None or not said.newer or moment.elapsed_ns - said.told_ns < UPDATE_NS:
+            return []
+        self._keep(msgspec.structs.replace(said, detail=said.newer, newer="", told_ns=moment.elapsed_ns))
+        at_ns = moment.admitted_ns
+        return [Transition(moment.n, slot, "updated", 1, at_ns, said.since_ns, np.nan, at_ns)]
+
+    def _keep(self, said: Condition) -> None:
+        key = self._slots[said.slot]
+        if self._book.get(key) != said:
+            self._book.put(key, said)
+        (self._behind.add if said.newer else self._behind.discard)(key)
 
     def unwell(self, kind: str) -> list[Condition]:
         """What components of a kind said last and is not well, by component and condition."""
@@ -83,9 +123,8 @@ class HealthRule:
         A camera whose model cannot be had is configured, but no part of the core: that it says so stands.
         """
         gone: list[str] = []
-        for key, said in self._book.items():
-            mine = said.component.partition("/")[0] in CONFIGURED and said.condition != "model"
-            if not said.ok and mine and said.component not in parts:
-                self._book.put(key, msgspec.structs.replace(said, ok=True))
+        for said in [said for _, said in self._book.items() if not said.ok and said.component not in parts]:
+            if said.component.partition("/")[0] in CONFIGURED and said.condition != "model":
+                self._keep(msgspec.structs.replace(said, ok=True, newer=""))
                 gone.append(self.subject(said.slot).text)
         return gone

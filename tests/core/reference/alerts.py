@@ -24,6 +24,7 @@ class Line(NamedTuple):
     changed_ns: int
     value: float | None
     limit: float | None
+    detail: str
 
 
 class Standing:
@@ -34,6 +35,7 @@ class Standing:
         self.topics = [severity]
         self.value: float | None = None
         self.limit: float | None = None
+        self.detail = ""
 
 
 class LedgerReference:
@@ -49,7 +51,8 @@ class LedgerReference:
         alert = self.open.get(key)
         if change.kind != "level":
             if alert and alert.active:
-                alert.value = value if change.kind == "updated" else alert.value
+                if change.kind == "updated":
+                    alert.value, alert.detail = value, change.detail
                 self._write(key, alert, change.kind, change.at_ns)
             return
         if not change.level:
@@ -67,6 +70,7 @@ class LedgerReference:
         else:
             word = "raised_level" if ORDER.index(severity) > ORDER.index(alert.severity) else "lowered_level"
         alert.active, alert.severity, alert.value, alert.limit = True, severity, value, limit
+        alert.detail = change.detail
         if ORDER.index(severity) > max(map(ORDER.index, alert.topics)):
             alert.topics.append(severity)
         self._write(key, alert, word, change.at_ns, everywhere=word == "returned")
@@ -86,5 +90,6 @@ class LedgerReference:
                 at_ns,
                 alert.value,
                 alert.limit,
+                alert.detail,
             )
         )

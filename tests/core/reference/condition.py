@@ -16,6 +16,7 @@ class Change(NamedTuple):
     at_ns: int
     started_ns: int
     value: float
+    detail: str = ""
 
 
 class Level:

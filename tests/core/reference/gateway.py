@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.events import Detections, Health, Looked, Restart, Tick
 from tests.core.reference.alerts import SEVERITY, LedgerReference, Line
-from tests.core.reference.condition import Change
+from tests.core.reference.condition import UPDATE_NS, Change
 from tests.core.reference.ingest import Key, Seen, Series, believed, braced
 from tests.core.reference.rules import CountReference, RateReference, StuckReference, ThresholdReference, gap_of
 
@@ -56,6 +56,21 @@ class Thing:
         self.adrift, self.adrift_since, self.adrift_elapsed = False, 0, None
 
 
+class Ill:
+    """A condition that is not well: how its component words it, and how and when the alert last did."""
+
+    def __init__(self, wording: str, started: int, elapsed: int) -> None:
+        self.wording, self.told, self.started, self.told_elapsed = wording, wording, started, elapsed
+
+    def news(self, key: str, admitted: int, elapsed: int) -> list[Said]:
+        """The wording where the alert has another one and has been quiet for long enough."""
+        if self.wording == self.told or elapsed - self.told_elapsed < UPDATE_NS:
+            return []
+        self.told, self.told_elapsed = self.wording, elapsed
+        change = Change("updated", 1, admitted, self.started, NAN, self.wording)
+        return [(-3, "health", key, change, "", None)]
+
+
 class GatewayReference:
     """Takes inputs one by one."""
 
@@ -65,7 +80,7 @@ class GatewayReference:
         self.ledger = LedgerReference()
         self.things: dict[tuple[str, tuple[tuple[str, str], ...]], Thing] = {}
         self.up: dict[str, int | None] = {}
-        self.health: dict[str, bool] = {}
+        self.health: dict[str, Ill] = {}
         self.series_rules: dict[tuple[str, Key], ThresholdReference | RateReference] = {}
         self.counts: dict[str, CountReference] = {}
         self.stuck: dict[Key, StuckReference] = {}
@@ -156,7 +171,14 @@ class GatewayReference:
             if elapsed - thing.adrift_elapsed >= 60 * 10**9 and not thing.adrift:
                 thing.adrift = True
                 said.append(
-                    (-1, "health", condition, Change("level", 1, admitted, thing.adrift_since, NAN), "minor", None)
+                    (
+                        -1,
+                        "health",
+                        condition,
+                        Change("level", 1, admitted, thing.adrift_since, NAN, "clock_adrift"),
+                        "minor",
+                        None,
+                    )
                 )
         else:
             thing.adrift_elapsed = None
@@ -165,6 +187,8 @@ class GatewayReference:
                 said.append((-1, "health", condition, Change("level", 0, admitted, 0, NAN), "", None))
 
     def _tick(self, admitted: int, elapsed: int, said: list[Said]) -> None:
+        for key, ill in self.health.items():
+            said += ill.news(key, admitted, elapsed)
         for thing in self.things.values():
             sensor = self.config.sensors[thing.sensor]
             since = self.up.get(sensor.transport.mqtt)  # type: ignore[attr-defined]  the only transport here
@@ -192,13 +216,20 @@ class GatewayReference:
             was = self.up.get(name)
             self.up[name] = (elapsed if was is None else was) if health.ok else None
         key = f"{health.component}{{condition={health.condition}}}"
-        if self.health.get(key, True) == health.ok:
+        ill = self.health.get(key)
+        if ill is not None and not health.ok:
+            ill.wording = health.detail or ill.wording
+            said += ill.news(key, admitted, elapsed)
+        if (ill is None) == health.ok:
             return
-        self.health[key] = health.ok
         severity = {"disk": "severe", "clock": "severe", "recorder": "severe"}.get(
             kind, "moderate" if kind in {"source", "camera", "sink", "rule", "engine"} else "minor"
         )
-        change = Change("level", int(not health.ok), admitted, admitted, NAN)
+        if ill is None:
+            self.health[key] = Ill(health.detail, admitted, elapsed)
+        else:
+            del self.health[key]
+        change = Change("level", int(not health.ok), admitted, admitted, NAN, health.detail)
         said.append((-3, "health", key, change, severity, None))
 
     # ── rules ──
