@@ -61,8 +61,8 @@ def test_pull_of_an_unknown_name_says_the_nearest_before_fetching_anything(
 
 def test_check_prints_a_manifest_that_is_read_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Given a file without a manifest, then what is printed, kept as NAME.toml, is the same model; also by --json."""
-    notes = {"names": "{0: 'car', 1: 'the \"small\" bus', 2: '三轮车'}", "imgsz": "[64, 64]"}
-    path = known(tmp_path / "street.onnx", {"out\nput": np.zeros((1, 7, 84), np.float32)}, notes=notes)
+    notes = {"names": "{0: 'car', 1: 'the \"small\" bus', 2: '三轮车'}", "imgsz": "[64, 96]"}
+    path = known(tmp_path / "street.onnx", {"out\nput": np.zeros((1, 7, 126), np.float32)}, notes=notes)
     assert main(["models", "check", str(path)]) == 0
     text = capsys.readouterr().out
     assert "family yolov8" in text.splitlines()[0]
@@ -87,7 +87,7 @@ def test_check_of_an_unknown_family_answers_no_and_says_what_it_saw(
     assert main(["models", "check", str(path)]) == 3
     said = capsys.readouterr()
     assert said.out == ""
-    assert "resnet.onnx: found outputs logits [1, 1000] for the input images float32 [1, 3, 64, 64]" in said.err
+    assert "resnet.onnx: found outputs logits [1, 1000] for the input images float32 [1, 3, 64, 96]" in said.err
     assert all(f"{family}: " in said.err for family in FAMILIES)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SIDE = 64
+WIDTH, HEIGHT = 96, 64  # of the input: not square, and 96 is no multiple of the stride 64
 _DTYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64, "int32": TensorProto.INT32}
 
 
@@ -26,7 +26,7 @@ def known(
     sizes: Sequence[str] = (),
     notes: Mapping[str, str] | None = None,
 ) -> Path:
-    """A model of one float32 picture [1, 3, 64, 64] that gives `outputs`; `sizes` are inputs [1, 2] beside it."""
+    """A model of one float32 picture [1, 3, 64, 96] that gives `outputs`; `sizes` are inputs [1, 2] beside it."""
     nodes = [helper.make_node("Identity", [f"{name} constant"], [name]) for name in outputs]
     return save(path, nodes, {f"{name} constant": array for name, array in outputs.items()}, outputs, sizes, notes)
 
@@ -46,6 +46,20 @@ def in_given_sizes(path: Path, labels: NDArray, boxes: NDArray, scores: NDArray)
     return save(path, nodes, constants, outputs, ("orig_target_sizes",))
 
 
+def over_the_scale(path: Path, rows: NDArray, sizes: Sequence[str]) -> Path:
+    """As PaddleDetection exports with its post-processing: rows' boxes divided by the scale factor (y, x)."""
+    nodes = [
+        helper.make_node("Squeeze", ["scale_factor"], ["yx"]),
+        helper.make_node("Gather", ["yx", "xyxy"], ["scale"]),
+        helper.make_node("Concat", ["ones", "scale"], ["divisor"], axis=0),
+        helper.make_node("Div", ["r", "divisor"], ["rows"]),
+        helper.make_node("Identity", ["n"], ["counts"]),
+    ]
+    constants = {"r": rows, "xyxy": np.array([1, 0, 1, 0]), "ones": np.ones(2, np.float32)}
+    constants["n"] = np.array([len(rows)], np.int32)
+    return save(path, nodes, constants, {"rows": rows, "counts": constants["n"]}, sizes)
+
+
 def save(
     path: Path,
     nodes: list[onnx.NodeProto],
@@ -55,7 +69,7 @@ def save(
     notes: Mapping[str, str] | None = None,
 ) -> Path:
     """The model of such nodes, written; outputs are declared as the arrays are."""
-    inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])]
+    inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, HEIGHT, WIDTH])]
     for name in sizes:
         dtype = TensorProto.INT64 if name == "orig_target_sizes" else TensorProto.FLOAT
         inputs.append(helper.make_tensor_value_info(name, dtype, [1, 2]))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gateway.vision.heads import Found
 
 FLOOR, IOU, MOST = 0.1, 0.7, 300  # SEMANTICS §8: what enters the door
-PICTURE = (100, 60)  # width and height in px: neither square nor of the input's shape
+PICTURE = (100, 61)  # width and height in px: letterboxed into 96 × 64 it is rounded up, and an odd number is left
 
 
 class Box(NamedTuple):
@@ -56,26 +56,28 @@ def best(boxes: Iterable[Box]) -> list[Box]:
     return sorted((box for box in boxes if box.score >= FLOOR), key=lambda box: -box.score)[:MOST]
 
 
-def stretched(boxes: Iterable[Box], side: int, picture: tuple[int, int] = PICTURE) -> list[Box]:
-    """From a square input back to the picture that was stretched into it, clipped."""
+def stretched(boxes: Iterable[Box], size: tuple[int, int], picture: tuple[int, int] = PICTURE) -> list[Box]:
+    """From an input (width, height) back to the picture that was stretched into it, clipped."""
     width, height = picture
     return [
         box._replace(
-            x1=_within(box.x1 * width / side, width),
-            y1=_within(box.y1 * height / side, height),
-            x2=_within(box.x2 * width / side, width),
-            y2=_within(box.y2 * height / side, height),
+            x1=_within(box.x1 * width / size[0], width),
+            y1=_within(box.y1 * height / size[1], height),
+            x2=_within(box.x2 * width / size[0], width),
+            y2=_within(box.y2 * height / size[1], height),
         )
         for box in boxes
     ]
 
 
-def unboxed(boxes: Iterable[Box], side: int, *, centred: bool, picture: tuple[int, int] = PICTURE) -> list[Box]:
-    """From a letterboxed square input back to the picture, clipped: Ultralytics' scale_boxes, or YOLOX' `/= ratio`."""
+def unboxed(
+    boxes: Iterable[Box], size: tuple[int, int], *, centred: bool, picture: tuple[int, int] = PICTURE
+) -> list[Box]:
+    """From a letterboxed input back to the picture, clipped: Ultralytics' scale_boxes, or YOLOX' `/= ratio`."""
     width, height = picture
-    gain = min(side / width, side / height)
-    left = round((side - round(width * gain)) / 2 - 0.1) if centred else 0
-    top = round((side - round(height * gain)) / 2 - 0.1) if centred else 0
+    gain = min(size[0] / width, size[1] / height)
+    left = round((size[0] - round(width * gain)) / 2 - 0.1) if centred else 0
+    top = round((size[1] - round(height * gain)) / 2 - 0.1) if centred else 0
     return [
         box._replace(
             x1=_within((box.x1 - left) / gain, width),

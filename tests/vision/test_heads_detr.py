@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gateway.vision.detector import Detector, manifest_of
-from tests.vision.graphs import SIDE, in_given_sizes, known
+from tests.vision.graphs import HEIGHT, WIDTH, in_given_sizes, known, over_the_scale
 from tests.vision.reference import Box, best, picture, same, sigmoid, stretched
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 QUERIES, CLASSES = 300, 80
+SIZE = (WIDTH, HEIGHT)
 
 
 def queries(seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -42,11 +43,11 @@ def test_logits_as_the_postprocessor_of_rt_detr(tmp_path: Path) -> None:
     """
     logits, boxes = queries(1)
     every = [
-        Box(*corners(boxes[query], SIDE, SIDE), sigmoid(logits[query, label]), label)
+        Box(*corners(boxes[query], *SIZE), sigmoid(logits[query, label]), label)
         for query in range(QUERIES)
         for label in range(CLASSES)
     ]
-    wanted = stretched(best(every), SIDE)
+    wanted = stretched(best(every), SIZE)
     model = manifest_of(known(tmp_path / "hf.onnx", {"logits": logits[None], "pred_boxes": boxes[None]}))
     assert (model.family, model.letterbox, model.std, model.colour) == ("rtdetr", False, (255,) * 3, "rgb")
     found = Detector(model).detect([picture()])[0]
@@ -66,13 +67,12 @@ def test_finished_outputs_are_in_the_sizes_given(tmp_path: Path, family: str) ->
     labels = (order % CLASSES)[None]
     fractions = np.array([corners(boxes[at], 1, 1) for at in order // CLASSES], np.float32)[None]
     scores = score.ravel()[order][None].astype(np.float32)
-    width, height = 100, 60
     wanted = stretched(
         best(
-            Box(*(fractions[0, at] * SIDE).tolist(), float(scores[0, at]), int(labels[0, at])) for at in range(QUERIES)
+            Box(*(fractions[0, at] * np.array(SIZE * 2)).tolist(), float(scores[0, at]), int(labels[0, at]))
+            for at in range(QUERIES)
         ),
-        SIDE,
-        (width, height),
+        SIZE,
     )
     model = manifest_of(in_given_sizes(tmp_path / f"{family}.onnx", labels, fractions, scores))
     assert len(model.labels) == 80
@@ -86,10 +86,8 @@ def test_queries_as_ultralytics_predicts(tmp_path: Path) -> None:
     """
     logits, boxes = queries(3)
     score = (1 / (1 + np.exp(-logits))).astype(np.float32)
-    every = [
-        Box(*corners(boxes[at], SIDE, SIDE), float(max(score[at])), int(np.argmax(score[at]))) for at in range(300)
-    ]
-    wanted = stretched(best(every), SIDE)
+    every = [Box(*corners(boxes[at], *SIZE), float(max(score[at])), int(np.argmax(score[at]))) for at in range(300)]
+    wanted = stretched(best(every), SIZE)
     model = manifest_of(known(tmp_path / "ul.onnx", {"output0": np.concatenate([boxes, score], axis=1)[None]}))
     assert model.family == "rtdetr"
     same(Detector(model).detect([picture()])[0], wanted)
@@ -104,9 +102,8 @@ def test_rows_of_paddle_detection(tmp_path: Path) -> None:
     corner = rng.uniform(0, 40, (12, 2))
     rows = np.concatenate([rng.integers(0, 80, (12, 1)), rng.uniform(0, 1, (12, 1)), corner, corner + 15], axis=1)
     rows[5, :2] = -1, 0.9
-    outputs = {"rows": rows.astype(np.float32), "counts": np.array([12], np.int32)}
-    wanted = stretched(best(Box(*row[2:], row[1], int(row[0])) for row in rows if row[0] >= 0), SIDE)
-    model = manifest_of(known(tmp_path / "pp.onnx", outputs, sizes=("im_shape", "scale_factor")))
+    wanted = stretched(best(Box(*row[2:], row[1], int(row[0])) for row in rows if row[0] >= 0), SIZE)
+    model = manifest_of(over_the_scale(tmp_path / "pp.onnx", rows.astype(np.float32), ("im_shape", "scale_factor")))
     assert model.family == "rtdetr"
     same(Detector(model).detect([picture()])[0], wanted)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from gateway.vision.detector import Detector, manifest_of
-from tests.vision.conftest import manifest
-from tests.vision.graphs import SIDE, known
+from tests.vision.graphs import HEIGHT, WIDTH, known, over_the_scale
 from tests.vision.reference import FLOOR, Box, picture, same, stretched, suppressed
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CLASSES = 80
+SIZE = (WIDTH, HEIGHT)
 SHORT, LONG = (8, 16, 32), (8, 16, 32, 64)
 
 
@@ -26,7 +27,7 @@ def maps(strides: tuple[int, ...], bins: int, seed: int) -> list[tuple[NDArray[n
     rng = np.random.default_rng(seed)
     made = []
     for stride in strides:
-        cells = (SIDE // stride) ** 2
+        cells = math.ceil(WIDTH / stride) * math.ceil(HEIGHT / stride)
         scores = rng.uniform(0, 1, (cells, CLASSES)) ** 60
         made.append((scores.astype(np.float32), rng.normal(0, 2, (cells, 4 * bins)).astype(np.float32)))
     return made
@@ -36,7 +37,7 @@ def decoded(made: list[tuple[NDArray, NDArray]], strides: tuple[int, ...], offse
     """A cell, a class, a side, a bin at a time."""
     boxes = []
     for (scores, logits), stride in zip(made, strides, strict=True):
-        across = SIDE // stride
+        across = math.ceil(WIDTH / stride)
         for cell, row in enumerate(scores):
             x, y = (cell % across + offset) * stride, (cell // across + offset) * stride
             sides = []
@@ -61,7 +62,7 @@ def test_nanodet_as_its_head(tmp_path: Path, strides: tuple[int, ...], offset: f
     model = manifest_of(known(tmp_path / "nanodet.onnx", {"output": output}))
     assert (model.family, model.colour, model.letterbox) == ("nanodet", "bgr", False)
     assert (model.mean, model.std) == ((103.53, 116.28, 123.675), (57.375, 57.12, 58.395))
-    same(Detector(model).detect([picture()])[0], stretched(suppressed(decoded(made, strides, offset)), SIDE))
+    same(Detector(model).detect([picture()])[0], stretched(suppressed(decoded(made, strides, offset)), SIZE))
 
 
 def test_nanodet_in_pairs_of_maps(tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ def test_nanodet_in_pairs_of_maps(tmp_path: Path) -> None:
         outputs[f"cls_pred_stride_{stride}"], outputs[f"dis_pred_stride_{stride}"] = scores[None], logits[None]
     model = manifest_of(known(tmp_path / "nanodet.onnx", outputs))
     assert model.family == "nanodet"
-    same(Detector(model).detect([picture()])[0], stretched(suppressed(decoded(made, SHORT, 0.5)), SIDE))
+    same(Detector(model).detect([picture()])[0], stretched(suppressed(decoded(made, SHORT, 0.5)), SIZE))
 
 
 def test_picodet_as_its_post_process(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_picodet_as_its_post_process(tmp_path: Path) -> None:
     model = manifest_of(known(tmp_path / "picodet.onnx", outputs))
     assert (model.family, model.colour) == ("picodet", "rgb")
     assert (model.mean, model.std) == ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-    same(Detector(model).detect([picture()])[0], stretched(suppressed(decoded(made, LONG, 0.5)), SIDE))
+    same(Detector(model).detect([picture()])[0], stretched(suppressed(decoded(made, LONG, 0.5)), SIZE))
 
 
 def test_picodet_decoded_in_the_graph(tmp_path: Path) -> None:
@@ -99,17 +100,16 @@ def test_picodet_decoded_in_the_graph(tmp_path: Path) -> None:
     outputs = {"boxes": places[None], "scores": scores[None]}
     model = manifest_of(known(tmp_path / "picodet.onnx", outputs, sizes=("scale_factor",)))
     assert model.family == "picodet"
-    same(Detector(model).detect([picture()])[0], stretched(suppressed(boxes), SIDE))
+    same(Detector(model).detect([picture()])[0], stretched(suppressed(boxes), SIZE))
 
 
 def test_picodet_with_nms_in_the_graph(tmp_path: Path) -> None:
     """Rows [M, 6] of class, score, box, told a scale factor of 1: deploy/third_engine/demo_onnxruntime/infer_demo.py"""
     boxes = suppressed(decoded(maps(LONG, 8, seed=5), LONG, 0.5))
     rows = np.array([[box.label, box.score, *box[:4]] for box in boxes], np.float32)
-    outputs = {"rows": rows, "counts": np.array([len(rows)], np.int32)}
-    model = manifest_of(known(tmp_path / "picodet.onnx", outputs, sizes=("scale_factor",)))
+    model = manifest_of(over_the_scale(tmp_path / "picodet.onnx", rows, ("scale_factor",)))
     assert model.family == "picodet"
-    same(Detector(model).detect([picture()])[0], stretched(boxes, SIDE))
+    same(Detector(model).detect([picture()])[0], stretched(boxes, SIZE))
 
 
 def test_bins_that_are_no_numbers_are_no_boxes(tmp_path: Path) -> None:
@@ -127,12 +127,5 @@ def test_bins_that_are_no_numbers_are_no_boxes(tmp_path: Path) -> None:
 
 def test_no_cell_at_all(tmp_path: Path) -> None:
     """Given nothing above the floor, then no box, and no error."""
-    path = known(tmp_path / "nanodet.onnx", {"output": np.zeros((1, 85, CLASSES + 32), np.float32)})
-    assert (
-        len(
-            Detector(manifest(path, "nanodet", layout="nchw", dtype="float32", labels=("x",) * 80))
-            .detect([picture()])[0]
-            .score
-        )
-        == 0
-    )
+    path = known(tmp_path / "nanodet.onnx", {"output": np.zeros((1, 128, CLASSES + 32), np.float32)})
+    assert len(Detector(manifest_of(path)).detect([picture()])[0].score) == 0

@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 
 from gateway.vision.detector import Detector, manifest_of
-from tests.vision.graphs import SIDE, known
+from tests.vision.graphs import HEIGHT, WIDTH, known
 from tests.vision.reference import Box, picture, same, sigmoid, stretched, suppressed, unboxed
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PICTURES = ("000000000139", "000000000632", "000000000885", "000000001353", "000000005992")
 
 
-def decoded(output: NDArray[np.float32], side: int) -> list[Box]:
+def decoded(output: NDArray[np.float32], size: tuple[int, int]) -> list[Box]:
     """A cell at a time, in input px.
 
     dog-qiuqiu/FastestDet: utils/tool.py, handle_preds, and example/onnx-runtime/runtime.py, detection.
@@ -36,18 +36,19 @@ def decoded(output: NDArray[np.float32], side: int) -> list[Box]:
             width, height = sigmoid(cell[3]), sigmoid(cell[4])
             across, down = (x + np.tanh(cell[1])) / wide, (y + np.tanh(cell[2])) / high
             edges = (across - width / 2, down - height / 2, across + width / 2, down + height / 2)
-            boxes.append(Box(*(edge * side for edge in edges), score, label))
+            boxes.append(Box(*(edge * side for edge, side in zip(edges, size * 2, strict=True)), score, label))
     return boxes
 
 
 def test_fastestdet_as_handle_preds(tmp_path: Path) -> None:
     """[1, 5 + C, H, W]: objectness × best class; tanh moves by up to a cell, sigmoid is a share of the picture."""
     rng = np.random.default_rng(1)
-    output = rng.normal(0, 1.5, (85, 4, 4)).astype(np.float32)
-    output[0], output[5:] = rng.uniform(0, 1, (4, 4)), rng.uniform(0, 1, (80, 4, 4)) ** 30
+    output = rng.normal(0, 1.5, (85, 4, 6)).astype(np.float32)
+    size = (WIDTH, HEIGHT)
+    output[0], output[5:] = rng.uniform(0, 1, (4, 6)), rng.uniform(0, 1, (80, 4, 6)) ** 30
     model = manifest_of(known(tmp_path / "fastestdet.onnx", {"758": output[None]}))
     assert (model.family, model.colour, model.letterbox, model.std) == ("fastestdet", "bgr", False, (255.0,) * 3)
-    same(Detector(model).detect([picture()])[0], stretched(suppressed(decoded(output, SIDE)), SIDE))
+    same(Detector(model).detect([picture()])[0], stretched(suppressed(decoded(output, size)), size))
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -57,7 +58,7 @@ def test_fastestdets_own_weights(shared: Path, name: str) -> None:
     bgr = cv2.imread(str(shared / f"data/coco/images/{name}.jpg"))
     resized = cv2.resize(bgr, (352, 352)).transpose(2, 0, 1)[None].astype(np.float32) / 255
     [output] = ort.InferenceSession(str(path)).run(None, {"input.1": resized})
-    wanted = stretched(suppressed(decoded(output[0], 352)), 352, (bgr.shape[1], bgr.shape[0]))
+    wanted = stretched(suppressed(decoded(output[0], (352, 352))), (352, 352), (bgr.shape[1], bgr.shape[0]))
     same(Detector(manifest_of(path)).detect([np.ascontiguousarray(bgr[:, :, ::-1])])[0], wanted)
 
 
@@ -88,5 +89,5 @@ def test_yolox_nanos_own_weights(shared: Path, name: str) -> None:
     padded[: resized.shape[0], : resized.shape[1]] = resized
     [output] = ort.InferenceSession(str(path)).run(None, {"images": padded.transpose(2, 0, 1)[None].astype(np.float32)})
     kept = suppressed(decoded_yolox(output[0], 416))
-    wanted = unboxed(kept, 416, centred=False, picture=(bgr.shape[1], bgr.shape[0]))
+    wanted = unboxed(kept, (416, 416), centred=False, picture=(bgr.shape[1], bgr.shape[0]))
     same(Detector(manifest_of(path)).detect([np.ascontiguousarray(bgr[:, :, ::-1])])[0], wanted)
