@@ -9,7 +9,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Literal
 
-from gateway.outbox import budget, dead, gaps, holes, reading, reserve, restart, spoiled, telling, writing
+from gateway.outbox import budget, dead, fresh, gaps, holes, reading, reserve, restart, spoiled, telling, writing
 from gateway.outbox.gaps import Has
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Ledger:
         self._merge_from = reserve.MERGE_FROM_BYTES
         self.dropped_ns = max((gap.dropped_ns for gap in gaps.listed(connection, 1)), default=0)
         self.dropped_why = ""
+        self.fresh = fresh.NOTHING  # of the transaction being written, which may yet come to nothing
         self._clock, self._path, self._bounds = clock, path, bounds
         self._aged_since: int | None = None
         self._id, self._next_seq = found.last_id, found.resumed.next_seq
@@ -130,7 +131,8 @@ class Ledger:
 
     def store(self, connection: sqlite3.Connection, transaction: Transaction) -> None:
         """Put a transaction's outputs, changes and marks into the file, and tidy where it is time to."""
-        self.positions = writing.outputs(connection, transaction, self.positions)
+        removed = self.removed
+        self.positions, rows = writing.outputs(connection, transaction, self.positions)
         self._next_seq = max([self._next_seq, *(row.seq + 1 for row in transaction.alerts)])
         self._id += 1
         writing.journal(connection, transaction, self._id, self._next_seq, self.positions)
@@ -142,6 +144,12 @@ class Ledger:
         self._within_budget(connection)
         if self._since_tidy >= TIDY_WRITES or self._clock.monotonic_ns() - self._tidied_ns >= TIDY_NS:
             self.tidy(connection)
+        self.fresh = fresh.kept(rows, removed)  # as of before: some of them may be gone already
+
+    @property
+    def removed(self) -> tuple[int, ...]:
+        """How much was taken out of the streams that sinks may not have got. Any thread."""
+        return self.dropped_rows, self.merged, self.spoiled, self.gaps
 
     def settle(
         self,

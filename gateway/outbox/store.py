@@ -19,7 +19,21 @@ import msgspec
 
 from gateway.errors import ConfigError, OutboxError
 from gateway.events import Health, Message
-from gateway.outbox import beside, dead, gaps, holes, opening, reading, reserve, room, schema, spoiled, telling, writing
+from gateway.outbox import (
+    beside,
+    dead,
+    fresh,
+    gaps,
+    holes,
+    opening,
+    reading,
+    reserve,
+    room,
+    schema,
+    spoiled,
+    telling,
+    writing,
+)
 from gateway.outbox.budget import Budget
 from gateway.outbox.disk import Disk
 from gateway.outbox.ledger import Ledger
@@ -33,6 +47,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.events import Stream
+    from gateway.outbox.gaps import Has
     from gateway.outbox.records import Resumed, Transaction
     from gateway.ports import Clock, Rejected
 
@@ -62,6 +77,8 @@ class Outbox:
         self._lock = opened.lock
         self._ledger = ledger
         self._last = ledger.positions
+        self._fresh = fresh.NOTHING
+        self._nothing_again: dict[tuple[Stream, str], int] = {}  # when a sink was last seen to have no letters to retry
         self._spoiled: set[tuple[Stream, int]] = set()  # rows that were set aside
         self._told_spoiled = ""
         self._waiters = Waiters()
@@ -105,7 +122,7 @@ class Outbox:
 
         def stored(_: None, error: OutboxError | None) -> None:
             if error is None:
-                self._last = self._ledger.positions
+                self._fresh, self._last = self._ledger.fresh, self._ledger.positions
                 if self._lock is not None:
                     beside.note(self._lock, self.epoch, self._ledger.last_id)
                 self._waiters.wake(*_touched(transaction), "drops")
@@ -119,13 +136,20 @@ class Outbox:
     async def read(self, stream: Stream, sink: str, limit_rows: int, limit_bytes: int) -> list[Row]:
         """The sink's next rows (a single larger row is still given). Negative positions: asked for again by people."""
         while True:
-            has = self._ledger.place(stream, sink)
+            has, asks = self._ledger.place(stream, sink), self.asks
             last = self.last(stream)
+            if self._nothing_again.get((stream, sink)) == asks:
+                if fresh_rows := self._fresh_after(stream, has, limit_rows, limit_bytes):
+                    return fresh_rows
+                if last == has.upto and not has.ahead:
+                    return []
             found = await self._read(
                 lambda connection, has=has, known=last: reading.next_rows(
                     connection, stream, sink, has, limit_rows, limit_bytes, known
                 )
             )
+            if not found.rows or found.rows[0].position > 0:
+                self._nothing_again[stream, sink] = asks
             if not self.durable:
                 found.missing.clear()  # they are on the disk that broke, or went there, and wait for a restart
             if found.damaged:
@@ -138,6 +162,11 @@ class Outbox:
                 self._ledger.move(stream, sink, Row(last, 0, "", 0, b""))
             elif not found.damaged:
                 return []
+
+    def _fresh_after(self, stream: Stream, has: Has, limit_rows: int, limit_bytes: int) -> list[Row]:
+        """The sink's next rows, where they were written just now."""
+        newest = self._fresh
+        return newest.after(stream, has, limit_rows, limit_bytes) if newest.state == self._ledger.removed else []
 
     async def _set_aside(self, stream: Stream, found: reading.Found) -> None:
         """Make dead letters of damaged rows, each once; where SQLite cannot find them again the file is damaged too."""

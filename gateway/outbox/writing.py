@@ -9,6 +9,7 @@ import msgspec
 from gateway.outbox.gaps import Has
 from gateway.outbox.records import Journal, Transaction, crc_of, pack, seal
 from gateway.outbox.schema import PAGE_BYTES, STREAMS
+from gateway.ports import Row
 
 if TYPE_CHECKING:
     import sqlite3
@@ -31,8 +32,10 @@ Positions = tuple[int, int, int]
 Places = dict[tuple[str, "Stream"], Has]
 
 
-def outputs(connection: sqlite3.Connection, transaction: Transaction, after: Positions) -> Positions:
-    """Store the rows of the three streams; returns each stream's last position."""
+def outputs(
+    connection: sqlite3.Connection, transaction: Transaction, after: Positions
+) -> tuple[Positions, dict[str, list[Row]]]:
+    """Store the rows of the three streams; returns each stream's last position, and the rows."""
     encode = msgspec.msgpack.encode
     at_ns = transaction.admitted_ns
     series, alerts, requests = after
@@ -44,7 +47,11 @@ def outputs(connection: sqlite3.Connection, transaction: Transaction, after: Pos
     connection.executemany(_INSERTS["alerts"], changes)
     asked = [_row("requests", requests + i, at_ns, r.id, 1, encode(r)) for i, r in enumerate(transaction.requests, 1)]
     connection.executemany(_INSERTS["requests"], asked)
-    return (series + len(rows), alerts + len(changes), requests + len(asked))
+    written = {"series": rows, "alerts": changes, "requests": asked}
+    return (
+        (series + len(rows), alerts + len(changes), requests + len(asked)),
+        {stream: [Row(*row[:5]) for row in new] for stream, new in written.items() if new},
+    )
 
 
 def _row(
