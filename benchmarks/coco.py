@@ -1,6 +1,6 @@
-"""How well the shipped models see: mAP by pycocotools on $ZHIWANG_DATA/data/coco (64 images, YOLO-format labels).
+"""How well models see: mAP by pycocotools on $ZHIWANG_DATA/data/coco (64 images, YOLO-format labels).
 
-    python benchmarks/coco.py [MODEL…]      a manifest's name or an .onnx file; default: both
+    python benchmarks/coco.py [MODEL…]      a manifest's name or an .onnx file; default: these three
 
 Runs `zhiwang detect` as a user does, and scores its COCO results.
 """
@@ -24,7 +24,11 @@ from gateway.cli import main as zhiwang
 from gateway.vision.coco import CATEGORY_ID, COCO80
 
 DATA = Path(os.environ.get("ZHIWANG_DATA", Path(__file__).resolve().parents[2] / "shared"))
-MODELS = ("ssdlite-mobilenet-v2-coco", str(DATA / "models/yolox_nano.onnx"))
+MODELS = (
+    "ssdlite-mobilenet-v2-coco",
+    str(DATA / "models/yolox_nano.onnx"),
+    str(DATA / "models/fastestdet.onnx"),
+)
 
 
 def ground_truth(folder: Path) -> COCO:

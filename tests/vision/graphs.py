@@ -47,12 +47,25 @@ def in_given_sizes(path: Path, labels: NDArray, boxes: NDArray, scores: NDArray)
 
 
 def over_the_scale(path: Path, rows: NDArray, sizes: Sequence[str]) -> Path:
-    """As PaddleDetection exports with its post-processing: rows' boxes divided by the scale factor (y, x)."""
+    """As PaddleDetection exports with its post-processing: rows' boxes divided by the scale factor (y, x).
+
+    With im_shape (height, width) they are given in fractions and multiplied by it.
+    """
+    if "im_shape" in sizes:
+        given = [
+            helper.make_node("Squeeze", ["im_shape"], ["hw"]),
+            helper.make_node("Gather", ["hw", "xyxy"], ["whwh"]),
+            helper.make_node("Concat", ["ones", "whwh"], ["factor"], axis=0),
+            helper.make_node("Mul", ["r", "factor"], ["in px"]),
+        ]
+    else:
+        given = [helper.make_node("Identity", ["r"], ["in px"])]
     nodes = [
+        *given,
         helper.make_node("Squeeze", ["scale_factor"], ["yx"]),
         helper.make_node("Gather", ["yx", "xyxy"], ["scale"]),
         helper.make_node("Concat", ["ones", "scale"], ["divisor"], axis=0),
-        helper.make_node("Div", ["r", "divisor"], ["rows"]),
+        helper.make_node("Div", ["in px", "divisor"], ["rows"]),
         helper.make_node("Identity", ["n"], ["counts"]),
     ]
     constants = {"r": rows, "xyxy": np.array([1, 0, 1, 0]), "ones": np.ones(2, np.float32)}

@@ -99,10 +99,10 @@ def test_rows_of_paddle_detection(tmp_path: Path) -> None:
     PaddlePaddle/PaddleDetection: ppdet/modeling/post_process.py, DETRPostProcess, and deploy/python/infer.py.
     """
     rng = np.random.default_rng(4)
-    corner = rng.uniform(0, 40, (12, 2))
-    rows = np.concatenate([rng.integers(0, 80, (12, 1)), rng.uniform(0, 1, (12, 1)), corner, corner + 15], axis=1)
+    corner = rng.uniform(0, 0.6, (12, 2))
+    rows = np.concatenate([rng.integers(0, 80, (12, 1)), rng.uniform(0, 1, (12, 1)), corner, corner + 0.3], axis=1)
     rows[5, :2] = -1, 0.9
-    wanted = stretched(best(Box(*row[2:], row[1], int(row[0])) for row in rows if row[0] >= 0), SIZE)
+    wanted = stretched(best(Box(*(row[2:] * (SIZE * 2)), row[1], int(row[0])) for row in rows if row[0] >= 0), SIZE)
     model = manifest_of(over_the_scale(tmp_path / "pp.onnx", rows.astype(np.float32), ("im_shape", "scale_factor")))
     assert model.family == "rtdetr"
     same(Detector(model).detect([picture()])[0], wanted)
