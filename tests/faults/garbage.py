@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 CONNECT, PUBLISH, SUBSCRIBE, PINGREQ = 1, 3, 8, 12
 CHUNK_BYTES = 8_192
-SERVED_BYTES = 200_000  # of one connection that takes it all: then it is closed, and another begins
+ENDING = ("noise", "altered", "torn")
+CONNECTIONS = 12  # about so many take a broker's budget: up to half a minute passes between two of them
+ODD = 0.0001  # of the packets in between: their topic is no text, or their properties are none
 
 
 class GarbageBroker:
@@ -82,10 +84,12 @@ class GarbageBroker:
         writer.transport.abort()
 
     async def _spout(self, writer: asyncio.StreamWriter) -> None:
-        served = 0
+        """Packets that are whole for a while, so that much arrives; then what ends a connection, until it does."""
+        served, whole = 0, self._chance.randrange(2 * self._budget // CONNECTIONS)
         with suppress(OSError):
-            while self.sent < self._budget and served < SERVED_BYTES:
-                chunk = garbage(self._chance, CHUNK_BYTES, modern=self._modern)
+            while self.sent < self._budget:
+                kind = "framed" if served < whole else self._chance.choice(ENDING)
+                chunk = garbage(self._chance, CHUNK_BYTES, kind, modern=self._modern)
                 writer.write(chunk)
                 await writer.drain()
                 await asyncio.sleep(0.005)  # the other side's answer, a closed connection, is seen between two
@@ -108,9 +112,8 @@ async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
             return first, await reader.readexactly(length)
 
 
-def garbage(chance: random.Random, size: int, *, modern: bool) -> bytes:
+def garbage(chance: random.Random, size: int, kind: str, *, modern: bool) -> bytes:
     """About so many bytes of one kind: noise, whole packets of it, or PUBLISH packets, torn or with altered bytes."""
-    kind = chance.choice(("noise", *["framed"] * 8, "altered", "torn"))
     if kind == "noise":
         return chance.randbytes(size)
     parts, made = [], 0
@@ -130,12 +133,12 @@ def _framed(chance: random.Random, *, modern: bool) -> bytes:
     topic = chance.choice(
         (b"noise/a", b"noise/b", b"noise/" + chance.randbytes(chance.randrange(1, 20)).hex().encode())
     )
-    if chance.random() < 0.0005:
+    if chance.random() < ODD:
         topic = chance.randbytes(chance.randrange(1, 40))
     qos = chance.randrange(2)
     body = len(topic).to_bytes(2) + topic + (chance.randrange(1, 65_536).to_bytes(2) if qos else b"")
     if modern:
-        noise = chance.randbytes(chance.randrange(10)) if chance.random() < 0.0005 else b""
+        noise = chance.randbytes(chance.randrange(10)) if chance.random() < ODD else b""
         body += bytes([len(noise)]) + noise
     body += chance.choice((b'{"v": 1}', b'{"v": ', chance.randbytes(chance.randrange(300))))
     flags = qos << 1 | chance.randrange(2) | (8 if qos and chance.random() < 0.1 else 0)

@@ -37,7 +37,7 @@ sinks: {{influx: {{v1: "{influx}", db: {name}, from: oldest}}}}
 
 @pytest.mark.parametrize(
     "size",
-    [100_000, pytest.param(10_000_000, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])],
+    [100_000, pytest.param(10_000_000, marks=[pytest.mark.soak, pytest.mark.timeout(1200)])],
     ids=["100 kB", "10 MB"],
 )
 def test_random_bytes_as_mqtt_harm_nobody_else(
@@ -45,7 +45,7 @@ def test_random_bytes_as_mqtt_harm_nobody_else(
 ) -> None:
     """Given brokers that send nonsense in MQTT 5 and 3.1.1, then one good broker's messages are all stored."""
     name = influx.database(f"noise{size}")
-    seconds = 30 + size / 4_000  # most of it is spent waiting to be asked again
+    seconds = 60 + size / 15_000  # most of it is spent waiting to be asked again
     with ExitStack() as stack:
         brokers = [
             stack.enter_context(GarbageBroker(seed, size // (2 * EACH), modern=seed % 2 == 0))
