@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gateway.config.model import HistoryConfig
     from gateway.events import AlertRow, Stream
     from gateway.ports import Clock, Row
-    from gateway.sinks.history_alerts import Noted
+    from gateway.sinks.history_alerts import Noted, Standing
 
 FILE = "history.sqlite"
 T = TypeVar("T")
@@ -94,6 +94,10 @@ class History:
         return await self._read(
             lambda db: [alerts.chain_of(db, sink, self._epoch or alerts.last_epoch(db), row) for row in rows]
         )
+
+    async def standing(self, sink: str) -> Standing:
+        """Where it is in this epoch, for a sink that goes on from there in memory."""
+        return await self._read(lambda db: alerts.standing(db, sink, self._epoch or alerts.last_epoch(db)))
 
     async def last_seq_by_topic(self, sink: str) -> dict[str, int]:
         """The last seq that `sink` published in this epoch, by `city/severe`."""

@@ -28,8 +28,21 @@ class Noted(NamedTuple):
     newest: bool
 
 
+class Standing(NamedTuple):
+    """Where the history is: the epoch, its newest seq, and the last seq that a sink published, by `city/severe`."""
+
+    epoch: str
+    seq: int
+    last: dict[str, int]
+
+
 class _Epoch(msgspec.Struct):
     epoch: str = ""
+
+
+def epoch_of(row: AlertRow) -> str:
+    """The epoch that its seq counts in."""
+    return msgspec.json.decode(row.body, type=_Epoch).epoch
 
 
 def topic(row: AlertRow, severity: str) -> str:
@@ -62,7 +75,7 @@ def store(db: sqlite3.Connection, rows: Iterable[AlertRow], current: int = 0) ->
     numbers: dict[str, int] = {}
     each: list[int] = []
     for row in rows:
-        name = msgspec.json.decode(row.body, type=_Epoch).epoch
+        name = epoch_of(row)
         if name not in numbers:
             if current:
                 db.execute("INSERT OR IGNORE INTO epoch (n, name) SELECT min(n) - 1, ? FROM epoch", (name,))
@@ -149,6 +162,12 @@ def chain_of(db: sqlite3.Connection, sink: str, epoch: int, row: AlertRow) -> tu
         for severity in row.severities
     ]
     return tuple(None if found is None else found[0] for found in known)
+
+
+def standing(db: sqlite3.Connection, sink: str, epoch: int) -> Standing:
+    """Where the history is in this epoch."""
+    newest = db.execute("SELECT coalesce(max(seq), 0) FROM change WHERE epoch = ?", (epoch,)).fetchone()[0]
+    return Standing(epoch_name(db, epoch), int(newest), last_seq_by_topic(db, sink, epoch))
 
 
 def last_seq_by_topic(db: sqlite3.Connection, sink: str, epoch: int) -> dict[str, int]:

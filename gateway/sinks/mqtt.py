@@ -17,7 +17,8 @@ from gateway.config.model import Struct
 from gateway.errors import GatewayError, TransientError
 from gateway.events import Command, RequestRow
 from gateway.ports import Rejected
-from gateway.sinks.history_alerts import ROW, Noted
+from gateway.sinks.history_alerts import ROW
+from gateway.sinks.mqtt_chains import Chains
 from gateway.sinks.mqtt_client import Outgoing
 from gateway.sinks.mqtt_inbox import Inbox
 from gateway.sinks.mqtt_link import Link
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from gateway.events import AlertRow, Stream
     from gateway.ports import Clock, Row
     from gateway.sinks.history import History
+    from gateway.sinks.history_alerts import Noted
     from gateway.sinks.mqtt_client import Incoming
     from gateway.sinks.surroundings import Surroundings
 
@@ -72,7 +74,8 @@ class MqttAlerts:
         self._durable: Callable[[], bool] = around.durable
         self._command: Callable[[Command], Awaitable[None]] = around.command
         self._listens = bool(around.commands.mqtt)
-        self._chains = _Chains()
+        self._chains = Chains(name, around.history)
+        self._keeping = asyncio.Lock()  # what was published is kept before anyone is told what came before
         self._retained: set[str] = set()
         self._synced = asyncio.Event()
         self._closing = asyncio.Event()
@@ -112,7 +115,15 @@ class MqttAlerts:
         outside = [(row, alert) for row, alert in alerts if not alert.shadow]
         if outside:
             await self.link.wait_ready()
-            noted = await self._note([alert for _, alert in outside])
+            await self._publish(outside)
+        return rejected
+
+    async def _publish(self, outside: Sequence[tuple[Row, AlertRow]]) -> None:
+        """What is new is published first and kept after: an alert waits for no disk but the outbox's."""
+        alerts = [alert for _, alert in outside]
+        async with self._keeping:
+            new = self._chains.new(alerts)
+            noted = await self._chains.keep(alerts) if new is None else new
             late_ns = self._clock.now_ns() - WAITED_NS
             messages = [
                 message
@@ -120,7 +131,8 @@ class MqttAlerts:
                 for message in self._messages(alert, note, waited=row.at_ns < late_ns)
             ]
             await self.link.publish(messages)
-        return rejected
+            if new is not None:
+                await self._chains.keep(alerts)
 
     async def aclose(self) -> None:
         """Say that the gateway is offline and leave the broker; `run` returns."""
@@ -128,16 +140,6 @@ class MqttAlerts:
         with suppress(TimeoutError):
             async with asyncio.timeout(2 * GOODBYE_S):
                 await self._ended.wait()
-
-    async def _note(self, alerts: Sequence[AlertRow]) -> list[Noted]:
-        """Each change's chain, from the history or, while that cannot be used, from memory: alerts do not wait."""
-        try:
-            noted = await self._history.note(self.name, alerts)
-        except TransientError as error:
-            _log.warning("sink %s: %s; `prev` is kept in memory meanwhile", self.name, error)
-            return self._chains.note(alerts)
-        self._chains.learn(alerts, noted)
-        return noted
 
     def _messages(self, alert: AlertRow, noted: Noted, *, waited: bool) -> list[Outgoing]:
         published, durable = self._now(), self._durable()
@@ -191,6 +193,7 @@ class MqttAlerts:
         if refused:
             _log.warning("sink %s: the broker lets us not subscribe to %s", self.name, ", ".join(refused))
         try:
+            await self._chains.learn()
             open_now = [alert for alert in await self._history.open_alerts() if not alert.shadow]
         except TransientError as error:
             _log.warning("sink %s: %s; retained alerts stay as they are", self.name, error)
@@ -215,7 +218,8 @@ class MqttAlerts:
                 await self.link.publish([command])
         elif message.topic == self._topics.request:
             try:
-                answers = await self.inbox.answer(message)
+                async with self._keeping:
+                    answers = await self.inbox.answer(message)
             except TransientError as error:
                 _log.warning("sink %s: a request cannot be answered: %s", self.name, error)
                 return
@@ -265,25 +269,3 @@ class MqttReplies:
 
     async def aclose(self) -> None:
         """Nothing of its own to close."""
-
-
-class _Chains:
-    """The last seq by topic, for while the history cannot be used."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, int] = {}
-
-    def learn(self, alerts: Sequence[AlertRow], noted: Sequence[Noted]) -> None:
-        """Follow what the history says."""
-        for alert, _ in zip(alerts, noted, strict=True):
-            for severity in alert.severities:
-                self._last[f"{alert.class_}/{severity}"] = alert.seq
-
-    def note(self, alerts: Sequence[AlertRow]) -> list[Noted]:
-        """What the history would say, as far as this process knows."""
-        noted: list[Noted] = []
-        for alert in alerts:
-            keys = [f"{alert.class_}/{severity}" for severity in alert.severities]
-            noted.append(Noted(tuple(self._last.get(key) for key in keys), newest=True))
-            self._last.update(dict.fromkeys(keys, alert.seq))
-        return noted
