@@ -69,7 +69,8 @@ def find_models(config: Config) -> tuple[dict[str, Manifest], list[Health]]:
     for name, camera in config.cameras.items():
         wanted = camera.model or config.model
         try:
-            found[name] = manifest_of(config.base / wanted) if wanted.endswith(".onnx") else models.find(wanted)
+            path = config.base / wanted
+            found[name] = models.beside(path) or manifest_of(path) if wanted.endswith(".onnx") else models.find(wanted)
         except ModelError as error:
             notices.append(Health(f"camera/{name}", "model", ok=False, detail=str(error)))
         else:

@@ -65,12 +65,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _manifest(model: str) -> Manifest:
+    from gateway.models import beside, find  # noqa: PLC0415 - as above
+
     if model.endswith(".onnx"):
         from gateway.vision.detector import manifest_of  # noqa: PLC0415 - as above
 
-        return manifest_of(Path(model))
-    from gateway.models import find  # noqa: PLC0415 - as above
-
+        return beside(Path(model)) or manifest_of(Path(model))
     return find(model)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.errors import GatewayError, ModelError
-from gateway.models import cache_folder, data, draft, find, forget, manifest, pull, pull_data
+from gateway.models import beside, cache_folder, data, draft, find, forget, manifest, pull, pull_data
 
 if TYPE_CHECKING:
     import argparse
@@ -54,9 +54,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     fetching = verbs.add_parser("pull", help="fetch models or demo data, verified; what is here already is left alone")
     fetching.add_argument("names", nargs="*", default=[DEFAULT], metavar="NAME", help=f"default: {DEFAULT}")
     fetching.add_argument("--force", action="store_true", help="fetch again what is here")
-    checking = verbs.add_parser(
-        "check", help="whether a model can be run: its family, input and labels"
-    )
+    checking = verbs.add_parser("check", help="whether a model can be run: its family, input and labels")
     checking.add_argument("model", metavar="FILE.onnx|NAME")
     for each in (listing, fetching, checking):
         each.add_argument("--json", action="store_true", help="one JSON object a line")
@@ -168,7 +166,10 @@ def _try(model: str, cache: Path | None) -> Checked:
         from gateway.vision.detector import Detector, look_into  # noqa: PLC0415 — an extra: only this verb needs it
     except ImportError as error:
         raise GatewayError(f"checking a model needs {error.name}: pip install 'zhiwang[vision]'") from error
-    wanted, seen = (find(model, cache=cache), None) if model in manifest.names() else look_into(Path(model))
+    path, seen = Path(model), None
+    wanted = find(model, cache=cache) if model in manifest.names() else beside(path)
+    if wanted is None:
+        wanted, seen = look_into(path)
     engine = Detector(wanted).engine
     outputs = engine.infer(1)
     if not all(bool((output == output).all()) for output in outputs):  # noqa: PLR0124 — only NaN differs from itself

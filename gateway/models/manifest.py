@@ -125,7 +125,11 @@ def read(name: str, where: Path | None = None) -> Entry:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
         nearest = f"; the nearest is {near[0]}" if near else ""
         raise ModelError(f"no model or data is called {name!r}{nearest}. Known are: {', '.join(known) or 'none'}")
-    path = (where or folder()) / f"{name}.toml"
+    return decode((where or folder()) / f"{name}.toml")
+
+
+def decode(path: Path) -> Entry:
+    """The manifest in a file. Raises ModelError where it does not decode."""
     try:
         return msgspec.toml.decode(path.read_bytes(), type=Entry)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

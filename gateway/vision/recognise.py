@@ -41,7 +41,7 @@ def recognise(signature: Signature) -> Recognised:
         known = "; ".join(f"{head.name}: {head.expects}" for head in HEADS.values())
         raise ModelError(f"{seen}, which no known family has ({known}): use a model of one of these")
     could = " or ".join(f"{known.head.name} with {known.classes} classes" for known in found)
-    raise ModelError(f"{seen}, which could be {could}: write a manifest that names its family")
+    raise ModelError(f"{seen}, which could be {could}: name its family in a manifest beside it, as FILE.toml")
 
 
 def _as(head: Head, signature: Signature) -> Recognised | None:
@@ -87,7 +87,7 @@ def labels_of(known: Recognised, signature: Signature) -> tuple[tuple[str, ...],
     if known.classes not in _COCO:
         raise ModelError(
             f"found outputs {listed(signature.outputs)}, of the family {known.head.name} with {known.classes} classes; "
-            "without a manifest or names in the model only COCO's 80 or 90 classes have names"
+            "without a manifest beside it or names in the model only COCO's 80 or 90 classes have names"
         )
     return _COCO[known.classes], "COCO's"
 

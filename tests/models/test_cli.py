@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from gateway.cli import main
 from gateway.config.families import FAMILIES
 from gateway.errors import ModelError
 from gateway.models import pull
+from gateway.models.cache import sha256_of
 from gateway.models.manifest import detector
 from gateway.vision.detector import manifest_of
 from tests.models.conftest import MODEL
@@ -77,6 +79,26 @@ def test_check_prints_a_manifest_that_is_read_as_it_is(tmp_path: Path, capsys: p
     assert pulled.labels == ("car", 'the "small" bus', "三轮车")
     assert main(["models", "check", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["manifest"] == text
+
+
+def test_a_manifest_beside_a_file_is_its_manifest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a file that could be of two families, and FILE.toml beside it, then that counts, for detect too."""
+    path = known(tmp_path / "street.onnx", {"output": np.full((1, 126, 60), 0.9, np.float32)})
+    assert main(["models", "check", str(path)]) == 3
+    assert "could be yolox with 55 classes or nanodet with 28" in capsys.readouterr().err
+    labels = [f"thing {index}" for index in range(55)]
+    text = 'kind = "detector"\ntitle = ""\nlicence = ""\norigin = ""\nfamily = "yolox"\nscore = 0.4\n'
+    text += f"labels = {labels}\ninput = {{ width_px = 96, height_px = 64 }}\n[[source]]\nfrom = 'file:x'\n"
+    beside = path.with_suffix(".toml")
+    beside.write_text(f"{text}sha256 = '{sha256_of(path)}'")
+    assert main(["models", "check", str(path)]) == 0
+    assert "family yolox, input 96×64 float32 nchw bgr, 55 labels" in capsys.readouterr().out
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((64, 96, 3), 128, np.uint8))
+    assert main(["detect", str(tmp_path / "grey.png"), "--model", str(path)]) == 0
+    assert json.loads(capsys.readouterr().out)["boxes"][0]["label"] == "thing 0"
+    beside.write_text(f"{text}sha256 = '{'0' * 64}'")
+    assert main(["models", "check", str(path)]) == 3
+    assert f"is for another file; street.onnx has sha256 {sha256_of(path)}" in capsys.readouterr().err
 
 
 def test_check_of_an_unknown_family_answers_no_and_says_what_it_saw(

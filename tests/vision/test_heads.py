@@ -164,7 +164,9 @@ def test_labels_are_the_models_own_or_cocos() -> None:
     assert labels_of(recognise(mine), mine)[0] == ("car", "driver's van")
     for notes in ({}, {"names": "[1"}, {"names": "{0: 'car'}"}, {"names": "{1: 'car', 5: 'van'}"}, {"names": "7"}):
         odd = msgspec.structs.replace(mine, notes=notes)
-        with pytest.raises(ModelError, match="yolov8 with 2 classes; without a manifest or names in the model"):
+        with pytest.raises(
+            ModelError, match="yolov8 with 2 classes; without a manifest beside it or names in the model"
+        ):
             labels_of(recognise(odd), odd)
     finished = signature((1, 300, 6))
     labels, whence = labels_of(recognise(finished), finished)
@@ -177,7 +179,9 @@ def test_an_unknown_output_says_what_was_seen_and_what_is_known() -> None:
         recognise(signature((1, 1000), side=224))
     with pytest.raises(ModelError, match="3549"):
         recognise(signature((1, 3549, 85), side=640))
-    with pytest.raises(ModelError, match="could be yolox with 55 classes or nanodet with 28 classes: write a manifest"):
+    with pytest.raises(
+        ModelError, match="could be yolox with 55 classes or nanodet with 28 classes: name its family in a"
+    ):
         recognise(signature((1, 3549, 60), side=416))
     with pytest.raises(ModelError, match="the task 'pose'"):
         recognise(signature((1, 56, 8400), task="pose"))
