@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import tempfile
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +18,7 @@ from gateway.outbox import Outbox, Transaction
 from gateway.outbox.records import SeriesRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Iterator
 
     from gateway.errors import OutboxError
 
@@ -50,6 +52,17 @@ async def write(outbox: Outbox, one: Transaction) -> None:
 
     outbox.write(one, lambda error: loop.call_soon_threadsafe(settle, error))
     await done
+
+
+@pytest.fixture
+def light(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: what is opened tens of thousands of times need not wait for a disk."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -56,19 +56,19 @@ async def _fill(folder: Path, *, close: bool) -> tuple[Outbox, list[Row], list[R
 
 
 @pytest.fixture
-async def sound(tmp_path: Path) -> Sound:
+async def sound(light: Path) -> Sound:
     """A store that was closed in order: all is in one file."""
-    outbox, series, alerts = await _fill(tmp_path / "sound", close=True)
-    return Sound(tmp_path / "sound", series, alerts, outbox.epoch)
+    outbox, series, alerts = await _fill(light / "sound", close=True)
+    return Sound(light / "sound", series, alerts, outbox.epoch)
 
 
 @pytest.fixture
-async def killed(tmp_path: Path) -> Sound:
+async def killed(light: Path) -> Sound:
     """A store as a kill leaves it: everything is in the journal beside the file."""
-    outbox, series, alerts = await _fill(tmp_path / "running", close=False)
-    shutil.copytree(tmp_path / "running", tmp_path / "sound")
+    outbox, series, alerts = await _fill(light / "running", close=False)
+    shutil.copytree(light / "running", light / "sound")
     await outbox.close()
-    return Sound(tmp_path / "sound", series, alerts, outbox.epoch)
+    return Sound(light / "sound", series, alerts, outbox.epoch)
 
 
 async def opened(sound: Sound, damage: Callable[[Path], None]) -> Found:

@@ -236,14 +236,14 @@ async def _all(outbox: Outbox, stream: str, sink: str) -> list[Row]:
     return got
 
 
-async def _flipped(tmp_path: Path, places: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    series, alerts = await fill(tmp_path / "sound")
+async def _flipped(folder: Path, places: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    series, alerts = await fill(folder / "sound")
     monkeypatch.setattr("gateway.outbox.schema.CHECKED_BYTES", 0)
-    whole, chance = (tmp_path / "sound" / FILE).stat().st_size, random.Random(4)
+    whole, chance = (folder / "sound" / FILE).stat().st_size, random.Random(4)
     for at in places or range(whole):
-        copy = tmp_path / "copy"
+        copy = folder / "copy"
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(tmp_path / "sound", copy)
+        shutil.copytree(folder / "sound", copy)
         flip(copy, at % whole, 1 << chance.randrange(8))
         came = await came_of(copy)
         assert set(came.series) <= set(series), f"something else was delivered (byte {at % whole})"
@@ -252,13 +252,13 @@ async def _flipped(tmp_path: Path, places: list[int], monkeypatch: pytest.Monkey
             assert (came.series, came.alerts) == (series, alerts), f"lost, and nothing said (byte {at % whole})"
 
 
-async def test_a_bit_flipped_anywhere_is_harmless_or_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bit_flipped_anywhere_is_harmless_or_said(light: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a bit flipped at many places of a file that no start reads whole, then all comes, or it is said."""
     chance = random.Random(5)
-    await _flipped(tmp_path, [chance.randrange(2**31) for _ in range(60)], monkeypatch)
+    await _flipped(light, [chance.randrange(2**31) for _ in range(60)], monkeypatch)
 
 
 @pytest.mark.soak
-async def test_a_bit_flipped_in_any_byte_is_harmless_or_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bit_flipped_in_any_byte_is_harmless_or_said(light: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same in every byte of the file."""
-    await _flipped(tmp_path, [], monkeypatch)
+    await _flipped(light, [], monkeypatch)
