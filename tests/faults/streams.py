@@ -58,6 +58,8 @@ class Stream(threading.Thread):
                 for n in range(sent, int((time.monotonic() - begin) * self._rate))
             ]
             for one in due:
+                if one.rc == mqtt.MQTT_ERR_NO_CONN:  # paho keeps it for the next connection, yet will not wait for it
+                    one.rc = mqtt.MQTT_ERR_SUCCESS
                 one.wait_for_publish(20)
             sent += len(due)
             self.published = sent
