@@ -35,13 +35,13 @@ class Intake:
     """What has arrived and is not acknowledged yet.
 
     The link puts, from a thread of its own or not; the event loop takes batches and releases them when they are
-    committed. `arrived` is called by the link with the first input of each batch. Above `most` bytes it stops reading,
-    below half of it goes on.
+    committed. `arrived` is called by the link with the first input of each batch, `more` with others that are put
+    later. Above `most` bytes it stops reading, below half of it goes on.
     """
 
-    def __init__(self, most: int, arrived: Callable[[], None]) -> None:
+    def __init__(self, most: int, arrived: Callable[[], None], more: Callable[[], None] | None = None) -> None:
         self._lock = threading.Lock()
-        self._arrived = arrived
+        self._arrived, self._more = arrived, more
         self._next = Batch()
         self._earlier: list[Batch] = []
         self._most = most
@@ -69,6 +69,8 @@ class Intake:
         self.total_size += payload
         if first:
             self._arrived()
+        elif self._more is not None:
+            self._more()
 
     def say(self, health: Health) -> None:
         """What the source says of itself, in its place among the messages."""

@@ -89,7 +89,9 @@ class MqttSource:
     ) -> None:
         self.name = name
         self._seal = seal
-        self._intake = Intake(int(broker.buffer), self._arrived)
+        here = broker.version == "5"  # its link is in the event loop, and puts all that a read brought at once
+        self._gather_s = 0.0 if here else GATHER_S
+        self._intake = Intake(int(broker.buffer), self._arrived, self._came if here else None)
         self._session = Session(
             name,
             {f: max(qos for g, qos in filters if g == f) for f, _ in filters},
@@ -99,7 +101,7 @@ class MqttSource:
             intake=self._intake,
             session_lost=session_lost,
         )
-        link = mqtt_v5.Link if broker.version == "5" else mqtt_v311.Link
+        link = mqtt_v5.Link if here else mqtt_v311.Link
         self._link: Link = link(self._session, broker, base=base, clock=clock, intake=self._intake)
         self._outstanding: deque[Batch] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -146,10 +148,18 @@ class MqttSource:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._begun)
 
+    def _came(self) -> None:
+        """With more of a batch, in the event loop."""
+        if self._loop is not None:
+            self._loop.call_soon(self._look)
+
     def _begun(self) -> None:
         if self._loop is not None:
             self._since_s = self._loop.time()
-            self._look_at(self._since_s + GATHER_S)
+            if self._gather_s:
+                self._look_at(self._since_s + self._gather_s)
+            else:
+                self._look()
 
     def _look_at(self, at_s: float) -> None:
         if self._timer is not None:
