@@ -72,6 +72,35 @@ def test_a_box_goes_into_the_input_and_comes_back(width: int, height: int, lette
     assert height * fit.scale_y <= 64.001
 
 
+@given(st.integers(1, 300), st.integers(1, 300))
+def test_a_centred_picture_comes_back_from_where_it_lies(width: int, height: int) -> None:
+    """Given a picture of any shape, then it lies between two bars (found in the pixels) whose widths differ by a px."""
+    slot = np.full((64, 96, 3), 7, np.uint8)
+    fit = fit_into(np.full((height, width, 3), 255, np.uint8), slot, letterbox=True, pad=114, centred=True)
+    rows, columns = (np.flatnonzero((slot[:, :, 0] == 255).any(axis=axis)) for axis in (1, 0))
+    assert (fit.left_px, fit.top_px) == (columns[0], rows[0])
+    assert 0 <= 96 - 1 - columns[-1] - columns[0] <= 1
+    assert 0 <= 64 - 1 - rows[-1] - rows[0] <= 1
+    assert set(np.unique(slot).tolist()) <= {114, 255}
+    inside = np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]], np.float32)
+    off = 0.5 / fit.scale_x + 1e-3  # what rounding to whole px leaves, in the picture's
+    thin = min(len(rows), len(columns)) == 1  # a picture of less than a px is drawn as one
+    if not thin:
+        np.testing.assert_allclose(to_picture(inside, fit), [[0, 0, width, height]], atol=off)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (7680, 4320), (4000, 1), (1, 4000)])
+def test_pictures_of_extreme_shapes_fit(width: int, height: int, centred: bool) -> None:
+    """Given a picture of one px, of 8K, or a line, then it lies in the input and a box around all comes back as it."""
+    slot = np.zeros((64, 96, 3), np.uint8)
+    fit = fit_into(np.full((height, width, 3), 9, np.uint8), slot, letterbox=True, pad=114, centred=centred)
+    assert (slot == 9).any()
+    [[left, top, right, bottom]] = to_picture(np.array([[0, 0, 96, 64]], np.float32), fit).tolist()
+    assert (left, top) == (0, 0)
+    assert (right, bottom) == pytest.approx((width, height), rel=1e-6)
+
+
 def test_letterbox_fills_the_rest_even_after_another_picture() -> None:
     """Given a slot that held a wide picture, when a tall one follows, then nothing of the first is left."""
     slot = np.zeros((64, 64, 3), np.uint8)

@@ -83,6 +83,18 @@ def test_no_more_than_the_bound_and_nothing_below_the_floor() -> None:
     assert len(find_boxes([boxes, scores], 1, manifest(None, "ssd"), [WHOLE])[0].score) == 0
 
 
+@pytest.mark.parametrize("family", ["yolov8", "rtdetr"])
+def test_ten_thousand_certain_boxes_are_three_hundred(family: str) -> None:
+    """Given outputs in which every anchor, or every pair of query and class, is certain, then 300 boxes are left."""
+    if family == "yolov8":
+        outputs = [np.ones((1, 6, 10_000), np.float32)]
+        outputs[0][0, :2] = np.random.default_rng(3).uniform(0, 64, (2, 10_000))
+    else:
+        outputs = [np.full((1, 5_000, 2), 9, np.float32), np.full((1, 5_000, 4), 0.5, np.float32)]
+    [found] = find_boxes(outputs, 1, manifest(None, family), [WHOLE])
+    assert len(found.score) == MOST_BOXES
+
+
 def test_outputs_that_are_no_numbers_are_no_boxes() -> None:
     """Given NaN and infinite sizes and scores, then they are dropped and the good box stays."""
     raw = np.zeros((1, 84, 7), np.float32)
