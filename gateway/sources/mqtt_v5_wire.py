@@ -151,7 +151,7 @@ class Wire(asyncio.BufferedProtocol):
         start, left, came = 0, _PACKETS, False
         try:
             if not self._session.connected and self._view[0] >> 4 != _CONNACK:
-                raise Malformed("it begins with another packet than CONNACK", Code.PROTOCOL_ERROR)  # noqa: TRY301
+                raise Malformed("it begins with another packet than CONNACK", Code.PROTOCOL_ERROR)  # noqa: TRY301 - all that is malformed ends in one place
             while left > 0 and not self._closing:
                 taken = self._reader.take(
                     self._view[start : self._filled], above=self._above, room=self._intake.room(), most=left
