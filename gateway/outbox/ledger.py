@@ -137,6 +137,7 @@ class Ledger:
         self._id += 1
         writing.journal(connection, transaction, self._id, self._next_seq, self.positions)
         self._keep(connection, dead.from_door(connection, transaction.dead))
+        self.keep_up(connection)
         if transaction.alerts:
             self._within_reserve(connection, len(transaction.alerts))
         self.transactions += 1
@@ -168,6 +169,14 @@ class Ledger:
         self.forget(connection, [-row.position for row in rows if row.position < 0])
         self._keep(connection, dead.from_sink(connection, sink, stream, self._clock.now_ns(), rejected))
         writing.places(connection, self._take_moved())
+
+    def keep_up(self, connection: sqlite3.Connection) -> None:
+        """Store the cursors of alerts and requests that moved; those of series wait for the tidying."""
+        with self._lock:
+            moved = {key: has for key, has in self._moved.items() if key[1] != "series"}
+            for key in moved:
+                del self._moved[key]
+        writing.places(connection, moved)
 
     def set_aside(self, connection: sqlite3.Connection, stream: Stream, found: reading.Found) -> set[int]:
         """Make dead letters of damaged rows, and record what is gone; returns the positions of the letters."""

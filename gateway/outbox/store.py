@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+SOON_S = 0.2  # until every sink of an alert has it: one write for all of them, and none between it and the next alert
+
 
 class Outbox:
     """One file, one writer, a cursor per sink. Made by `open`; ended by `close`.
@@ -81,6 +83,7 @@ class Outbox:
         self._nothing_again: dict[tuple[Stream, str], int] = {}  # when a sink was last seen to have no letters to retry
         self._spoiled: set[tuple[Stream, int]] = set()  # rows that were set aside
         self._told_spoiled = ""
+        self._soon: asyncio.TimerHandle | None = None
         self._waiters = Waiters()
         self._reader = schema.read_only(path) if self.durable else None
         self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="outbox-read")
@@ -215,12 +218,20 @@ class Outbox:
     async def advance(self, stream: Stream, sink: str, rows: Sequence[Row], rejected: Sequence[Rejected]) -> None:
         """The sink has `rows` (as `read` gave them), but for `rejected`, which become dead letters.
 
-        A cursor of series alone is stored with a later transaction, 10 s on at most; the rest is durable on return.
+        A cursor of alerts or of series alone is stored with a later transaction, soon or 10 s on at most; the rest is
+        durable on return.
         """
-        if rows and (rejected or rows[0].position < 0 or stream != "series"):
+        if rows and (rejected or rows[0].position < 0 or stream == "requests"):
             await self._disk.ask(lambda connection: self._ledger.settle(connection, stream, sink, rows, rejected))
         elif rows:
             self._ledger.move(stream, sink, rows[-1])
+            if stream == "alerts" and self._soon is None:
+                self._soon = asyncio.get_running_loop().call_later(SOON_S, self._keep_up)
+
+    def _keep_up(self) -> None:
+        """Store cursors of alerts that did not ride on another transaction: a crash has an alert published again."""
+        self._soon = None
+        self._disk.put(self._ledger.keep_up, lambda _stored, _error: None)
 
     def last(self, stream: Stream) -> int:
         """The position of the stream's newest row; 0 before the first."""
@@ -321,6 +332,8 @@ class Outbox:
 
     async def close(self) -> None:
         """Store the cursors, end both threads, close the file. A disk that fails over it costs the cursors only."""
+        if self._soon is not None:
+            self._soon.cancel()
         if self._disk.broken is None:
             try:
                 await self._disk.ask(self._ledger.tidy)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from gateway.clock import WallClock
 from gateway.outbox import Budget, Outbox, reading
 from gateway.outbox.fresh import MOST_BYTES
+from gateway.outbox.schema import FILE
 from gateway.ports import Rejected
 from tests.outbox.conftest import SINKS, alert, transaction, write
 
@@ -95,3 +99,34 @@ async def test_a_transaction_of_many_megabytes_is_not_kept(opened: Open, file_re
         file_reads.clear()
         assert len(await outbox.read("series", "influx", 10, 10**7)) == 3
         assert file_reads == ["series"]
+
+
+@pytest.mark.parametrize("rides", [True, False])
+async def test_cursors_of_alerts_are_stored_together_with_the_next_transaction_or_soon(
+    opened: Open, tmp_path: Path, rides: bool
+) -> None:
+    """Given an alert that two sinks have, then both cursors reach the file in one write, and before the next alert's.
+
+    Until then a crash has it delivered again.
+    """
+
+    def stored() -> dict[str, int]:
+        with closing(sqlite3.connect(tmp_path / FILE)) as file:
+            return dict(file.execute("SELECT sink, position FROM cursors").fetchall())
+
+    async with opened() as outbox:
+        await outbox.declare([("mqtt", "alerts", "oldest"), ("history", "alerts", "oldest")])
+        await write(outbox, transaction(alerts=[alert(7)]))
+        for sink in ("mqtt", "history"):
+            await outbox.advance("alerts", sink, await outbox.read("alerts", sink, 10, 10_000), [])
+        assert stored() == {"mqtt": 0, "history": 0}
+        if rides:
+            await write(outbox, transaction(b"a 1"))
+            assert stored() == {"mqtt": 1, "history": 1}
+        else:
+            seen = [stored()]
+            async with asyncio.timeout(10):
+                while seen[-1] != {"mqtt": 1, "history": 1}:
+                    await asyncio.sleep(0.01)
+                    seen.append(stored())
+            assert set(map(len, map(set, (one.values() for one in seen)))) == {1}, "both at once"
