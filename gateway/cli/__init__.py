@@ -26,6 +26,7 @@ VERBS = {
     "check": "read a configuration and report every error",
     "watch": "follow alerts in the terminal; acknowledge and shelve",
     "detect": "run the detector over images, folders and video",
+    "track": "follow who is who through a video, in MOT format",
     "outbox": "look into the durable store",
     "models": "list, fetch and check models",
     "schema": "print the JSON Schema of the configuration or of an alert",

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gateway.cli.typed import positive
+from gateway.cli.whole import opened
 from gateway.cli.words import told
 from gateway.config.model import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from gateway.config.manifest import Manifest
     from gateway.vision.formats import Writer
@@ -49,11 +49,11 @@ def run(args: argparse.Namespace) -> int:
     from gateway.vision.heads import FLOOR  # noqa: PLC0415 - as above
     from gateway.vision.offline import files_of, look, read  # noqa: PLC0415 - as above
 
-    manifest = _manifest(args.model)
+    manifest = manifest_named(args.model)
     paths = list(files_of(args.sources))
     least = args.score if args.score is not None else manifest.score if args.format == "jsonl" else FLOOR
     try:
-        with _opened(args.output) as out, _progress(len(paths)) as progress:
+        with opened(args.output) as out, _progress(len(paths)) as progress:
             writer = FORMATS[args.format](out, manifest.labels, least)
             results = look(read(_counted(paths, progress), args.every), manifest, args.threads, min(FLOOR, least))
             pictures, boxes, bad = _write(results, writer, progress, least)
@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     return 0 if pictures else 1
 
 
-def _manifest(model: str) -> Manifest:
+def manifest_named(model: str) -> Manifest:
+    """The manifest of that name, or one made for an .onnx file. Raises ModelError."""
     from gateway.models import beside, find  # noqa: PLC0415 - as above
 
     if model.endswith(".onnx"):
@@ -125,18 +126,3 @@ def _report(pictures: int, boxes: int, bad: Counter[str], paths: list[Path]) -> 
         tell.print(f"  and {len(bad) - _EXAMPLES_SHOWN} more", markup=False)
     if not paths:
         tell.print(told("no image or video was found there; name files, or folders that hold them"), markup=False)
-
-
-@contextlib.contextmanager
-def _opened(output: Path | None) -> Generator[TextIO]:
-    """Standard output, or a file that appears under its name only when it is whole."""
-    if output is None:
-        yield sys.stdout
-        return
-    part = output.with_name(f"{output.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as out:
-            yield out
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)

@@ -87,8 +87,13 @@ def worth(belief: Numbers, z: Numbers) -> int:
     return value if distance < 13.28 and value > 0 else 0
 
 
-def best(worths: Mapping[tuple[int, int], int], tracks: Sequence[int], boxes: Sequence[int]) -> list[tuple[int, int]]:
-    """The pairing worth most; of equals the one whose places, counted from the end and multiplied, sum to most."""
+def best(
+    worths: Mapping[tuple[int, int], int],
+    tracks: Sequence[int],
+    boxes: Sequence[int],
+    ties: Mapping[tuple[int, int], int],
+) -> list[tuple[int, int]]:
+    """The pairing worth most; of equals the one whose ties sum to most."""
 
     @cache
     def of(row: int, left: frozenset[int]) -> tuple[int, int, tuple[tuple[int, int], ...]]:
@@ -99,7 +104,7 @@ def best(worths: Mapping[tuple[int, int], int], tracks: Sequence[int], boxes: Se
             value = worths.get((tracks[row], boxes[column]), 0)
             if value:
                 most, tie, pairs = of(row + 1, left - {column})
-                tie += (len(tracks) - row) * (len(boxes) - column)
+                tie += ties[tracks[row], boxes[column]]
                 choices.append((most + value, tie, ((tracks[row], boxes[column]), *pairs)))
         return max(choices, key=lambda choice: choice[:2])
 
@@ -171,9 +176,14 @@ class TrackerReference:
             if self.group[t.label] == self.group[int(seen.label[i])]
         }
         known = sorted(self.tracks)
-        pairs = best(alike, known, boxes[: len(sure)])  # columns are places among all boxes: the sure ones come first
+        ties = {  # places counted from the end, multiplied: lower ids and earlier boxes first, and with one another
+            (one, i): (len(known) - row) * (len(boxes) - column)
+            for row, one in enumerate(known)
+            for column, i in enumerate(boxes)
+        }
+        pairs = best(alike, known, boxes[: len(sure)], ties)
         left = [one for one in known if one not in dict(pairs)]
-        for one, i in [*pairs, *best(alike, left, boxes[len(sure) :])]:
+        for one, i in [*pairs, *best(alike, left, boxes[len(sure) :], ties)]:
             self.see(self.tracks[one], updated(later[one], z[i]), seen, i)
             ids[i] = one
         for track in list(self.tracks.values()):
