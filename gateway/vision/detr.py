@@ -6,8 +6,8 @@ Four forms of outputs:
   Peterande/D-FINE src/zoo/dfine/postprocessor.py, both with their tools' export_onnx.py);
 - raw: logits [N, Q, C] and pred_boxes [N, Q, 4] as centre and size in fractions of the picture (Hugging Face's
   exports): the sigmoid of the logits, the best pairs of query and class (the same postprocessors);
-- joint: [N, Q, 4 + C], centre and size in fractions, scores after the sigmoid, one class a query (ultralytics,
-  models/rtdetr/predict.py);
+- joint: [N, Q, 4 + C], centre and size in fractions, scores after the sigmoid, one class a query; or [N, Q, 6] of
+  centre, size, score and class (ultralytics, models/rtdetr/predict.py, before and from 8.4);
 - rows: [M, 6] of class, score, x1, y1, x2, y2 with how many are each picture's [N] (PaddleDetection), with the inputs
   im_shape and scale_factor; PicoDet's with NMS in the graph are the same.
 """
@@ -67,7 +67,7 @@ def _joint(signature: Signature) -> bool:
         return False
     columns = shapes[0][2]
     if columns == _ROW_AFTER_NMS and "rtdetr" not in signature.described:
-        return False  # what is left after a YOLO's NMS looks like two classes
+        return False  # what is left after a YOLO's NMS looks the same
     return columns is not None and columns > 4
 
 
@@ -78,7 +78,7 @@ def _boxes_at(shapes: Sequence[Shape]) -> int:
 
 def _labels(shapes: Sequence[Shape]) -> int | None:
     if len(shapes) == 1:
-        return None if shapes[0][2] is None else shapes[0][2] - 4
+        return None if shapes[0][2] in (None, _ROW_AFTER_NMS) else shapes[0][2] - 4
     return shapes[1 - _boxes_at(shapes)][2] if [len(shape) for shape in shapes] == [3, 3] else None
 
 
@@ -90,11 +90,7 @@ def _decode(outputs: Outputs, n: int, manifest: Manifest, floor: float) -> Candi
         return _finished(outputs, n, floor)
     size = np.array([manifest.width_px, manifest.height_px], np.float32)
     if len(outputs) == 1:
-        raw = np.asarray(outputs[0], np.float32)[:n]
-        best = raw[:, :, 4:].max(axis=2)
-        slot, query = np.nonzero(best >= floor)
-        label = np.argmax(raw[slot, query, 4:], axis=1)
-        return _placed(raw[slot, query, :4], slot, best[slot, query], label, size)
+        return _queries(np.asarray(outputs[0], np.float32)[:n], floor, size)
     at = _boxes_at(shapes)
     logits = np.asarray(outputs[1 - at], np.float32)[:n]
     with np.errstate(over="ignore"):  # of a very negative number: its sigmoid is 0
@@ -105,11 +101,21 @@ def _decode(outputs: Outputs, n: int, manifest: Manifest, floor: float) -> Candi
     return _placed(np.asarray(outputs[at], np.float32)[slot, query], slot, scores.reshape(-1)[pair], label, size)
 
 
+def _queries(raw: NDArray[np.float32], floor: float, size: NDArray[np.float32]) -> Candidates:
+    """The joint form; whole numbers in the last of six columns are classes, not the scores of a second one."""
+    finished = raw.shape[2] == _ROW_AFTER_NMS and bool((raw[:, :, 5] == np.floor(raw[:, :, 5])).all())
+    best = raw[:, :, 4] if finished else raw[:, :, 4:].max(axis=2)
+    slot, query = np.nonzero(best >= floor)
+    rows = raw[slot, query]
+    label = whole(rows[:, 5]) if finished else np.argmax(rows[:, 4:], axis=1)
+    return _placed(rows[:, :4], slot, best[slot, query], label, size)
+
+
 def _placed(
     fractions: NDArray[np.float32],
     slot: NDArray[np.intp],
     score: NDArray[np.float32],
-    label: NDArray[np.intp],
+    label: NDArray[np.signedinteger],
     size: NDArray[np.float32],
 ) -> Candidates:
     xyxy = around(fractions[:, :2] * size, fractions[:, 2:] * size)

@@ -30,7 +30,7 @@ class Signature(msgspec.Struct, frozen=True):
     """What a model takes and gives: one picture, perhaps the pictures' sizes beside it, its outputs, its notes.
 
     `notes` is what its exporter wrote into the file (ONNX metadata): Ultralytics' hold `names`, `imgsz`, `task`,
-    `description`.
+    `description` and `head`.
     """
 
     input_name: str
@@ -47,8 +47,9 @@ class Signature(msgspec.Struct, frozen=True):
 
     @property
     def described(self) -> str:
-        """The exporter's description, small letters and digits alone: "ultralyticsyolo11nmodel…"."""
-        return "".join(letter for letter in self.notes.get("description", "").lower() if letter.isalnum())
+        """The exporter's description and head, small letters and digits alone: "ultralyticsyolo11nmodeldetect"."""
+        told = self.notes.get("description", "") + self.notes.get("head", "")
+        return "".join(letter for letter in told.lower() if letter.isalnum())
 
     def takes(self, name: str) -> bool:
         """Whether there is an input of that name beside the picture."""

@@ -40,7 +40,10 @@ def recognise(signature: Signature) -> Recognised:
     if not found:
         known = "; ".join(f"{head.name}: {head.expects}" for head in HEADS.values())
         raise ModelError(f"{seen}, which no known family has ({known}): use a model of one of these")
-    could = " or ".join(f"{known.head.name} with {known.classes} classes" for known in found)
+    could = " or ".join(
+        f"{known.head.name} with {'any number of' if known.classes is None else known.classes} classes"
+        for known in found
+    )
     raise ModelError(f"{seen}, which could be {could}: name its family in a manifest beside it, as FILE.toml")
 
 

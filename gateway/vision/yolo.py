@@ -53,7 +53,8 @@ def _v5_form(signature: Signature, width_px: int, height_px: int) -> str:
         return ""
     _, anchors, columns = shapes[0]
     known = anchors is None or anchors in {_ANCHORS_V5 * cells for cells in _grids(width_px, height_px)}
-    return "three anchors a cell" if known and columns is not None and columns > 5 else ""
+    ours = "ultralytics" not in signature.described  # that package's YOLOv5 has YOLOv8's outputs; yolov5's says nothing
+    return "three anchors a cell" if known and ours and (columns is None or columns > 5) else ""
 
 
 def _v8_form(signature: Signature, width_px: int, height_px: int) -> str:
@@ -64,7 +65,7 @@ def _v8_form(signature: Signature, width_px: int, height_px: int) -> str:
         return ""
     _, columns, anchors = shapes[0]
     known = anchors is None or anchors in _grids(width_px, height_px)
-    return "one anchor a cell" if known and columns is not None and columns > 4 else ""
+    return "one anchor a cell" if known and (columns is None or columns > 4) else ""
 
 
 def _v5_labels(shapes: Sequence[Shape]) -> int | None:

@@ -138,7 +138,15 @@ def test_every_family_has_its_own_preparation() -> None:
         ("rtdetr", 80, [(1, 300, 80), (1, 300, 4)], {"names": ["logits", "pred_boxes"]}),
         ("rtdetr", 80, [(None, 300, 4), (None, 300, 80)], {"names": ["pred_boxes", "pred_logits"]}),
         ("rtdetr", 80, [(1, 300, 84)], {}),
-        ("rtdetr", 2, [(1, 300, 6)], {"description": "Ultralytics rtdetr-l model"}),
+        ("yolo11", None, [(None, None, None)], {"side": None, "description": "Ultralytics YOLO11s model"}),
+        (
+            "yolov8",
+            80,
+            [(1, 84, 8400)],
+            {"description": "Ultralytics YOLOv5n model"},
+        ),  # that package's has YOLOv8's head
+        ("rtdetr", None, [(1, 300, 6)], {"description": "Ultralytics rtdetr-l model"}),
+        ("rtdetr", None, [(1, 300, 6)], {"description": "Ultralytics street model", "head": "RTDETRDecoder"}),
         (
             "rtdetr",
             None,
@@ -195,6 +203,8 @@ def test_an_unknown_output_says_what_was_seen_and_what_is_known() -> None:
         ModelError, match="could be yolox with 55 classes or nanodet with 28 classes: name its family in a"
     ):
         recognise(signature((1, 3549, 60), side=416))
+    with pytest.raises(ModelError, match=r"could be yolov8 with any number of classes or yolo11 .* or yolov5"):
+        recognise(signature((None, None, None)))
     with pytest.raises(ModelError, match="the task 'pose'"):
         recognise(signature((1, 56, 8400), task="pose"))
     with pytest.raises(ModelError, match="'detr'; there are ssd, yolox, yolov8"):

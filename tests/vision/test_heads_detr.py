@@ -93,6 +93,27 @@ def test_queries_as_ultralytics_predicts(tmp_path: Path) -> None:
     same(Detector(model).detect([picture()])[0], wanted)
 
 
+@pytest.mark.parametrize("classes", [2, 80])
+def test_six_columns_are_two_classes_or_a_score_and_a_class(tmp_path: Path, classes: int) -> None:
+    """[1, 300, 6] of centre, size, score, class as Ultralytics has it from 8.4; before, those were two classes."""
+    _, boxes = queries(6)
+    rng = np.random.default_rng(6)
+    notes = {"description": "Ultralytics rtdetr-l model", "names": str({at: f"thing {at}" for at in range(classes)})}
+    score = rng.uniform(0, 1, (QUERIES, 2)).astype(np.float32)
+    label = rng.integers(0, classes, QUERIES)
+    finished = np.concatenate([boxes, score[:, :1], label[:, None]], axis=1).astype(np.float32)
+    wanted = best(Box(*corners(boxes[at], *SIZE), float(score[at, 0]), int(label[at])) for at in range(QUERIES))
+    model = manifest_of(known(tmp_path / "new.onnx", {"output0": finished[None]}, notes=notes))
+    assert (model.family, len(model.labels)) == ("rtdetr", classes)
+    same(Detector(model).detect([picture()])[0], stretched(wanted, SIZE))
+    raw = np.concatenate([boxes, score], axis=1)
+    wanted = best(
+        Box(*corners(boxes[at], *SIZE), float(max(score[at])), int(np.argmax(score[at]))) for at in range(300)
+    )
+    model = manifest_of(known(tmp_path / "old.onnx", {"output0": raw[None]}, notes=notes))
+    same(Detector(model).detect([picture()])[0], stretched(wanted, SIZE))
+
+
 def test_rows_of_paddle_detection(tmp_path: Path) -> None:
     """[M, 6] of class, score, x1, y1, x2, y2 with a count a picture; a class of −1 stands for nothing found.
 
