@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 S = 10**9
 T0 = 1_780_000_020 * S
+AWAY_S, BACK_S = 100, 130
+HEALTH = {AWAY_S: "the connection was lost", AWAY_S + 3: "nothing listens", AWAY_S + 20: "login refused", BACK_S: ""}
 STREAMS: tuple[Stream, ...] = ("series", "alerts", "requests")
 CONFIG = """
 gateway: played
@@ -89,7 +91,7 @@ def script(commands: Sequence[str], seconds: int = 300, seed: int = 5) -> list[S
         at_ns, inputs = T0 + second * S, list[Input]()
         level = 2.9 + 1.1 * math.sin((second - 60) / 40) + chance.choice((-0.1, 0.0, 0.0, 0.1))
         dust = min(300.0, max(0.0, dust + chance.uniform(-25, 26)))
-        away = 100 <= second < 130
+        away = AWAY_S <= second < BACK_S
         if not away and chance.random() < 0.6 and not 200 <= second < 240:
             late_s = chance.choice((0, 0, 0, 0, 3, 700, 9000))
             stuck = 150 <= second < 230
@@ -103,8 +105,8 @@ def script(commands: Sequence[str], seconds: int = 300, seed: int = 5) -> list[S
             if chance.random() < 0.1:
                 inputs.append(_message(f"air/{device}", body))
         inputs += _looks(chance, second, at_ns)
-        if second in (100, 130):
-            inputs.append(Health("source/here", "connected", ok=second == 130, detail="the connection was lost"))
+        if second in HEALTH:
+            inputs.append(Health("source/here", "connected", ok=second == BACK_S, detail=HEALTH[second]))
         if commands and second % 7 == 0:
             verb = chance.choice(("acknowledge", "acknowledge", "shelve", "unshelve"))
             inputs.append(Command(f"c{second}", chance.choice(commands), verb, "值班员", reply_to="somewhere"))
