@@ -60,7 +60,7 @@ class Delivery:
         self._pace = Pace() if self._drain is None else Pace(self._drain)  # of backlog a second's worth at a time
         self._rests_until_ns = 0  # from the backlog, to leave the server room; monotonic
         self._failures = 0
-        self._told = ""  # what Health last said: "ok", a class of failure, or nothing yet
+        self._told = ("", "")  # what Health last said: "ok" or a class of failure, and its words; nothing yet
         self._oldest_ns: int | None = None
         self._delivered = self._points = self._rejected = self._expired = self._retries = 0
         self._points_rejected = 0
@@ -198,9 +198,9 @@ class Delivery:
 
     async def _say(self, now: str, detail: str) -> None:
         """Tell the core how the sink does with this stream, on change only: a sink's streams fare apart."""
-        if now == self._told:
+        if (now, detail) == self._told:
             return
-        self._told = now
+        self._told = (now, detail)
         await self._report(Health(f"sink/{self._sink.name}", f"delivering_{self._sink.stream}", now == "ok", detail))
 
 

@@ -129,6 +129,19 @@ async def test_what_is_transient_is_tried_again_without_end_and_loses_nothing(tm
         assert at.delivery.stats()["retries_total"] == 40
 
 
+async def test_a_server_that_fails_for_another_reason_by_now_is_told_anew(tmp_path: Path) -> None:
+    """Given failures for one reason and then another, when it works, then Health said each once."""
+    sink = ListSink()
+    sink.troubles = [*(Unreachable("connection refused"),) * 5, *(Unreachable("500: engine is closed"),) * 5]
+    async with delivering(tmp_path, sink) as at:
+        await write(at.outbox, transaction(b"a"))
+        for n in range(10):
+            await at.called(n + 1)
+            await at.waited(30)
+        await until(lambda: sink.got == [b"a"] and at.told[-1].ok)
+        assert [one.detail for one in at.told] == ["connection refused", "500: engine is closed", ""]
+
+
 async def test_one_hiccup_is_no_news(tmp_path: Path) -> None:
     """Given a single failure, when the next try works, then no Health says that it failed."""
     sink = ListSink()
