@@ -113,7 +113,7 @@ def test_nothing_is_imported_that_the_lock_does_not_install() -> None:
     pinned = {_normal(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.MULTILINE)}
     homes = packages_distributions()
     beside = {path.stem for path in (ROOT / "benchmarks").glob("*") if path.suffix == ".py" or any(path.glob("*.py"))}
-    ours = {"gateway": {"gateway"}, "tests": {"gateway", "tests", "gi"}, "benchmarks": {"gateway", *beside}}
+    ours = {"gateway": {"gateway"}, "tests": {"gateway", "tests", "gi"}, "benchmarks": {"gateway", "tests", *beside}}
     for folder, there in ours.items():  # gi: Debian's Python; a script of benchmarks/ finds what lies beside it
         for path in (ROOT / folder).rglob("*.py"):
             for name in _imported(path) - there - sys.stdlib_module_names:
