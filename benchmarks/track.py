@@ -29,7 +29,7 @@ from parts.sort import Sort
 from gateway.cli import main as zhiwang
 from gateway.cli.track_files import TrackLines, detections_in, labels_of
 from gateway.core.state import State
-from gateway.core.track import Tracked, Tracker
+from gateway.core.track import Tracker
 from gateway.events import Detections
 
 if TYPE_CHECKING:
@@ -61,11 +61,10 @@ class Ours:
     def __init__(self) -> None:
         self.state = State()
         self._tracker = Tracker("a", ("person",), self.state)
-        self.last: Tracked | None = None
 
     def step(self, seen: Detections) -> np.ndarray:
         """The next look."""
-        self.last = tracked = self._tracker.step(seen)
+        tracked = self._tracker.step(seen)
         return np.where(tracked.believed, tracked.id, 0)
 
 

@@ -107,7 +107,10 @@ def run(args: argparse.Namespace) -> int:
     tell = Console(stderr=True, highlight=False, soft_wrap=True)
     with _progress() as progress:
         work = _Work(args, progress)
-        code = _tracked(work, args.output)
+        try:
+            code = _tracked(work, args.output)
+        except ImportError as error:
+            raise GatewayError(f"tracking needs {error.name}: pip install 'zhiwang[vision]'") from error
     said = f"{work.looks} looks, {work.tracks} tracks, {work.boxes} boxes, {len(work.bad)} frames could not be read"
     tell.print(told(said), markup=False)
     for line in work.bad[:_EXAMPLES_SHOWN]:

@@ -164,9 +164,10 @@ class Tracker:
 
     def _boxes(self, seen: Detections) -> NDArray[np.intp]:
         """The boxes to look at, surest first."""
+        floor = np.float32(self.how.floor)
         order = np.argsort(-seen.score, kind="stable")
-        sane = (seen.score >= np.float32(self.how.floor)) & (np.abs(seen.xyxy) < FARTHEST_PX).all(axis=1)
-        if np.count_nonzero(sane) < len(sane):
+        if len(order) and not (seen.score[order[-1]] >= floor and np.abs(seen.xyxy).max() < FARTHEST_PX):
+            sane = (seen.score >= floor) & (np.abs(seen.xyxy) < FARTHEST_PX).all(axis=1)
             order = order[sane[order]]
         return distinct(seen.xyxy, self._group[seen.label], order) if len(order) > 1 else order
 

@@ -212,6 +212,19 @@ def test_an_interrupt_leaves_a_valid_file(models: Path, video: Callable[..., Pat
 RUN = "import sys; from gateway.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
+    """Given an installation without SciPy, then exit 1 and the command that brings it."""
+    (tmp_path / "found.jsonl").write_text(written([walker(1)], 1))
+    words = ["track", "--from-detections", str(tmp_path / "found.jsonl")]
+    code = f"import sys; sys.modules['scipy'] = None; {RUN}"
+
+    done = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("zhiwang: tracking needs scipy")
+    assert "pip install 'zhiwang[vision]'" in done.stderr
+
+
 def test_labels_and_lines_are_counted(tmp_path: Path) -> None:
     found = tmp_path / "found.jsonl"
     found.write_text(written([walker(1), walker(1, label="car")], 1) + written([walker(2, label="bus")], 2))
