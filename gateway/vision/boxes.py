@@ -27,10 +27,10 @@ def fit_into(
 ) -> Fit:
     """Resize a picture uint8[h, w, 3] into a batch slot uint8[H, W, 3], in place.
 
-    With `letterbox` the shape is kept and the rest is `pad`: the picture lies at the top left, its size rounded down,
-    as YOLOX does it (yolox/data/data_augment.py, preproc), or `centred`, its size rounded to the nearest, an odd pixel
-    below and on the right, as Ultralytics does it (ultralytics/data/augment.py, LetterBox). Otherwise the picture is
-    stretched.
+    With `letterbox` the shape is kept and the rest is `pad`: the picture lies at the top left, its size rounded
+    down and its scale as before that, as YOLOX does it (yolox/data/data_augment.py, preproc); or `centred`, its size
+    rounded to the nearest, its scales those of that size, an odd pixel below and on the right, as Ultralytics does it
+    (ultralytics/data/augment.py, LetterBox; utils/ops.py, scale_boxes). Otherwise the picture is stretched.
     """
     height, width = picture.shape[:2]
     slot_height, slot_width = slot.shape[:2]
@@ -48,7 +48,9 @@ def fit_into(
     slot[bottom:] = pad
     slot[top:bottom, :left] = pad
     slot[top:bottom, right:] = pad
-    return Fit(scale, scale, width, height, left, top)
+    if centred:
+        return Fit(inner_width / width, inner_height / height, width, height, left, top)
+    return Fit(scale, scale, width, height)
 
 
 def to_picture(xyxy: NDArray[np.float32], fit: Fit) -> NDArray[np.float32]:

@@ -150,7 +150,7 @@ def street(width: int = 128, height: int = 96, red: tuple[int, int, int, int] | 
 
 @pytest.fixture(scope="session")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Make a video: `frames` of 128 × 96 at `fps`, a red block that stands still from x = 32."""
+    """Make a video: `frames` of 128 × 96 at `fps`, a red block that stands still from x = 32, with a sensor's noise."""
     folder = tmp_path_factory.mktemp("videos")
     made: dict[tuple[int, int, str], Path] = {}
 
@@ -161,9 +161,11 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
                 stream = container.add_stream(codec, rate=fps)
                 stream.width, stream.height, stream.pix_fmt, stream.gop_size = 128, 96, "yuv420p", fps
                 stream.codec_context.thread_count = 1  # one slice a frame, as cameras send them
-                picture = street(red=(32, 16, 64, 64))
+                picture = street(red=(32, 16, 64, 64)).astype(np.int16)
+                rng = np.random.default_rng(1)
                 for _ in range(frames):
-                    container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+                    noisy = np.clip(picture + rng.integers(-3, 4, (*picture.shape[:2], 1)), 0, 255).astype(np.uint8)
+                    container.mux(stream.encode(av.VideoFrame.from_ndarray(noisy, "rgb24")))
                 container.mux(stream.encode())
             made[frames, fps, codec] = path
         return made[frames, fps, codec]

@@ -75,15 +75,18 @@ def unboxed(
 ) -> list[Box]:
     """From a letterboxed input back to the picture, clipped: Ultralytics' scale_boxes, or YOLOX' `/= ratio`."""
     width, height = picture
-    gain = min(size[0] / width, size[1] / height)
-    left = round((size[0] - round(width * gain)) / 2 - 0.1) if centred else 0
-    top = round((size[1] - round(height * gain)) / 2 - 0.1) if centred else 0
+    gain_x = gain_y = min(size[0] / width, size[1] / height)
+    left = top = 0
+    if centred:
+        inner_width, inner_height = max(round(width * gain_x), 1), max(round(height * gain_y), 1)
+        left, top = round((size[0] - inner_width) / 2 - 0.1), round((size[1] - inner_height) / 2 - 0.1)
+        gain_x, gain_y = inner_width / width, inner_height / height
     return [
         box._replace(
-            x1=_within((box.x1 - left) / gain, width),
-            y1=_within((box.y1 - top) / gain, height),
-            x2=_within((box.x2 - left) / gain, width),
-            y2=_within((box.y2 - top) / gain, height),
+            x1=_within((box.x1 - left) / gain_x, width),
+            y1=_within((box.y1 - top) / gain_y, height),
+            x2=_within((box.x2 - left) / gain_x, width),
+            y2=_within((box.y2 - top) / gain_y, height),
         )
         for box in boxes
     ]

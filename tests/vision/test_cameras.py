@@ -305,5 +305,5 @@ def test_frames_of_which_a_part_is_missing_are_not_looked_at(tmp_path: Path) -> 
 
 
 def test_the_default_of_silent_is_a_duration() -> None:
-    """What the RTSP tests change."""
-    assert Camera(detect="x").silent == Duration.parse("10 s")
+    """So that a stream that says nothing is told within 3 s."""
+    assert Camera(detect="x").silent == Duration.parse("2 s")

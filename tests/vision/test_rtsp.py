@@ -77,17 +77,16 @@ async def test_a_refused_password_is_tried_twice_and_a_new_one_at_once(
     assert "wr0ng" not in said
 
 
-async def test_a_camera_that_freezes_is_told_and_comes_back(
+async def test_a_camera_that_freezes_is_told_within_3_s_and_comes_back(
     rtsp: Serve, video: Callable[..., Path], yolox: Manifest
 ) -> None:
-    """A camera that freezes is told and comes back.
+    """A camera that freezes is told within 3 s and comes back.
 
-    Given a connected camera that sends nothing for `silent`, then it is frozen and its time blind; when it goes on,
-    it is analysed again.
+    Given a connected camera that sends nothing any more, then that is told within 3 s and its time is blind; when it
+    goes on, it is analysed again, on the connection that it had.
     """
     server = rtsp(video(frames=600))
-    camera = Camera(detect=server.url, silent=Duration.parse("1 s"))
-    async with running({"gate": camera}, yolox) as (_, door):
+    async with running({"gate": Camera(detect=server.url)}, yolox) as (_, door):
         await door.until(lambda: len(door.detections("gate")) > 3)
         server.freeze()
         await door.until(lambda: door.health("camera/gate", "frozen") == [True, False])
@@ -95,8 +94,30 @@ async def test_a_camera_that_freezes_is_told_and_comes_back(
         server.thaw()
         before = len(door.detections("gate"))
         await door.until(lambda: len(door.detections("gate")) > before + 3)
+    words = door.healths("camera/gate", "frozen")[1].detail.split()
+    assert words[:3] + words[4:] == ["no", "frame", "for", "s", "although", "connected"]
+    assert 2 <= float(words[3]) < 3
     assert door.health("camera/gate", "frozen") == [True, False, True]
-    assert door.health("camera/gate", "connected") == [True, False, True]
+    assert door.health("camera/gate", "connected") == [True]
+    assert server.connections == 1
+
+
+async def test_a_connection_that_stays_silent_is_given_up(
+    rtsp: Serve, video: Callable[..., Path], yolox: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a camera that stays silent, when five times what is blind have passed, then it is dialled anew."""
+    monkeypatch.setattr("gateway.vision.camera._GIVE_UP_S", 0.0)
+    server = rtsp(video(frames=600))
+    camera = Camera(detect=server.url, silent=Duration.parse("0.3 s"))
+    async with running({"gate": camera}, yolox) as (_, door):
+        await door.until(lambda: len(door.detections("gate")) > 3)
+        server.freeze()
+        await door.until(lambda: door.health("camera/gate", "connected") == [True, False])
+        server.thaw()
+        before = len(door.detections("gate"))
+        await door.until(lambda: len(door.detections("gate")) > before + 3)
+    assert door.health("camera/gate", "frozen") == [True, False, True]
+    assert server.connections >= 2
 
 
 async def test_a_camera_that_reboots_is_found_again(rtsp: Serve, video: Callable[..., Path], yolox: Manifest) -> None:
