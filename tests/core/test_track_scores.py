@@ -11,6 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.state import State
+from gateway.core.track import Tracker
+from gateway.events import Detections
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -91,3 +95,24 @@ def test_the_challenges_lines_are_read(tmp_path: Path) -> None:
     assert sorted(read) == [1, 3]
     assert read[1].id.tolist() == [9]
     assert read[3].xywh.tolist() == [[1, 2, 3, 4]]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("step", "idf1", "switches"), [(1, 0.98, 0), (2, 0.98, 0), (5, 0.96, 4), (10, 0.92, 8)])
+def test_of_perfect_boxes_nearly_nobody_is_mistaken(shared: Path, step: int, idf1: float, switches: int) -> None:
+    """Given the true boxes of PETS2009-S2L1 at 10, 5, 2 and 1 frames a second: what is left is the tracker's own."""
+    truth = mot.read_mot(shared / "data/video/pets2009-s2l1.gt.txt")
+    frames, tracker, found = list(range(1, 796, step)), Tracker("a", ("person",), State()), {}
+    for frame in frames:
+        xywh = truth[frame].xywh if frame in truth else np.zeros((0, 4))
+        xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1).astype(np.float32)
+        n = len(xyxy)
+        sure = np.full(n, 0.9, np.float32)
+        seen = tracker.step(Detections("a", frame, frame * 10**8, 768, 576, xyxy, sure, np.zeros(n, np.int16)))
+        found[frame] = mot.Boxes(seen.id[seen.believed], xywh[seen.believed])
+
+    came = mot.score(truth, found, frames)
+
+    assert came.idf1 >= idf1
+    assert came.switches <= switches
+    assert came.false_positives == 0
