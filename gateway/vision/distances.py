@@ -77,13 +77,19 @@ def _pair_labels(shapes: Sequence[Shape]) -> int | None:
 
 def _nanodet_decode(outputs: Outputs, n: int, manifest: Manifest, floor: float) -> Candidates:
     if len(outputs) > 1:
-        return _decode_pairs(outputs, n, manifest, floor, _SHORT)
+        return _inside(_decode_pairs(outputs, n, manifest, floor, _SHORT), manifest)
     raw = np.asarray(outputs[0], np.float32)[:n]
     classes = raw.shape[2] - _NANODET_COLUMNS
     plus = raw.shape[1] == cells(manifest.width_px, manifest.height_px, _LONG)
     strides, offset = (_LONG, 0.0) if plus else (_SHORT, _MIDDLE)
     lattice = grid(manifest.width_px, manifest.height_px, strides)
-    return _decode(raw[:, :, :classes], raw[:, :, classes:], lattice, offset, floor)
+    return _inside(_decode(raw[:, :, :classes], raw[:, :, classes:], lattice, offset, floor), manifest)
+
+
+def _inside(candidates: Candidates, manifest: Manifest) -> Candidates:
+    """NanoDet's boxes end at the input's edge before they suppress each other (nanodet/util/box_transform.py)."""
+    limit = np.array([manifest.width_px, manifest.height_px] * 2, np.float32)
+    return candidates._replace(xyxy=np.clip(candidates.xyxy, np.float32(0), limit))
 
 
 def _picodet_form(signature: Signature, width_px: int, height_px: int) -> str:

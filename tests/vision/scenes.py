@@ -12,6 +12,7 @@ from gateway.vision.sight import Change, Sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -61,11 +62,10 @@ def watch(at: At, seconds: float, *, sigma: float = 2.0, sight: Sight | None = N
     return told(
         sight or Sight(),
         ((at_s, av.VideoFrame.from_ndarray(noisy(at(at_s), sigma, rng), "gray")) for at_s in times),
-        1 / fps,
     )
 
 
-def told(sight: Sight, frames: Iterable[tuple[float, av.VideoFrame]], step_s: float) -> Told:
+def told(sight: Sight, frames: Iterable[tuple[float, av.VideoFrame]]) -> Told:
     """Show frames with their times (s)."""
     got = Told([], [])
     for at_s, frame in frames:
@@ -73,7 +73,6 @@ def told(sight: Sight, frames: Iterable[tuple[float, av.VideoFrame]], step_s: fl
         got.changes.extend((at_s, change) for change in verdict.changes)
         if verdict.blind:
             got.blind_s.append(at_s)
-    assert step_s > 0
     return got
 
 
@@ -98,3 +97,18 @@ def encoded(
             for got in decoder.decode(packet):
                 yield number / fps, got
                 number += 1
+
+
+def film(path: Path, at: At, seconds: float, *, sigma: float = 2.0, fps: int = 10) -> Path:
+    """The same as a file that a camera may be."""
+    rng = np.random.default_rng(7)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast", "qp": "28"})
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", fps
+        stream.codec_context.thread_count = 1
+        for number in range(round(seconds * fps)):
+            picture = at(number / fps)
+            grey = noisy(picture, sigma, rng) if sigma else picture.astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, "gray").reformat(format="yuv420p")))
+        container.mux(stream.encode())
+    return path

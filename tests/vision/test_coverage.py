@@ -23,7 +23,9 @@ def seconds(parts: list[Looked]) -> dict[str, float]:
     return {why: ns / NS for why, ns in total.items()}
 
 
-@given(st.lists(st.tuples(st.sampled_from(["frame", "look", "passed"]), st.integers(-NS, 5 * NS)), max_size=50))
+@given(
+    st.lists(st.tuples(st.sampled_from(["frame", "look", "passed", "blind"]), st.integers(-NS, 5 * NS)), max_size=50)
+)
 def test_the_intervals_join(calls: list[tuple[str, int]]) -> None:
     """The intervals join.
 
@@ -75,3 +77,24 @@ def test_frames_without_looks_are_overload() -> None:
         if tick % 50 == 0:
             parts += coverage.look(at)
     assert seconds(parts) == {"analysed": 4.0, "overloaded": 16.0}
+
+
+def test_frames_that_show_nothing_are_blind_time_from_the_first_to_the_last() -> None:
+    """Given ten seconds of looks, ten of black frames, ten of looks, then just the ten are blind, told each second."""
+    coverage = Coverage("gate", NS, 0)
+    parts = []
+    for tick in range(301):
+        at = tick * NS // 10
+        parts += coverage.blind(at) if 100 <= tick < 200 else coverage.frame(at) + coverage.look(at)
+    assert seconds(parts) == {"analysed": 20.0, "blind": 10.0}
+    assert [(got.from_ns / NS, got.to_ns / NS) for got in parts if got.why == "blind"] == [
+        (at, at + 1) for at in range(10, 20)
+    ]
+
+
+def test_a_look_that_comes_back_after_the_camera_went_blind_covers_none_of_that() -> None:
+    """Given a frame taken before, whose look is done after black frames came, then these stay blind."""
+    coverage = Coverage("gate", NS, 0)
+    parts = coverage.frame(0) + coverage.look(0) + coverage.frame(NS // 2) + coverage.blind(6 * NS // 10)
+    parts += coverage.look(NS // 2) + coverage.passed(2 * NS)
+    assert seconds(parts) == {"analysed": 0.6, "blind": 1.4}

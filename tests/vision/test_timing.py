@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.vision.timing import NS, FileTime, LiveTime
+from gateway.vision.timing import NS, FileTime, FrameRate, LiveTime, SenderClock
 
 START = 1_700_000_000 * NS
 
@@ -81,3 +81,75 @@ def test_whatever_a_file_says_its_times_go_forward(stamps: list[int | None], loo
         seen += [times.event_ns(stamp) for stamp in stamps]
         times.again()
     assert all(a < b for a, b in pairwise(seen))
+
+
+# ── how many come ──
+
+
+def rates(wanted: float, promised: float | None, *spans: tuple[float, float]) -> list[tuple[float, bool]]:
+    """When (s) a rate was said to be right or wrong, over spans of (seconds, frames a second)."""
+    rate, at_s = FrameRate(wanted), 0.0
+    rate.again(promised)
+    told = []
+    for seconds, per_s in spans:
+        for _ in range(round(seconds * per_s)):
+            at_s += 1 / per_s
+            if (ok := rate.frame(round(at_s * NS))) is not None and (not told or told[-1][1] is not ok):
+                told.append((round(at_s), ok))
+    return told
+
+
+def test_a_camera_that_sends_too_few_frames_is_told_after_half_a_minute() -> None:
+    """Given five looks a second wanted and three frames coming, then that is told; and when it is right again."""
+    assert rates(5, 25, (30, 25), (60, 3), (60, 25)) == [(20, True), (60, False), (110, True)]
+
+
+def test_half_of_the_promise_is_a_night_and_a_third_is_not() -> None:
+    """Given a stream that promises 25, then 12.5 are right, as cameras see longer at night, and 8 are not."""
+    assert rates(5, 25, (120, 12.5)) == [(20, True)]
+    assert rates(5, 25, (60, 8)) == [(30, False)]
+    assert rates(5, None, (60, 8)) == [(20, True)]
+
+
+def test_a_stutter_is_no_rate() -> None:
+    """Given two windows of too few frames, or a silence that is told by itself, then nothing is said."""
+    assert rates(5, 25, (30, 25), (20, 2), (30, 25)) == [(20, True)]
+    rate = FrameRate(5)
+    for at_s in range(0, 600, 40):  # each time a few frames, then silence
+        rate.again()
+        assert [rate.frame((at_s * 10 + number) * NS // 10) for number in range(20)] == [None] * 20
+
+
+@given(st.lists(st.integers(0, 20 * NS), max_size=200))
+def test_any_times_have_a_rate(steps: list[int]) -> None:
+    """Given frames at any distance, even none, then it never fails, and has words for what it says."""
+    rate, at_ns = FrameRate(5), 0
+    for step in steps:
+        at_ns += step
+        if rate.frame(at_ns) is not None:
+            assert "looks/s are wanted" in rate.words()
+
+
+def clock(*spans: tuple[int, float | None]) -> tuple[list[tuple[int, bool]], str]:
+    """When (s) a sender's clock was said to be right or wrong, over spans of (seconds, s it is ahead)."""
+    sender, at_s, told = SenderClock(), 1_700_000_000, []
+    for seconds, ahead_s in spans:
+        for _ in range(seconds):
+            at_s += 1
+            if (ok := sender.told(None if ahead_s is None else round((at_s + ahead_s) * NS), at_s * NS)) is not None:
+                told.append((at_s - 1_700_000_000, ok))
+    return told, sender.words()
+
+
+def test_a_senders_clock_that_is_wrong_is_told_when_it_stays_so() -> None:
+    """Given a minute behind, then that is told by its amount, and when somebody set it; a second of it is nothing."""
+    told, words = clock((60, 0.2), (3, -60.0), (60, 0.2), (60, -60.0), (60, 0.0))
+    assert [ok for _, ok in told] == [True, False, True]
+    assert told[1][0] == 123 + 31
+    assert clock((60, -61.0))[1] == "its clock is 61 s behind ours; frames are timed by their arrival"
+
+
+def test_a_sender_that_states_no_time_of_day_is_not_wrong() -> None:
+    """Given reports that count from the camera's start, or none at all, then nothing is said."""
+    assert clock((100, -1_690_000_000.0))[0] == []
+    assert clock((100, None))[0] == []
