@@ -386,6 +386,6 @@ class Outbox:
 
 
 def _touched(transaction: Transaction) -> list[str]:
-    """Which streams have new rows."""
-    rows = {"series": transaction.series, "alerts": transaction.alerts, "requests": transaction.requests}
+    """Which streams have new rows, in the order in which who waits for them goes on."""
+    rows = {"alerts": transaction.alerts, "requests": transaction.requests, "series": transaction.series}
     return [stream for stream, new in rows.items() if new]

@@ -35,10 +35,14 @@ class Waiters:
         await waiter
 
     def wake(self, *subjects: str) -> None:
-        """Let go who waits for one of the subjects (none given: everyone). From any thread, after the change."""
+        """Let go who waits for one of the subjects (none given: everyone), in their order.
+
+        From any thread, after the change.
+        """
         with self._lock:
             self.calls += not subjects
-            due = [future for subject, future in self._parked if not subjects or subject in subjects]
+            named = subjects or tuple(dict.fromkeys(subject for subject, _ in self._parked))
+            due = [future for name in named for subject, future in self._parked if subject == name]
             self._parked = [parked for parked in self._parked if parked[1] not in due and not parked[1].done()]
             loop = self._loop
         if due and loop is not None:

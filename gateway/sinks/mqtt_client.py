@@ -7,13 +7,17 @@ import socket
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import aiomqtt
+from paho.mqtt.enums import MQTTErrorCode
 
 from gateway.config.tls import context_of
 from gateway.config.urls import address, login_of
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Coroutine
     from pathlib import Path
+
+    from paho.mqtt.properties import Properties
 
     from gateway.config.model import Broker
 
@@ -44,11 +48,47 @@ class Incoming(NamedTuple):
 
 
 class Client(aiomqtt.Client):
-    """aiomqtt's client, which also says what a broker answered to a publication, and leaves no socket behind."""
+    """aiomqtt's client, which also sends at once, says what a broker answered, and leaves no socket behind."""
 
     window = asyncio.Semaphore(1)
     refusals = 0
     refused = ""
+
+    def begin(self, message: Outgoing, properties: Properties | None) -> Coroutine[Any, Any, None]:
+        """Publish at QoS 1, the window acquired; returns what waits until the broker took it, and releases the window.
+
+        It is sent by `flush`, or when the loop comes to it. Raises aiomqtt.MqttError.
+        """
+        info = self._client.publish(message.topic, message.payload, 1, message.retain, properties)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise aiomqtt.MqttCodeError(info.rc, "Could not publish message")
+        taken = self._pending_publishes[info.mid] = asyncio.Event()
+        return self._taken(info.mid, taken)
+
+    async def _taken(self, mid: int, taken: asyncio.Event) -> None:
+        try:
+            await self._wait_for(taken.wait(), None)
+        finally:
+            self._pending_publishes.pop(mid, None)
+            self.window.release()
+
+    def flush(self) -> None:
+        """Send what was begun, now: the loop would come to it after everything else that is due."""
+        try:
+            self._client.loop_write()
+        except (OSError, ValueError) as error:
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
+
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False  # the thread that connects
+        if here:  # at once: aiomqtt's way would come after `flush` has sent it all, and wait for nothing, busily
+            self._loop.add_writer(sock.fileno(), self.flush)
+        else:
+            super()._on_socket_register_write(client, userdata, sock)
 
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
         if reason_code.is_failure:  # aiomqtt does not look

@@ -132,7 +132,14 @@ class Link:
         try:
             async with asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(_raise_when(lost, self._where))
-                if sent := [tasks.create_task(self._send(client, message)) for message in messages]:
+                sent: list[asyncio.Task[None]] = []
+                for message in messages:
+                    if client.window.locked():
+                        client.flush()
+                    await client.window.acquire()  # first come, first served: the order stays
+                    sent.append(tasks.create_task(client.begin(message, _properties(message))))
+                client.flush()
+                if sent:
                     await asyncio.wait(sent)
                 watch.cancel()
         except* (GatewayError, aiomqtt.MqttError) as group:
@@ -213,12 +220,6 @@ class Link:
                     str(getattr(properties, "ResponseTopic", "")),
                     bytes(getattr(properties, "CorrelationData", b"")),
                 )
-            )
-
-    async def _send(self, client: Client, message: Outgoing) -> None:
-        async with client.window:  # first come, first served: the order stays
-            await client.publish(
-                message.topic, message.payload, qos=1, retain=message.retain, properties=_properties(message)
             )
 
     def _ours(self, error: BaseException) -> GatewayError:
