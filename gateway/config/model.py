@@ -145,6 +145,27 @@ class Sensor(msgspec.Struct, frozen=True):
     codec: msgspec.Struct
 
 
+class CameraHealth(Struct, frozen=True):
+    """Which conditions of a camera's sight are judged: each is an alert, and time that the camera did not cover.
+
+    `moved: false` for one that is steered; `black: false` for one whose night is dark; `repeated: false` for one that
+    shows a drawing.
+    """
+
+    black: bool = True
+    overexposed: bool = True
+    covered: bool = True
+    blurred: bool = True
+    moved: bool = True
+    repeated: bool = True
+    frame_rate: bool = True
+    clock_adrift: bool = True
+
+    def wanted(self) -> frozenset[str]:
+        """The names of those that are."""
+        return frozenset(name for name in self.__struct_fields__ if getattr(self, name))
+
+
 class Camera(Struct, frozen=True):
     """A camera. `detect` is the stream to analyse: rtsp://, a file, or a V4L2 device (/dev/video0).
 
@@ -161,7 +182,8 @@ class Camera(Struct, frozen=True):
     rate: float = 5.0
     loop: bool = False
     transport: Literal["tcp", "udp"] = "tcp"
-    silent: Duration = Duration(10 * NS)  # no frame for so long: blind
+    silent: Duration = Duration(2 * NS)  # no frame for so long: blind
+    health: CameraHealth | Literal["off"] = CameraHealth()
 
 
 class RuleCommon(Struct, frozen=True):

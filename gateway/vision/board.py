@@ -40,12 +40,16 @@ class Closed(Exception):
 
 
 class Captured(NamedTuple):
-    """One frame as the camera gave it: `number` counts the camera's frames, `event_ns` is when it was taken."""
+    """One frame as the camera gave it: `number` counts the camera's frames, `event_ns` is when it was taken.
+
+    `blind`: it shows nothing that can be relied on, so no engine looks at it.
+    """
 
     camera: str
     number: int
     event_ns: int
     frame: av.VideoFrame
+    blind: bool = False
 
 
 class Last(NamedTuple):
@@ -112,11 +116,14 @@ class Board:
             while seat.patient and seat.waiting is not None:
                 self._wait()
             self._raise_closed()
+            seat.counts["frames"] += 1
+            seat.newest_ns, seat.came_ns = captured.event_ns, self._clock.monotonic_ns()
+            if captured.blind:
+                self._send(seat.coverage.blind(captured.event_ns))
+                return
             if seat.waiting is not None and seat.is_due(seat.waiting.event_ns):
                 seat.counts["skipped"] += 1
             seat.waiting = captured
-            seat.counts["frames"] += 1
-            seat.newest_ns, seat.came_ns = captured.event_ns, self._clock.monotonic_ns()
             self._send(seat.coverage.frame(captured.event_ns))
             self._changed.notify_all()
 

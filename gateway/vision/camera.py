@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import CameraError, LoginRefused
 from gateway.vision.board import Board, Captured, Closed
+from gateway.vision.sight import Sight
 from gateway.vision.stream import Corrupt, Silence, Stream, is_file, pts_ns, resolve, shown, with_login
-from gateway.vision.timing import NS, FileTime, LiveTime
+from gateway.vision.timing import NS, FileTime, FrameRate, LiveTime, SenderClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,10 @@ _RETRY_S = (1.0, 30.0)  # full jitter below a cap that doubles from the first to
 _LOGIN_TRIES = 2  # cameras lock accounts after about five
 _LOGIN_WAIT_S = 30 * 60.0
 _LOOK_S = 5.0  # while a login is refused: how often to see whether the secret changed
+_GIVE_UP_S = (
+    10.0  # of silence, and five times what is blind: a stutter of the network is over sooner than a new connection
+)
+_FIRST_S = 10.0  # packets may come for so long before there is a picture: until the next frame that is coded by itself
 _CORRUPT_TELL = 3  # bad frames within a window before it is a condition and not a glitch
 _CORRUPT_WINDOW_NS = 60 * NS
 
@@ -55,6 +60,10 @@ class CameraThread:
         self._paced = paced
         self._start_ns = start_ns
         self._is_file = is_file(camera.detect)
+        wanted = frozenset[str]() if camera.health == "off" else camera.health.wanted()
+        self._sight = Sight(wanted)
+        self._rate = FrameRate(camera.rate) if "frame_rate" in wanted and not self._is_file else None
+        self._sender = SenderClock() if "clock_adrift" in wanted else None
         self._live_time = LiveTime()
         self._file_time: FileTime | None = None
         self._began_ns = (0, 0)  # a file's start: event time, monotonic time
@@ -125,16 +134,15 @@ class CameraThread:
 
     def _read(self, stream: Stream) -> None:
         self._live_time.again()
+        self._sight.again()
+        if self._rate:
+            self._rate.again(stream.rate_promised)
         last_ns = self._clock.monotonic_ns()
         at = 0
         for got in stream.pictures():
             if isinstance(got, Silence):
                 self._board.pause(0)
-                silent_ns = self._clock.monotonic_ns() - last_ns
-                if silent_ns > self._camera.silent:
-                    detail = f"no frame for {silent_ns / NS:.0f} s although connected"
-                    self._tell("frozen", ok=False, detail=detail)
-                    raise CameraError(f"{stream.shown}: {detail}")
+                self._wait_for_picture(stream, last_ns, first=at == 0 and got.packet)
                 continue
             if isinstance(got, Corrupt):
                 self._count_corrupt(got.reason)
@@ -143,6 +151,18 @@ class CameraThread:
             last_ns = self._clock.monotonic_ns()
             self._hand_over(got, stream.told_ns(got), wanted=at % self._nth == 0)
             at += 1
+
+    def _wait_for_picture(self, stream: Stream, last_ns: int, *, first: bool) -> None:
+        """Say that nothing comes when it is time to; give the connection up when that has lasted."""
+        waited_ns = self._clock.monotonic_ns() - last_ns
+        if self._is_file or waited_ns <= (round(_FIRST_S * NS) if first else self._camera.silent):
+            return
+        detail = f"no frame for {waited_ns / NS:.1f} s although connected"
+        self._tell("frozen", ok=False, detail=detail)
+        if self._rate:
+            self._rate.again()
+        if waited_ns > max(round(_GIVE_UP_S * NS), 5 * self._camera.silent):
+            raise CameraError(f"{stream.shown}: {detail}")
 
     def _hand_over(self, frame: av.VideoFrame, told_ns: int | None, *, wanted: bool) -> None:
         event_ns = self._event_ns(frame, told_ns)
@@ -154,10 +174,22 @@ class CameraThread:
         if self._clock.monotonic_ns() - (self._bad_ns[-1] if self._bad_ns else self._seen_ns) > _CORRUPT_WINDOW_NS:
             self._bad_ns.clear()
             self._tell("corrupt", ok=True)
-        if wanted:
-            self._board.offer(Captured(self.name, self._number, event_ns, frame))
+        blind = self._judge(frame, event_ns, told_ns)
+        if wanted or blind:
+            self._board.offer(Captured(self.name, self._number, event_ns, frame, blind))
         else:
             self._board.pause(0)
+
+    def _judge(self, frame: av.VideoFrame, event_ns: int, told_ns: int | None) -> bool:
+        """Say what the frame shows of the camera's health; whether nothing in it can be relied on."""
+        if self._rate and (ok := self._rate.frame(event_ns)) is not None:
+            self._tell("frame_rate", ok=ok, detail="" if ok else self._rate.words())
+        if self._sender and (ok := self._sender.told(told_ns, self._clock.now_ns())) is not None:
+            self._tell("clock_adrift", ok=ok, detail="" if ok else self._sender.words())
+        verdict = self._sight.look(frame, event_ns)
+        for condition, ok, detail in verdict.changes:
+            self._tell(condition, ok=ok, detail=detail)
+        return verdict.blind
 
     def _event_ns(self, frame: av.VideoFrame, told_ns: int | None) -> int:
         if not self._is_file:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OPEN_TIMEOUT_S = 5.0  # describe, set up and the first packets of a slow camera; also how long closing may wait for it
-READ_TIMEOUT_S = 1.0  # a reader looks up this often, to see whether it is over
+READ_TIMEOUT_S = 0.5  # a reader looks up this often, to see whether it is over, or silent for too long
+_RATES = (0.1, 240.0)  # descriptions also hold clocks (90,000) and noughts
 _LIVE_OPTIONS = {
     "timeout": "5000000",  # µs, of libav's own socket calls
     "analyzeduration": "2000000",  # µs: the picture's size comes with its first frame anyhow
@@ -26,7 +27,9 @@ _LIVE_OPTIONS = {
 
 
 class Silence(NamedTuple):
-    """Nothing came for READ_TIMEOUT_S."""
+    """Nothing came for READ_TIMEOUT_S; or `packet`: one came that gave no picture yet."""
+
+    packet: bool = False
 
 
 class Corrupt(NamedTuple):
@@ -83,6 +86,12 @@ class Stream:
         """How many frames the file says it has; 0 where it does not say."""
         return self._video.frames
 
+    @property
+    def rate_promised(self) -> float | None:
+        """Frames a second, as the stream's own description has it; None where it says nothing one can believe."""
+        rate = self._video.average_rate
+        return float(rate) if rate and _RATES[0] <= rate <= _RATES[1] else None
+
     def pictures(self) -> Iterator[av.VideoFrame | Silence | Corrupt]:
         """Frames as they come, until the file ends. Raises CameraError when the stream breaks off."""
         packets = self._container.demux(self._video)
@@ -100,7 +109,12 @@ class Stream:
                 return
             except av.error.FFmpegError as error:
                 raise CameraError(f"{self.shown}: broke off ({_reason(error)})") from None
-            yield from self._decode(packet)
+            came = False
+            for got in self._decode(packet):
+                came = True
+                yield got
+            if not came and packet.size:
+                yield Silence(packet=True)
 
     def told_ns(self, frame: av.VideoFrame) -> int | None:
         """When the sender says that it took this frame (UTC, by RTCP sender reports); None where it says nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import av
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -48,13 +49,15 @@ TOLD = {
 
 
 def _video(path: Path) -> None:
-    """Two seconds of a grey street with a red block in it."""
+    """Two seconds of a grey street with a red block in it, and a sensor's noise: without, it would be one picture."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"  # type: ignore[attr-defined] - a video stream
         picture = street(red=(32, 16, 64, 64))
+        rng = np.random.default_rng(1)
         for _ in range(20):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))  # type: ignore[attr-defined] - as above
+            noisy = np.where(picture < 250, picture + rng.integers(0, 6, (96, 128, 1), np.uint8), picture)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noisy, "rgb24")))  # type: ignore[attr-defined] - as above
         container.mux(stream.encode())  # type: ignore[attr-defined] - as above
 
 

@@ -143,7 +143,7 @@ def clock(*spans: tuple[int, float | None]) -> tuple[list[tuple[int, bool]], str
 
 def test_a_senders_clock_that_is_wrong_is_told_when_it_stays_so() -> None:
     """Given a minute behind, then that is told by its amount, and when somebody set it; a second of it is nothing."""
-    told, words = clock((60, 0.2), (3, -60.0), (60, 0.2), (60, -60.0), (60, 0.0))
+    told, _ = clock((60, 0.2), (3, -60.0), (60, 0.2), (60, -60.0), (60, 0.0))
     assert [ok for _, ok in told] == [True, False, True]
     assert told[1][0] == 123 + 31
     assert clock((60, -61.0))[1] == "its clock is 61 s behind ours; frames are timed by their arrival"
