@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 GATHER_S = 0.001  # messages that come one by one within it are handed over together
 SPACING_S = 0.010  # between two handovers of a stream: each costs about 1 ms of CPU, and so a tenth of a core at most
-EARLY_S = 0.0025  # so much before its time a stream goes on with what just came: the next of it comes in 5 ms
+EARLY_S = 0.004  # sooner by this with what was just read: the next read is more than 5 ms away, and an alert would wait
 FLOOD, FLOOD_SPACING_S = 300, 0.050  # where so many come in that time, throughput counts, and no alert's latency
 QUIET_S = 0.010  # a full window is no shorter silence than this
 PAUSES = 3  # nor than so many mean pauses between the messages that are not acknowledged
