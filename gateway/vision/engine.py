@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, cast
 
 import cv2
+import msgspec
 import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import (
@@ -118,7 +119,9 @@ class OnnxEngine:
         self._manifest = manifest
         self.session = open_session(manifest.path)
         self.signature = signature_of(self.session, manifest.name)
-        _check(self.signature, manifest)
+        _check_input(self.signature, manifest)
+        _check_outputs(self.signature, manifest)
+        self._open = any(None in shape[1:] for shape in self.signature.output_shapes)
         self.batch: NDArray[np.uint8] = np.full(
             (slots, manifest.height_px, manifest.width_px, 3), manifest.pad, np.uint8
         )
@@ -133,11 +136,23 @@ class OnnxEngine:
         tensor = self.tensor(n)
         try:
             if self.signature.input_shape[0] is None:
-                return self._run(tensor)
-            parts = [self._run(tensor[at : at + 1]) for at in range(n)]
+                outputs = self._run(tensor)
+            else:
+                parts = [self._run(tensor[at : at + 1]) for at in range(n)]
+                outputs = [_joined(columns) for columns in zip(*parts, strict=True)]
         except _ORT_ERRORS as error:
             raise ModelError(f"{self._manifest.name}: inference failed ({str(error).splitlines()[0]})") from error
-        return [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+        if self._open:
+            self._check_what_came(outputs)
+        return outputs
+
+    def _check_what_came(self, outputs: Sequence[NDArray[np.generic]]) -> None:
+        """Outputs whose sizes a model leaves open are known only now; a head would read wrong ones wrongly."""
+        came = tuple(
+            Tensor(output.name, array.dtype.name, array.shape)
+            for output, array in zip(self.signature.outputs, outputs, strict=True)
+        )
+        _check_outputs(msgspec.structs.replace(self.signature, outputs=came), self._manifest)
 
     def tensor(self, n: int) -> NDArray[np.generic]:
         """The model's own input for the first `n` slots: the batch itself where the model takes uint8 NHWC RGB."""
@@ -184,7 +199,17 @@ def input_shape(manifest: Manifest) -> tuple[int, int, int]:
     return (3, *size) if manifest.layout == "nchw" else (*size, 3)
 
 
-def _check(signature: Signature, manifest: Manifest) -> None:
+def _joined(parts: tuple[NDArray[np.generic], ...]) -> NDArray[np.generic]:
+    """One output of runs with a picture each; where NMS in the graph left fewer boxes, zeros (score 0) follow."""
+    if len({part.shape[1:] for part in parts}) == 1:
+        return np.concatenate(parts)
+    most = max(part.shape[1] for part in parts)
+    return np.concatenate(
+        [np.pad(part, [(0, 0), (0, most - part.shape[1])] + [(0, 0)] * (part.ndim - 2)) for part in parts]
+    )
+
+
+def _check_input(signature: Signature, manifest: Manifest) -> None:
     wanted = input_shape(manifest)
     given = signature.input_shape
     batch_ok = given[0] in (None, 1)
@@ -194,6 +219,9 @@ def _check(signature: Signature, manifest: Manifest) -> None:
             f"{manifest.name}: found the input {signature.input_dtype} {written(given)}; its manifest says "
             f"{manifest.dtype} {written((None, *wanted))}: correct the manifest or take its own model"
         )
+
+
+def _check_outputs(signature: Signature, manifest: Manifest) -> None:
     head = head_of(manifest.family)
     if not head.form(signature, manifest.width_px, manifest.height_px):
         seen = listed(signature.outputs)

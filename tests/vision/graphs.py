@@ -25,10 +25,30 @@ def known(
     outputs: Mapping[str, NDArray[np.generic]],
     sizes: Sequence[str] = (),
     notes: Mapping[str, str] | None = None,
+    *,
+    sized: bool = True,
 ) -> Path:
-    """A model of one float32 picture [1, 3, 64, 96] that gives `outputs`; `sizes` are inputs [1, 2] beside it."""
-    nodes = [helper.make_node("Identity", [f"{name} constant"], [name]) for name in outputs]
-    return save(path, nodes, {f"{name} constant": array for name, array in outputs.items()}, outputs, sizes, notes)
+    """A model of one float32 picture [1, 3, 64, 96] that gives `outputs`; `sizes` are inputs [1, 2] beside it.
+
+    Not `sized`: it leaves the outputs' sizes open.
+    """
+    constants = {f"{name} constant": array for name, array in outputs.items()}
+    if sized:
+        nodes = [helper.make_node("Identity", [f"{name} constant"], [name]) for name in outputs]
+    else:  # cut at ends that depend on the picture, if only by zero times it: onnxruntime would see through less
+        nodes = [
+            helper.make_node("ReduceMin", ["images"], ["least"], keepdims=0),
+            helper.make_node("Mul", ["least", "zero"], ["nothing"]),
+            helper.make_node("Cast", ["nothing"], ["none"], to=TensorProto.INT64),
+        ]
+        constants["zero"] = np.array(0, np.float32)
+        for name, array in outputs.items():
+            constants |= {f"{name} ends": np.array(array.shape), f"{name} starts": np.zeros(array.ndim, np.int64)}
+            nodes += [
+                helper.make_node("Add", [f"{name} ends", "none"], [f"{name} to"]),
+                helper.make_node("Slice", [f"{name} constant", f"{name} starts", f"{name} to"], [name]),
+            ]
+    return save(path, nodes, constants, outputs, sizes, notes, sized=sized)
 
 
 def in_given_sizes(path: Path, labels: NDArray, boxes: NDArray, scores: NDArray) -> Path:
@@ -80,14 +100,19 @@ def save(
     outputs: Mapping[str, NDArray],
     sizes: Sequence[str] = (),
     notes: Mapping[str, str] | None = None,
+    *,
+    sized: bool = True,
 ) -> Path:
-    """The model of such nodes, written; outputs are declared as the arrays are."""
+    """The model of such nodes, written; outputs are declared as the arrays are, or by rank alone."""
     inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, HEIGHT, WIDTH])]
     for name in sizes:
         dtype = TensorProto.INT64 if name == "orig_target_sizes" else TensorProto.FLOAT
         inputs.append(helper.make_tensor_value_info(name, dtype, [1, 2]))
     declared = [
-        helper.make_tensor_value_info(name, _DTYPES[array.dtype.name], array.shape) for name, array in outputs.items()
+        helper.make_tensor_value_info(
+            name, _DTYPES[array.dtype.name], array.shape if sized else [f"{name}_{at}" for at in range(array.ndim)]
+        )
+        for name, array in outputs.items()
     ]
     graph = helper.make_graph(
         nodes, "known", inputs, declared, [numpy_helper.from_array(array, name) for name, array in constants.items()]

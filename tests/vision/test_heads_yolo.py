@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from gateway.errors import ModelError
 from gateway.vision.detector import Detector, manifest_of
-from tests.vision.graphs import HEIGHT, WIDTH, known
+from tests.vision.conftest import manifest
+from tests.vision.graphs import HEIGHT, WIDTH, known, save
 from tests.vision.reference import Box, best, picture, same, suppressed, unboxed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from gateway.config.manifest import Manifest
 
 CELLS = 126  # of strides 8, 16 and 32 in 96 × 64
 SIZE = (WIDTH, HEIGHT)
@@ -155,3 +159,74 @@ def test_outputs_that_are_no_numbers_are_no_boxes(tmp_path: Path) -> None:
     last[0, 3] = (10, 20, 30, 40, 0.8, np.nan)
     [found] = Detector(manifest_of(known(tmp_path / "nms.onnx", {"o": last}, notes=NAMES))).detect([picture()])
     assert found.score.tolist() == [np.float32(0.9)]
+
+
+def test_outputs_of_open_sizes_are_looked_at_when_they_come(tmp_path: Path) -> None:
+    """Given a model that leaves its outputs' sizes open, as Ultralytics exports it, then what comes is compared.
+
+    What is not its family's is said as it would be at the start: what came, and how many classes that is.
+    """
+    notes = NAMES | {"description": "Ultralytics YOLOv8n model"}
+    rows = anchors(CELLS, 3, seed=8)
+    good = known(tmp_path / "good.onnx", {"output0": rows.T[None].copy()}, notes=notes, sized=False)
+    boxes = [Box(*corners(*row[:4]), max(row[4:]), int(np.argmax(row[4:]))) for row in rows.astype(float)]
+    model = manifest_of(good)
+    assert (model.family, model.labels) == ("yolov8", ("car", "van", "bus"))
+    same(Detector(model).detect([picture()])[0], unboxed(suppressed(boxes), SIZE, centred=True))
+    for odd, said in (
+        (
+            np.zeros((1, 7, 100), np.float32),
+            r"found the outputs output0 \[1, 7, 100\]; the family yolov8 has one output",
+        ),
+        (np.zeros((1, 84, CELLS), np.float32), "found 80 classes in its outputs and 3 labels"),
+    ):
+        model = manifest_of(known(tmp_path / "odd.onnx", {"output0": odd}, notes=notes, sized=False))
+        with pytest.raises(ModelError, match=said):
+            Detector(model).detect([picture()])
+
+
+def test_pictures_of_one_batch_may_keep_different_numbers_of_boxes(tmp_path: Path) -> None:
+    """Given a model of one picture a run whose NMS leaves as many boxes as it finds, then each picture has its own.
+
+    Its boxes are as many as the picture's first pixel says: K = red.
+    """
+    rows = np.array([[4 * at, 4, 4 * at + 3, 9, 0.9 - at / 100, at % 3] for at in range(8)], np.float32)
+    nodes = [
+        helper.make_node("Slice", ["images", "zero4", "one4", "axes4"], ["pixel"]),
+        helper.make_node("Reshape", ["pixel", "flat"], ["red"]),
+        helper.make_node("Mul", ["red", "byte"], ["count"]),
+        helper.make_node("Round", ["count"], ["whole"]),
+        helper.make_node("Cast", ["whole"], ["k"], to=TensorProto.INT64),
+        helper.make_node("Slice", ["rows", "zero", "k"], ["some"]),
+        helper.make_node("Unsqueeze", ["some", "zero"], ["output0"]),
+    ]
+    constants = {
+        "rows": rows,
+        "zero": np.zeros(1, np.int64),
+        "flat": np.array([1], np.int64),
+        "byte": np.array([255], np.float32),
+        "zero4": np.zeros(4, np.int64),
+        "one4": np.ones(4, np.int64),
+        "axes4": np.arange(4),
+    }
+    path = save(tmp_path / "k.onnx", nodes, constants, {"output0": rows[None]}, (), NAMES, sized=False)
+    model = manifest_of_rows(path)
+    pictures = [np.full((HEIGHT, WIDTH, 3), red, np.uint8) for red in (5, 0, 8)]
+    found = Detector(model, slots=3).detect(pictures)
+    assert [len(one.score) for one in found] == [5, 0, 8]
+    for one in found:
+        np.testing.assert_array_equal(one.xyxy, rows[: len(one.score), :4])
+
+
+def manifest_of_rows(path: Path) -> Manifest:
+    """Of a model whose outputs say nothing before they come: its family is told."""
+    return manifest(
+        path,
+        "yolov8",
+        width_px=WIDTH,
+        height_px=HEIGHT,
+        layout="nchw",
+        dtype="float32",
+        std=(255.0,) * 3,
+        labels=("car", "van", "bus"),
+    )
