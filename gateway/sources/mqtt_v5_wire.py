@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _BUFFER = 262_144  # bytes, allocated once a connection; more only while a packet is larger
 _PACKETS = 1500  # of one turn: 1 ms here, below 5 ms on a board five times slower
 _REST_S = 0.005  # between two reads of a stream; well below what pacing takes for silence
+_STREAM_S = 0.05  # what comes that soon after another is a stream: a rest after each of a few costs more than it saves
 _CONNACK_S = 10.0
 _CLOSE_S = 1.0  # for what is still to be sent, and for TLS to say goodbye
 _PING = mqtt5.PingReqPacket().write()
@@ -57,7 +58,7 @@ class Wire(asyncio.BufferedProtocol):
         self._resting: asyncio.Handle | None = None
         self._beating: asyncio.TimerHandle | None = None
         self._keepalive_s = 0.0
-        self._heard_s = self._sent_s = 0.0
+        self._heard_s = self._sent_s = self._came_s = 0.0
         self._pinged_s: float | None = None
 
     # asyncio's calls
@@ -174,11 +175,16 @@ class Wire(asyncio.BufferedProtocol):
         if self._intake.full():
             self._full = True
             self._pause()
-        elif came or more:
+        elif more or (came and self._streams()):
             self._pause()
             self._resting = self._loop.call_later(0.0 if more else _REST_S, self._go_on)
         else:
             self._read()
+
+    def _streams(self) -> bool:
+        """Whether what came now follows closely on something."""
+        before_s, self._came_s = self._came_s, self._heard_s
+        return self._came_s - before_s < _STREAM_S
 
     def _keep(self, start: int) -> None:
         """What is not taken, from `start` on, moves to the front, of the usual buffer where its packet fits."""
