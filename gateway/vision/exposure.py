@@ -68,7 +68,7 @@ def sharpness(sample: Sample) -> float | None:
     From rows at full resolution: energy of differences across 2 px ÷ across 16 px, where those are edges, less what the
     noise beside them adds. A step gives 1/8, the same blurred by σ = 8 px an eighth of it. None where edges are few.
     """
-    rows = sample.rows.astype(np.int16)
+    rows = sample.rows[::2].astype(np.int16)  # half of them has edges enough
     if rows.shape[1] < LEAST_WIDTH_PX:
         return None
     coarse = rows[:, 16:] - rows[:, :-16]

@@ -24,6 +24,7 @@ _NOW_S = 3.0  # what moves through the picture is averaged away over this
 _PAST_S = 120.0  # how slowly the past follows: dusk takes ten times as long
 _SUDDEN_PAST_S = 600.0  # and where it changed at once (lamps, infrared): what is about to be said must not be learned
 _SHARP_PAST_S = 600.0  # lenses do not change; what is in the picture does
+_LONGEST_STEP_S = 2.0  # a picture answers for no more time than this
 _LEARN_S = 10.0  # of looking before anything is judged
 _LEAST_STRUCTURE = 0.03  # mean of the map: less is an empty night or a wall, against which nothing can be judged
 _BLOCKS = (6, 8)  # rows, columns
@@ -87,6 +88,7 @@ class Scene:
         self._learned_s = 0.0
         self._sharp_s = 0.0
         self._last_ns: int | None = None
+        self._step_s = 0.0
 
     def resized(self) -> None:
         """The picture has another size: sharpness a pixel is not comparable."""
@@ -95,7 +97,8 @@ class Scene:
 
     def see(self, edges: Map, mean: float, sharp: float | None, at_ns: int) -> Seen:
         """Compare a picture with the past. `edges`: its `edge_map`; `mean`: its brightness; `sharp`: its sharpness."""
-        step_s = 0.0 if self._last_ns is None else min(1.0, (at_ns - self._last_ns) / 1e9)
+        elapsed_s = 0.0 if self._last_ns is None else (at_ns - self._last_ns) / 1e9
+        step_s = self._step_s = min(_LONGEST_STEP_S, max(0.0, elapsed_s))
         self._last_ns = at_ns
         self._now = _follow(self._now, edges, step_s, _NOW_S)
         if sharp is not None:
@@ -110,8 +113,9 @@ class Scene:
         shift = find_shift(self._now, past, alike) if alike < _SURELY_ALIKE else None
         return Seen(lost(self._now, past), alike, shift, ratio)
 
-    def learn(self, step_s: float) -> None:
+    def learn(self) -> None:
         """What was seen last is as usual: the past follows by it. Not called while anything is wrong or about to be."""
+        step_s = self._step_s
         if self._now is not None:
             sudden = self._alike is not None and self._alike < _SURELY_ALIKE
             slowness_s = _SUDDEN_PAST_S if sudden else _slowly(self._learned_s, _PAST_S)

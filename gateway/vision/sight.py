@@ -1,7 +1,7 @@
 """One camera's sight, judged from the frames that are decoded anyway: which conditions hold, and whether it is blind.
 
     frame ─▶ sample ─▶ by itself: black, over-exposed, flat ─┐
-              4/s   ├▶ against its past: covered, moved, …  ─┼▶ held for a while ─▶ changes to tell, blind or not
+              4/s   ├▶ against its past (1/s): covered, …   ─┼▶ held for a while ─▶ changes to tell, blind or not
                     └▶ against the one before: repeated     ─┘
 
 Pure but for the frame's own buffer: the same frames give the same judgements, at whatever speed they come.
@@ -29,6 +29,7 @@ NS = 1_000_000_000
 SIGHT = ("black", "overexposed", "covered", "blurred", "moved", "repeated")
 """The conditions, in the order in which the first that holds is the one to believe."""
 _EVERY_NS = NS // 4  # nothing of this changes faster than a person would care
+_SCENE_EVERY_NS = 9 * NS // 10  # what is compared with minutes costs twice as much, and needs it once a second
 _KEY_EVERY_NS = 9 * NS // 10  # frames coded by themselves prove a repeat: none is missed where they come each second
 _HOLD_S: dict[str, tuple[float, float]] = {  # before it is said; before it is taken back
     "black": (5, 5),
@@ -67,6 +68,9 @@ class Sight:
         self._size = (0, 0)
         self._last_ns: int | None = None
         self._key_ns: int | None = None
+        self._scene_ns: int | None = None
+        self._compares = not self._wanted.isdisjoint({"covered", "blurred", "moved"})
+        self._seen = Seen(None, None, None, None)
         self._verdict = Verdict(blind=False)
 
     def again(self) -> None:
@@ -85,19 +89,19 @@ class Sight:
         return self._verdict
 
     def _judge(self, taken: Sample, at_ns: int) -> Verdict:
-        step_s = 0.0 if self._last_ns is None else min(1.0, (at_ns - self._last_ns) / NS)
         self._last_ns = at_ns
         slope = gradient(taken.small)
         alone = exposure(taken.small, slope)
         if taken.size != self._size:
             self._size = taken.size
             self._scene.resized()
-        seen = Seen(None, None, None, None)
-        if not alone.blind:
-            sharp = sharpness(taken)
-            seen = self._scene.see(edge_map(taken.small, slope), alone.mean, sharp, at_ns)
-        since_ns = self._repeats.update(taken, at_ns)
-        looks = self._looks(alone, seen, repeated=since_ns is not None)
+        step_ns = None if self._scene_ns is None else at_ns - self._scene_ns
+        compared = not alone.blind and self._compares and (step_ns is None or not 0 <= step_ns < _SCENE_EVERY_NS)
+        if compared:
+            self._scene_ns = at_ns
+            self._seen = self._scene.see(edge_map(taken.small, slope), alone.mean, sharpness(taken), at_ns)
+        seen = self._seen
+        looks = self._looks(alone, repeated=self._repeats.update(taken, at_ns) is not None, compared=compared)
         moved = self._said("moved") or self._said("strange")
         changed = [name for name, bad in looks.items() if self._held[name].update(bad, at_ns)]
         # Two ways of having moved are one condition: it begins with the first and is over when both are.
@@ -106,8 +110,8 @@ class Sight:
             for name in changed
             if not (moved and _name(name) == "moved" and (self._said("moved") or self._said("strange")))
         )
-        if not any(looks.values()) and not any(map(self._said, _HOLD_S)):
-            self._scene.learn(step_s)
+        if compared and not any(looks.values()) and not any(map(self._said, _HOLD_S)):
+            self._scene.learn()
         return Verdict(self._blind(alone), changes)
 
     def _blind(self, alone: Exposure) -> bool:
@@ -117,18 +121,27 @@ class Sight:
             return True
         return any(self._said(name) for name in _HOLD_S if name not in {"black", "overexposed"})
 
-    def _looks(self, alone: Exposure, seen: Seen, *, repeated: bool) -> dict[str, bool | None]:
-        """How each condition looks in this picture; None where it cannot be judged, or another one explains it."""
-        covered = True if alone.flat else seen.covered(self._said("covered"))
+    def _looks(self, alone: Exposure, *, repeated: bool, compared: bool) -> dict[str, bool | None]:
+        """How each condition looks in this picture; None where it cannot be judged, or another one explains it.
+
+        What was not judged now is not in it: of a picture that was not compared with the past, what needs that.
+        """
         judged: dict[str, bool | None] = {
             "black": alone.black,
             "overexposed": alone.overexposed,
-            "covered": None if alone.black or alone.overexposed else covered,
-            "blurred": None if covered or alone.blind else seen.blurred(self._said("blurred")),
-            "moved": None if covered or alone.blind else seen.moved(self._said("moved")),
-            "strange": None if covered or alone.blind else seen.strange(self._said("strange")),
             "repeated": None if alone.blind else repeated,
         }
+        if alone.blind:
+            judged |= {"covered": alone.flat or None, "blurred": None, "moved": None, "strange": None}
+        elif compared:
+            seen = self._seen
+            covered = seen.covered(self._said("covered"))
+            judged |= {
+                "covered": covered,
+                "blurred": None if covered else seen.blurred(self._said("blurred")),
+                "moved": None if covered else seen.moved(self._said("moved")),
+                "strange": None if covered else seen.strange(self._said("strange")),
+            }
         return {name: bad for name, bad in judged.items() if _name(name) in self._wanted}
 
     def _said(self, name: str) -> bool:
