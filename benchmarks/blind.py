@@ -3,7 +3,7 @@
     python benchmarks/blind.py
 
 Cost: CPU microseconds a frame at 25 fps (four a second are looked at, one of them against the past), which share of
-a core that is, and what decoding the same H.264 costs: a street in which nothing moves, so the least there is to decode.
+a core that is, and what decoding the same H.264 costs: a street in which nothing moves, the least there is to decode.
 Time to notice: each harm done to the shared videos at the 20th second, from its first frame to the alert's condition;
 "-" where it was not said within 60 s. False alarms: conditions said while the videos run as they are, whole and looped.
 Expected: under 0.5 % of a core at 1080p; every harm said, and no false alarm.

@@ -13,8 +13,11 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import numpy as np
+
 from gateway.events import Detections, Health, Input, Looked
 from gateway.vision.coverage import NS, Coverage
+from gateway.vision.heads import Found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -22,7 +25,6 @@ if TYPE_CHECKING:
     import av
 
     from gateway.ports import Clock
-    from gateway.vision.heads import Found
 
 _LEAST_BOUND_NS = NS
 _ROOM_S = 4  # a commit may linger for 1 s; beyond 4 s of frames the door is in trouble, and detections would only age
@@ -33,6 +35,9 @@ _NEVER_NS = -(2**62)
 
 Counted = Literal["frames", "analysed", "skipped", "corrupt", "boxes", "retries"]
 COUNTED: tuple[Counted, ...] = ("frames", "analysed", "skipped", "corrupt", "boxes", "retries")
+
+
+NOTHING = Found(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int16))
 
 
 class Closed(Exception):
@@ -53,7 +58,7 @@ class Captured(NamedTuple):
 
 
 class Last(NamedTuple):
-    """The frame that was last analysed, and what was found in it."""
+    """The frame that was last analysed, and what was found in it; or the last one, where it shows nothing."""
 
     captured: Captured
     found: Found
@@ -119,6 +124,7 @@ class Board:
             seat.counts["frames"] += 1
             seat.newest_ns, seat.came_ns = captured.event_ns, self._clock.monotonic_ns()
             if captured.blind:
+                seat.last = Last(captured, NOTHING)  # for the page: what it shows now says why it is blind
                 self._send(seat.coverage.blind(captured.event_ns))
                 return
             if seat.waiting is not None and seat.is_due(seat.waiting.event_ns):

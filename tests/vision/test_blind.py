@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 
@@ -90,9 +91,12 @@ async def test_an_rtsp_camera_that_sends_one_picture_again_and_again_is_told(
 
 
 async def test_an_rtsp_camera_that_turns_black_is_told(rtsp: Serve, yolox: Manifest, tmp_path: Path) -> None:
-    """Given a server whose picture turns black, then that is told within seconds, and blind."""
+    """Given a server whose picture turns black, then that is told within seconds, blind, and on the page."""
     video = film(tmp_path / "black.mp4", lambda at_s: STREET if at_s < 2 else BLACK, 30)
-    async with running({"gate": Camera(detect=rtsp(video).url)}, yolox) as (_, door):
+    async with running({"gate": Camera(detect=rtsp(video).url)}, yolox) as (vision, door):
         await door.until(lambda: False in door.health("camera/gate", "black"))
         await door.until(lambda: door.looked("gate")[-1].why == "blind")
+        picture = vision.picture("gate")
+    assert picture is not None
+    assert cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE).max() < 40  # the page shows it
     assert not [got for got in door.healths("camera/gate", "repeated") if not got.ok]
