@@ -35,6 +35,7 @@ from gateway.sinks.history import FILE, History, HistoryAlerts, HistorySeries
 from gateway.sinks.surroundings import Surroundings
 from gateway.sources.local import NAME, LocalSocket, refuse_second
 from gateway.sources.mqtt import Mqtt, MqttSource
+from gateway.sources.pacing import Leisure
 from gateway.sources.ticks import Ticks
 
 if TYPE_CHECKING:
@@ -234,6 +235,7 @@ async def _sources(
             remembered=known,
             seal=running.door.seal,
             session_lost=partial(running.door.session_lost, name),
+            leisure=Leisure(clock, lambda: running.door.stats().step_ns),
         )
         running.parts.append(("source", name, source.stats))
         running.rates[f"source/{name}"] = Rate(clock, lambda source=source: source.stats()["messages_total"])

@@ -71,7 +71,8 @@ class MqttSource:
 
     filters: (MQTT filter, QoS) of all its routes; `remembered`: what the session was subscribed to by the last process;
     `seal` is called when the broker's window may be full and nothing more will come before its acknowledgements;
-    `session_lost` when the broker has no session for us, between the commits of what came before and of what comes now.
+    `session_lost` when the broker has no session for us, between the commits of what came before and of what comes now;
+    `leisure`: whether the core has time for smaller steps.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class MqttSource:
         remembered: frozenset[str] | set[str] = frozenset(),
         seal: Callable[[], None] | None = None,
         session_lost: Callable[[], None] | None = None,
+        leisure: Callable[[], bool] = lambda: True,
     ) -> None:
         self.name = name
         self._seal = seal
@@ -107,7 +109,7 @@ class MqttSource:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._door: tuple[asyncio.TaskGroup, Commit] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._pacing = Pacing()
+        self._pacing = Pacing(leisure)
         self._since_s = 0.0
 
     @property

@@ -9,11 +9,17 @@ a write too many for the flash.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.ports import Clock
 
 GATHER_S = 0.001  # messages that come one by one within it are handed over together
 SPACING_S = 0.010  # between two handovers of a stream: each costs about 1 ms of CPU, and so a tenth of a core at most
-EARLY_S = 0.004  # sooner by this with what was just read: the next read is more than 5 ms away, and an alert would wait
+EARLY_S = 0.006  # sooner by this, with each read, while the core has time: else an alert waits for the next of them
+SHARE, LOOKED_NS = 0.3, 500_000_000  # of a core that steps may take then, over that time: their number nearly doubles
 FLOOD, FLOOD_SPACING_S = 300, 0.050  # where so many come in that time, throughput counts, and no alert's latency
 QUIET_S = 0.010  # a full window is no shorter silence than this
 PAUSES = 3  # nor than so many mean pauses between the messages that are not acknowledged
@@ -41,10 +47,31 @@ class Step(NamedTuple):
     again_s: float
 
 
-class Pacing:
-    """Looks at a source from time to time. Times are those of one clock, in seconds."""
+class Leisure:
+    """Whether the core has time for more and smaller steps. `stepped_ns`: the CPU time that steps have taken so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock, stepped_ns: Callable[[], int]) -> None:
+        self._clock, self._stepped_ns = clock, stepped_ns
+        self._looked_ns, self._had_ns, self._has = clock.monotonic_ns(), stepped_ns(), True
+
+    def __call__(self) -> bool:
+        """Whether they took less than SHARE of a core lately."""
+        now_ns = self._clock.monotonic_ns()
+        if (passed_ns := now_ns - self._looked_ns) >= LOOKED_NS:
+            had_ns = self._stepped_ns()
+            self._has = had_ns - self._had_ns < SHARE * passed_ns
+            self._looked_ns, self._had_ns = now_ns, had_ns
+        return self._has
+
+
+class Pacing:
+    """Looks at a source from time to time. Times are those of one clock, in seconds.
+
+    `leisure`: whether a stream may go on with each read.
+    """
+
+    def __init__(self, leisure: Callable[[], bool] = lambda: True) -> None:
+        self._leisure = leisure
         self._total = self._handed = 0
         self._came_s = self._handed_s = -math.inf
 
@@ -55,7 +82,7 @@ class Pacing:
             self._total, self._came_s = state.total, now_s
         silent_s = self._silent_s(state)
         seal = now_s >= silent_s
-        hand_over = state.waiting and (seal or now_s >= self._step_s() - (EARLY_S if came else 0.0))
+        hand_over = state.waiting and (seal or now_s >= self._step_s() - (EARLY_S if came and self._leisure() else 0.0))
         if hand_over:
             self._handed_s, self._handed = now_s, state.total
         if seal:

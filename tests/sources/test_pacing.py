@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.sources.pacing import FLOOD_SPACING_S, GATHER_S, QUIET_S, SPACING_S, Pacing, State
+from gateway.clock import NS, ReplayClock
+from gateway.sources.pacing import EARLY_S, FLOOD_SPACING_S, GATHER_S, QUIET_S, SHARE, SPACING_S, Leisure, Pacing, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +89,7 @@ def test_a_stream_is_handed_over_in_steps_and_sealed_by_its_linger_alone(pause_s
     source.run(10, every(pause_s))
     assert not source.seals
     assert source.transactions <= 10
-    assert len(source.handed) <= 10 / SPACING_S
+    assert len(source.handed) <= 10 / (SPACING_S - EARLY_S)
     assert max(source.latency_s) <= SPACING_S + 2 * QUIET_S
 
 
@@ -116,3 +117,28 @@ def test_a_slow_stream_behind_a_small_window_is_kept_up_with() -> None:
     source.run(20, every(0.016))
     assert source.backlog <= 10
     assert source.transactions <= 20 * 4
+
+
+@pytest.mark.parametrize("leisure", [True, False])
+def test_a_stream_goes_on_with_each_read_while_the_core_has_time(leisure: bool) -> None:
+    """Given reads every 5.2 ms, then each is handed over at once; where the core is busy, every 10 ms."""
+    pacing, handed, waiting, again_s = Pacing(lambda: leisure), 0, False, float("inf")
+    for read in range(1, 1001):
+        now_s = read * 0.0052
+        if waiting and again_s <= now_s:
+            handed += pacing.look(again_s, State((read - 1) * 50, 5, again_s, waiting=True)).hand_over
+        step = pacing.look(now_s, State(read * 50, 5, now_s, waiting=True))
+        handed, waiting, again_s = handed + step.hand_over, not step.hand_over, step.again_s
+    assert handed == 1000 if leisure else handed <= 520
+
+
+def test_the_core_has_no_leisure_while_its_steps_take_much_of_a_core() -> None:
+    """Given steps that take half a core, then a fifth of it, then it has time for more of them again."""
+    clock, stepped_ns = ReplayClock(0), 0
+    leisure = Leisure(clock, lambda: stepped_ns)
+    said: list[bool] = []
+    for share in (SHARE + 0.2, SHARE + 0.2, SHARE - 0.1, SHARE - 0.1):
+        clock.advance(1)
+        stepped_ns += round(share * NS)
+        said.append(leisure())
+    assert said == [False, False, True, True]
