@@ -70,10 +70,8 @@ class Seen(NamedTuple):
         return self.shift is not None or (said and self.alike < _SAME_AGAIN)
 
     def strange(self, said: bool) -> bool | None:
-        """It shows as much as ever, and nothing of what it did."""
-        if self.alike is None or self.lost is None:
-            return None
-        return self.alike < (_SAME_AGAIN if said else _STRANGE) and (said or self.lost < _UNCOVERED)
+        """It shows nothing of what it did. Asked only where it is not covered."""
+        return None if self.alike is None else self.alike < (_SAME_AGAIN if said else _STRANGE)
 
 
 class Scene:

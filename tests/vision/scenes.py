@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 import av
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 NS = 1_000_000_000
 WIDTH, HEIGHT = 640, 360
-FPS = 5
+FPS = 4
 
 
 class Told(NamedTuple):
@@ -51,8 +52,16 @@ def street(seed: int = 0) -> Picture:
 
 
 def noisy(picture: Picture, sigma: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """What the sensor makes of it."""
-    return np.clip(picture + rng.normal(0, sigma, picture.shape), 0, 255).astype(np.uint8)
+    """What the sensor makes of it. The noise is cut out of a larger field at a random place: quicker than anew."""
+    height, width = picture.shape
+    field = _noise(height + 64, width + 64)
+    top, left = rng.integers(0, 64, 2)
+    return np.clip(picture + sigma * field[top : top + height, left : left + width], 0, 255).astype(np.uint8)
+
+
+@functools.cache
+def _noise(height: int, width: int) -> Picture:
+    return np.random.default_rng(4).standard_normal((height, width), np.float32)
 
 
 def watch(at: At, seconds: float, *, sigma: float = 2.0, sight: Sight | None = None, fps: float = FPS) -> Told:

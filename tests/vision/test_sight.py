@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.vision.scenes import At, Picture, Told
 
 STREET = street()
+YS, XS = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
 PAINT = np.linspace(90, 130, WIDTH, dtype=np.float32)[None].repeat(HEIGHT, 0)
 FROM_S, TO_S, END_S = 20.0, 65.0, 80.0
 
@@ -90,20 +91,28 @@ def test_a_condition_that_nobody_wants_is_not_judged(condition: str) -> None:
 # ── what must not alarm ──
 
 
-def dusk(at_s: float) -> Picture:
-    """Ten minutes from day to a night with lamps, as fast as nowhere on earth."""
-    night = 18 + STREET * 0.05
+def night() -> Picture:
+    """Three lamps."""
+    picture = 18 + STREET * 0.05
     for x in (100, 300, 520):
-        night += 120 * np.exp(-((XS - x) ** 2 + (YS - 200) ** 2) / 2500.0) * (STREET / 110)
-    dark = min(1.0, at_s / 600)
-    return (1 - dark) * STREET + dark * night
+        picture += 120 * np.exp(-((XS - x) ** 2 + (YS - 200) ** 2) / 2500) * (STREET / 110)
+    return picture
+
+
+def dusk(at_s: float) -> Picture:
+    """Five minutes from day to a night with lamps, as fast as nowhere on earth."""
+    dark = np.float32(min(1.0, at_s / 300))
+    return (1 - dark) * STREET + dark * NIGHT
+
+
+NIGHT = night()
+GLARE = 900 * np.exp(-((XS - 320) ** 2 + (YS - 220) ** 2) / 30_000)
 
 
 def headlights(at_s: float) -> Picture:
     """At night a car comes towards the camera every 20 s, and dazzles it for 4."""
     strength = max(0.0, math.sin(math.pi * (at_s % 20) / 4)) if at_s % 20 < 4 else 0.0
-    glare = 900 * strength * np.exp(-((XS - 320) ** 2 + (YS - 220) ** 2) / 30_000.0)
-    return np.minimum(dusk(600) + glare, 255).astype(np.float32)
+    return np.minimum(NIGHT + np.float32(strength) * GLARE, 255)
 
 
 def rain(at_s: float) -> Picture:
@@ -139,10 +148,9 @@ def infrared(at_s: float) -> Picture:
     return STREET if at_s < 40 else (230 - STREET) * 0.6 + (STREET > 120) * 20
 
 
-YS, XS = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
 CALM: dict[str, tuple[At, float, float]] = {
-    "dusk": (dusk, 720, 3.0),
-    "night": (lambda _: dusk(600), 90, 3.0),
+    "dusk": (dusk, 330, 3.0),
+    "night": (lambda _: NIGHT, 90, 3.0),
     "headlights": (headlights, 120, 3.0),
     "noise": (lambda _: STREET, 60, 12.0),
     "rain": (rain, 60, 4.0),
@@ -157,7 +165,7 @@ CALM: dict[str, tuple[At, float, float]] = {
 def test_weather_and_traffic_alarm_nobody(what: str) -> None:
     """Given what happens on every street, then nothing is told but that all is well, and no time is blind."""
     at, seconds, sigma = CALM[what]
-    got = watch(at, seconds, sigma=sigma, fps=2 if seconds > 200 else 4)
+    got = watch(at, seconds, sigma=sigma, fps=2 if seconds > 200 else FPS)
     assert got.bad() == []
     assert {change.condition for _, change in got.changes} <= set(SIGHT)
     assert got.blind_s == []
@@ -197,7 +205,7 @@ def test_a_picture_that_repeats_is_told_within_seconds_and_over_when_it_goes_on(
 
 def test_a_street_at_night_is_no_picture_that_repeats() -> None:
     """Given a scene in which nothing moves but the sensor's noise, coded so coarsely that most frames are skipped."""
-    got = watch_encoded(lambda _: dusk(600), 20, sigma=1.0, g="20", crf="40")
+    got = watch_encoded(lambda _: NIGHT, 20, sigma=1.0, g="20", crf="40")
     assert got.bad() == []
     assert got.at("repeated", ok=True) < 5
 
