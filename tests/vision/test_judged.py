@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.vision.exposure import exposure, gradient, sharpness
@@ -42,6 +42,12 @@ def test_what_holds_is_said_after_its_time_and_taken_back_after_its_own() -> Non
     held = Held(5, 2)
     said = [(at_s, held.bad) for at_s in range(40) if held.update(10 <= at_s < 20, at_s * NS)]
     assert said == [(2, False), (15, True), (22, False)]
+
+
+def test_what_was_not_looked_at_has_not_held() -> None:
+    """Given two bad moments 4 s apart, then nothing is known of the time between, and it must hold again."""
+    held = Held(5, 5)
+    assert [held.update(bad=True, at_ns=at_s * NS) for at_s in (0, 2, 6, 8, 10, 11)] == [False] * 5 + [True]
 
 
 @given(
@@ -120,6 +126,7 @@ def test_sharpness_of_a_picture_without_edges_is_not_known() -> None:
 # ── two pictures ──
 
 
+@settings(deadline=None)  # a loaded machine is slow, and that is no fault of it
 @given(st.integers(-40, 40), st.integers(-30, 30))
 def test_a_shift_is_found_to_the_cell(right: int, down: int) -> None:
     """Given a street and the same turned by up to a third, then the shift is found; below three cells there is none."""
@@ -154,6 +161,18 @@ def test_a_repeat_needs_a_frame_coded_by_itself() -> None:
     assert since({0, 2})[0] == 3
     assert since({0, 5})[0] == 5
     assert since({0})[0] == 60
+
+
+def test_a_repeat_is_over_with_the_sensors_noise_though_nothing_moves() -> None:
+    """Given a repeat, then a camera that lives again before the same scene, then that is seen at its next key frame."""
+    repeats, rng = Repeats(), np.random.default_rng(1)
+    rows = rng.integers(90, 93, (24, 64)).astype(np.uint8)
+    for at_s in range(10):
+        repeats.update(sampled(rows, key=True), at_s * NS)
+    assert repeats.update(sampled(rows), 10 * NS) == 0
+    lively = [sampled(rng.integers(90, 93, (24, 64)).astype(np.uint8), key=at_s % 2 == 0) for at_s in range(11, 90)]
+    later = [repeats.update(taken, (11 + i) * NS) for i, taken in enumerate(lively)]
+    assert later[1:] == [None] * 78
 
 
 def test_a_frame_coded_by_itself_that_differs_begins_anew() -> None:
