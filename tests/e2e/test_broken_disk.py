@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -165,10 +166,13 @@ def test_what_was_acknowledged_is_stored_whatever_the_disk_fails_with(
     bent = ("env", f"LD_PRELOAD={bent_disk}", f"BENT_AT={gateway.folder / 'state'}/outbox.", f"BENT_BY={bad}")
     with Centre(own_mosquitto, BASE) as centre, Peer(own_mosquitto, "tanks") as tanks:
         gateway.start(prefix=bent)
+        tanks.say("tank/a", "much").wait_for_publish(10)
         _publish(tanks, range(200))
         until(lambda: len(_stored(copy)) == 200, 30, "the first 200")
         bad.write_text(fault)
         _publish(tanks, range(200, 400))
+        if fault == FAULTS["reads"]:  # sinks that follow closely read nothing back: who asks for a letter makes it read
+            subprocess.run([sys.executable, "-m", "gateway", "outbox", "retry", str(gateway.config)], check=True)
         until(lambda: _in_memory(gateway), 30, "the gateway in memory")
         assert centre.change("health", "raised")["subject"] == "disk/outbox{condition=durable}"
         _publish(tanks, range(400, 600))
