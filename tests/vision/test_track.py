@@ -209,7 +209,12 @@ def test_an_interrupt_leaves_a_valid_file(models: Path, video: Callable[..., Pat
     assert not part.exists()
 
 
-RUN = "import sys; from gateway.cli import main; sys.exit(main(sys.argv[1:]))"
+RUN = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell leaves it ignored for what it runs behind it
+from gateway.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
