@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from gateway.ports import Clock
 
 GATHER_S = 0.001  # messages that come one by one within it are handed over together
-SPACING_S = 0.010  # between two handovers of a stream: each costs about 1 ms of CPU, and so a tenth of a core at most
-EARLY_S = 0.006  # sooner by this, with each read, while the core has time: else an alert waits for the next of them
-SHARE, LOOKED_NS = 0.3, 500_000_000  # of a core that steps may take then, over that time: their number nearly doubles
-FLOOD, FLOOD_SPACING_S = 300, 0.050  # where so many come in that time, throughput counts, and no alert's latency
+SPACING_S = 0.020  # between two handovers of a stream: each costs 1 to 2 ms of CPU, and so a tenth of a core at most
+EARLY_S = 0.016  # sooner by this, with each read, while the core has time: else an alert waits for the next of them
+SHARE, LOOKED_NS = 0.05, 500_000_000  # of a core that steps may take then, over that time
+FLOOD, FLOOD_SPACING_S = 600, 0.050  # where so many come in that time, throughput counts, and no alert's latency
 QUIET_S = 0.010  # a full window is no shorter silence than this
 PAUSES = 3  # nor than so many mean pauses between the messages that are not acknowledged
 WINDOW = 10  # messages that may be a broker's whole window (its default is often 20)
@@ -82,18 +82,19 @@ class Pacing:
             self._total, self._came_s = state.total, now_s
         silent_s = self._silent_s(state)
         seal = now_s >= silent_s
-        hand_over = state.waiting and (seal or now_s >= self._step_s() - (EARLY_S if came and self._leisure() else 0.0))
+        hand_over = state.waiting and (seal or now_s >= self._step_s(early=came))
         if hand_over:
             self._handed_s, self._handed = now_s, state.total
         if seal:
             return Step(hand_over, seal=True, again_s=math.inf)
-        step_s = self._step_s() if state.waiting and not hand_over else math.inf
+        step_s = self._step_s(early=False) if state.waiting and not hand_over else math.inf
         return Step(hand_over, seal=False, again_s=min(silent_s, step_s))
 
-    def _step_s(self) -> float:
-        """When a stream is due again."""
-        flood = self._total - self._handed >= FLOOD
-        return self._handed_s + (FLOOD_SPACING_S if flood else SPACING_S)
+    def _step_s(self, *, early: bool) -> float:
+        """When a stream is due again; `early`: with what was just read."""
+        if self._total - self._handed >= FLOOD:
+            return self._handed_s + FLOOD_SPACING_S
+        return self._handed_s + SPACING_S - (EARLY_S if early and self._leisure() else 0.0)
 
     def _silent_s(self, state: State) -> float:
         """When the silence, if it lasts, is one of a broker that waits."""
