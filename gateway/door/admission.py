@@ -29,8 +29,9 @@ class Pending:
         self.serial = serial
         self.taken = 0
         self.error: Exception | None = None
-        self.source = source_of(inputs[0])
-        self.urgent = not any(isinstance(one, Message) for one in inputs)
+        message = next((one for one in inputs if isinstance(one, Message)), None)
+        self.source = source_of(message or inputs[0])  # what a broker says of itself comes with its messages
+        self.urgent = message is None
 
 
 def source_of(one: Input) -> str:

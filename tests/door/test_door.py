@@ -142,6 +142,18 @@ async def test_urgent_inputs_go_before_a_large_batch(opened: Open) -> None:
     assert stepped_before < 3000
 
 
+async def test_a_source_does_not_overtake_what_came_with_its_own_health(opened: Open) -> None:
+    """Given a backlog behind the word that its broker is there, when a message comes, then it comes after it all."""
+    core = EchoCore(slow_s=0.005)
+    async with opened(core=core) as at, asyncio.TaskGroup() as tasks:
+        connected = Health("source/here", "connected", ok=True)
+        tasks.create_task(at.door.commit([connected, *messages(*["x" * 1000] * 3000)]))
+        await asyncio.sleep(0)
+        await at.door.commit(messages("y"))
+    bodies = [one.body for cut in core.cuts for one in cut.inputs if isinstance(one, Message)]
+    assert bodies.index(b"y") == 3000
+
+
 async def test_a_small_source_is_not_starved_by_a_large_one(opened: Open) -> None:
     """Given a flood from one source, when another sends one message, then it is stored before the flood's end."""
     core = EchoCore(slow_s=0.005)
