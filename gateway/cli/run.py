@@ -91,7 +91,7 @@ def _start_in_memory(why: str, *, already: bool) -> None:
     """Replace this process once: what the kernel says of a disk after a failed fsync is not to be believed."""
     if already:
         raise OutboxError(f"the outbox failed in memory: {why}")
-    log.error("the disk failed: starting again in memory", extra={"error": why})
+    log.error("the outbox failed: starting again, in memory where its disk is broken", extra={"error": why})
     sys.stderr.flush()
     os.environ[MEMORY] = why
     os.execv(sys.executable, [sys.executable, "-P", "-m", "gateway", *sys.argv[1:]])  # noqa: S606 - our own arguments
