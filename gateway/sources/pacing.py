@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from gateway.ports import Clock
 
 GATHER_S = 0.001  # messages that come one by one within it are handed over together
-SPACING_S = 0.020  # between two handovers of a stream: each costs 1 to 2 ms of CPU, and so a tenth of a core at most
-EARLY_S = 0.016  # sooner by this, with each read, while the core has time: else an alert waits for the next of them
-SHARE, LOOKED_NS = 0.05, 500_000_000  # of a core that steps may take then, over that time
-FLOOD, FLOOD_SPACING_S = 600, 0.050  # where so many come in that time, throughput counts, and no alert's latency
+SPACING_S = 0.010  # between two handovers of a stream: each costs 1 to 2 ms of CPU, and so a fifth of a core at most
+EARLY_S = 0.006  # sooner by this, with each read, while the core has time: else an alert waits for the next of them
+SHARE, LOOKED_NS = 0.15, 500_000_000  # of a core that steps may take then, over that time
+FLOOD, FLOOD_SPACING_S = 300, 0.050  # where so many come in that time, throughput counts, and no alert's latency
 QUIET_S = 0.010  # a full window is no shorter silence than this
 PAUSES = 3  # nor than so many mean pauses between the messages that are not acknowledged
 WINDOW = 10  # messages that may be a broker's whole window (its default is often 20)

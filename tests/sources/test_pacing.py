@@ -95,7 +95,7 @@ def test_a_stream_is_handed_over_in_steps_and_sealed_by_its_linger_alone(pause_s
 
 @pytest.mark.parametrize(("a_step", "spacing_s"), [(10, SPACING_S), (25, SPACING_S), (50, FLOOD_SPACING_S)])
 def test_the_faster_a_stream_the_larger_its_steps(a_step: int, spacing_s: float) -> None:
-    """10,000 messages a second are handed over every 20 ms, for their alerts' sake; 50,000 in steps of 50 ms."""
+    """10,000 messages a second are handed over every 10 ms, for their alerts' sake; 50,000 in steps of 50 ms."""
     source = Source(leisure=False)
     source.run(5, lambda _: a_step)
     assert 0.7 * 5 / spacing_s <= len(source.handed) <= 5 / spacing_s + 1
@@ -121,7 +121,7 @@ def test_a_slow_stream_behind_a_small_window_is_kept_up_with() -> None:
 
 @pytest.mark.parametrize("leisure", [True, False])
 def test_a_stream_goes_on_with_each_read_while_the_core_has_time(leisure: bool) -> None:
-    """Given reads every 5.2 ms, then each is handed over at once; where the core is busy, every 20 ms."""
+    """Given reads every 5.2 ms, then each is handed over at once; where the core is busy, every 10 ms."""
     pacing, handed, waiting, again_s = Pacing(lambda: leisure), 0, False, float("inf")
     for read in range(1, 1001):
         now_s = read * 0.0052
@@ -129,7 +129,7 @@ def test_a_stream_goes_on_with_each_read_while_the_core_has_time(leisure: bool) 
             handed += pacing.look(again_s, State((read - 1) * 50, 5, again_s, waiting=True)).hand_over
         step = pacing.look(now_s, State(read * 50, 5, now_s, waiting=True))
         handed, waiting, again_s = handed + step.hand_over, not step.hand_over, step.again_s
-    assert handed == 1000 if leisure else handed <= 260
+    assert handed == 1000 if leisure else handed <= 520
 
 
 def test_the_core_has_no_leisure_while_its_steps_take_much_of_a_core() -> None:
