@@ -15,7 +15,7 @@ P = TypeVar("P")
 
 
 class ScriptedBroker:
-    """`hello` answers each CONNECT, `then` follows each SUBSCRIBE; `came` is every packet, in order."""
+    """`hello` answers each CONNECT, `then` follows the next SUBSCRIBE; `came` is every packet, in order."""
 
     def __init__(self) -> None:
         self.port = 0
@@ -67,7 +67,8 @@ class ScriptedBroker:
             writer.write(self.hello)
         elif isinstance(packet, mqtt5.SubscribePacket):
             codes = [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE] * len(packet.topic_filters)
-            writer.write(mqtt5.SubAckPacket(packet.packet_id, codes).write() + self.then)
+            then, self.then = self.then, b""
+            writer.write(mqtt5.SubAckPacket(packet.packet_id, codes).write() + then)
 
 
 @asynccontextmanager
