@@ -9,21 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.servers.mosquitto import Mosquitto
+from tests.servers.mosquitto import broker_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.servers.mosquitto import Mosquitto
 
 
 @pytest.fixture
 def city(tmp_path: Path) -> Iterator[Mosquitto]:
     """The ops centre's broker, for one test alone."""
-    folder = tmp_path / "city"
-    folder.mkdir()
-    broker = Mosquitto(folder)
-    broker.start()
-    yield broker
-    broker.stop()
+    with broker_in(tmp_path / "city") as broker:
+        yield broker
 
 
 @pytest.fixture

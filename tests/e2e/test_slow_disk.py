@@ -14,10 +14,12 @@ import pytest
 
 from tests.e2e.centre import Centre, Peer
 from tests.servers.gateway import Gateway, until
-from tests.servers.mosquitto import Mosquitto
+from tests.servers.mosquitto import broker_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.servers.mosquitto import Mosquitto
 
 CONFIG = """
 gateway: slow
@@ -33,12 +35,8 @@ PUBACK = 4
 @pytest.fixture
 def wide_broker(tmp_path: Path) -> Iterator[Mosquitto]:
     """A broker that sends on without waiting for acknowledgements: what waits, waits in the gateway."""
-    folder = tmp_path / "wide"
-    folder.mkdir()
-    broker = Mosquitto(folder, "max_inflight_messages 0")
-    broker.start()
-    yield broker
-    broker.stop()
+    with broker_in(tmp_path / "wide", "max_inflight_messages 0") as broker:
+        yield broker
 
 
 def _publish(peer: Peer, seconds: int) -> int:

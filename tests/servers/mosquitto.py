@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -121,9 +122,17 @@ def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 @pytest.fixture
 def own_mosquitto(tmp_path: Path) -> Iterator[Mosquitto]:
     """A broker for one test alone, which may stop, kill or pause it."""
-    folder = tmp_path / "mosquitto"
+    with broker_in(tmp_path / "mosquitto") as broker:
+        yield broker
+
+
+@contextmanager
+def broker_in(folder: Path, extra: str = "") -> Iterator[Mosquitto]:
+    """A broker of its own in a folder that is made for it, until the block ends."""
     folder.mkdir()
-    broker = Mosquitto(folder)
+    broker = Mosquitto(folder, extra)
     broker.start()
-    yield broker
-    broker.stop()
+    try:
+        yield broker
+    finally:
+        broker.stop()
