@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gateway.core.arrays import GROWTH, grown
+from gateway.core.rows import Rows
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-GROWTH = 64  # rows and numbers added at least; capacity then doubles
 
-
-class Sparse:
+class Sparse(Rows):
     """Stored as a `Table` is: which rows are kept, and where, is nobody's business.
 
     `by`: the column that tells: a row is kept while its (first) value there is not a new row's. Without, every row that
@@ -23,18 +24,12 @@ class Sparse:
 
     def __init__(self, columns: Mapping[str, tuple[Any, ...]], by: str = "") -> None:
         """`columns`: name → (dtype, value of a new row[, shape])."""
-        self.dtype = np.dtype([(name, spec[0], *spec[2:]) for name, spec in columns.items()])
-        self._fresh = np.zeros(1, self.dtype)
-        for name, spec in columns.items():
-            self._fresh[name] = spec[1]
+        super().__init__(columns)
         self._by = by
         self._rows: NDArray[np.void] = np.zeros(0, self.dtype)
         self._used = 0  # of these rows, the free ones included
         self._free: list[int] = []
         self._place = np.zeros(0, np.int32)  # 1 + where each number's row is kept; 0: it is as new
-        self.n = 0
-        self._told = 0
-        self._touched: list[NDArray[np.intp]] = []
 
     def __len__(self) -> int:
         """How many rows are kept."""
@@ -42,10 +37,7 @@ class Sparse:
 
     def grow(self, n: int) -> None:
         """Have the numbers below `n`."""
-        if n > len(self._place):
-            place = np.zeros(max(n, 2 * len(self._place), GROWTH), np.int32)
-            place[: self.n] = self._place[: self.n]
-            self._place = place
+        self._place = grown(self._place, n, 0)
         self.n = max(n, self.n)
 
     def has(self, numbers: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
@@ -119,15 +111,6 @@ class Sparse:
         self._used = 0
         self._free.clear()
 
-    def delta(self) -> list[Any] | None:
-        """The touched rows since the last call, new ones for those that are no longer kept."""
-        if not self._touched and self.n == self._told:
-            return None
-        index = distinct(self._touched)
-        self._touched.clear()
-        self._told = self.n
-        return [self.n, index.tobytes(), self._stored(index)]
-
     def apply(self, delta: list[Any]) -> None:
         """Write stored rows back, but for those that are as new."""
         self.grow(int(delta[0]))
@@ -143,8 +126,7 @@ class Sparse:
 
     def whole(self) -> list[Any]:
         """Every row that is kept, as a delta to an empty table."""
-        index = self._kept().astype(np.int32)
-        return [self.n, index.tobytes(), self._stored(index)]
+        return self._stored(self._kept().astype(np.int32))
 
     def _as_new(self, rows: NDArray[np.void]) -> NDArray[np.bool_]:
         """bool[k]: which of these rows need not be kept."""
@@ -156,12 +138,13 @@ class Sparse:
     def _kept(self) -> NDArray[np.intp]:
         return np.flatnonzero(self._place[: self.n])
 
-    def _stored(self, index: NDArray[np.int32]) -> bytes:
+    def _at(self, index: NDArray[np.int32]) -> NDArray[np.void]:
+        """A copy of these rows, new ones for those that are not kept."""
         place = self._place[index] - 1
         rows = np.repeat(self._fresh, len(index))
         kept = place >= 0
         rows[kept] = self._rows[place[kept]]
-        return rows.tobytes()
+        return rows
 
     def _make(self, number: int) -> int:
         if self._free:
@@ -180,15 +163,6 @@ class Sparse:
     def _drop(self, number: int) -> None:
         self._free.append(int(self._place[number]) - 1)
         self._place[number] = 0
-
-
-def distinct(parts: list[NDArray[np.intp]]) -> NDArray[np.int32]:
-    """The numbers in some arrays, each once, rising."""
-    index = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.intp), *parts])
-    if not (index[1:] > index[:-1]).all():
-        index = np.sort(index, kind="stable")
-        index = index[np.concatenate([[True], index[1:] != index[:-1]])]
-    return index.astype(np.int32)
 
 
 def _first(value: Any) -> Any:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import msgspec
 import numpy as np
 
-from gateway.core.sparse import Sparse, distinct
+from gateway.core.arrays import GROWTH
+from gateway.core.rows import Rows
+from gateway.core.sparse import Sparse
 from gateway.errors import StateError
 
 if TYPE_CHECKING:
@@ -24,22 +26,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound=msgspec.Struct)
 DECLARED = "declared"
-GROWTH = 64  # rows added at least; capacity then doubles
 
 
-class Table:
+class Table(Rows):
     """Rows of fixed columns, addressed by index. `rows[:n]` are in use; write through `rows`, then `touch`."""
 
     def __init__(self, columns: Mapping[str, tuple[Any, ...]]) -> None:
         """`columns`: name → (dtype, value of a new row[, shape])."""
-        self.dtype = np.dtype([(name, spec[0], *spec[2:]) for name, spec in columns.items()])
-        self._fresh = np.zeros(1, self.dtype)
-        for name, spec in columns.items():
-            self._fresh[name] = spec[1]
+        super().__init__(columns)
         self.rows: NDArray[np.void] = np.zeros(0, self.dtype)
-        self.n = 0
-        self._told = 0
-        self._touched: list[NDArray[np.intp]] = []
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.rows[column]
@@ -73,15 +68,6 @@ class Table:
         """Every row is as new, and nothing is to be told of it."""
         self.rows[: self.n] = self._fresh
 
-    def delta(self) -> list[Any] | None:
-        """The touched rows since the last call."""
-        if not self._touched and self.n == self._told:
-            return None
-        index = distinct(self._touched)
-        self._touched.clear()
-        self._told = self.n
-        return [self.n, index.tobytes(), self.rows[index].tobytes()]
-
     def apply(self, delta: list[Any]) -> None:
         """Write stored rows back."""
         self.grow(int(delta[0]))
@@ -92,7 +78,10 @@ class Table:
         """Every row that differs from a new one, as a delta to an empty table."""
         raw = self.rows[: self.n].view(np.uint8).reshape(self.n, self.dtype.itemsize)
         used = np.flatnonzero((raw != self._fresh.view(np.uint8)).any(axis=1)).astype(np.int32)
-        return [self.n, used.tobytes(), self.rows[used].tobytes()]
+        return self._stored(used)
+
+    def _at(self, index: NDArray[np.int32]) -> NDArray[np.void]:
+        return self.rows[index]
 
 
 class Book(Generic[T]):
