@@ -26,7 +26,7 @@ from gateway.core.ingest import Batch, Ingest, Lines
 from gateway.core.lens import Lens
 from gateway.core.machine import Transition
 from gateway.core.people import People
-from gateway.core.readings import Readings, as_of, grouped
+from gateway.core.readings import NO_READINGS, Readings, as_of
 from gateway.core.recent import Recent
 from gateway.core.rule import Moment, Rule, Speaker, Subject
 from gateway.core.rules.health import HealthRule
@@ -64,9 +64,7 @@ if TYPE_CHECKING:
 Said = tuple[int, Speaker, Transition]
 """A rule's place, the rule, and what it says."""
 DAY_NS = 86_400 * 10**9
-NONE = np.zeros(0, np.int64)
-NO_READINGS = grouped(NONE.astype(np.int32), NONE, NONE, NONE.astype(np.float64), NONE)
-NO_LINES = Lines(NONE, [])
+NO_LINES = Lines(np.zeros(0, np.int64), [])
 
 
 class Counted(msgspec.Struct, frozen=True, array_like=True):

@@ -16,7 +16,7 @@ import numpy as np
 from gateway.config.model import RuleCommon
 from gateway.core.lines import subject
 from gateway.core.machine import Transition
-from gateway.core.readings import lengths_of
+from gateway.core.readings import lengths_of, starts_of
 from gateway.core.rule import Moment, Subject
 
 if TYPE_CHECKING:
@@ -102,9 +102,7 @@ class Flood:
         """(rows that are too many, the first of each thing of which this window had none), all in one window."""
         order = np.argsort(thing, kind="stable")
         mine = thing[order]
-        edge = np.ones(len(mine), bool)
-        np.not_equal(mine[1:], mine[:-1], out=edge[1:])
-        start = np.flatnonzero(edge)
+        start = starts_of(mine)
         those, length = mine[start], lengths_of(start, len(mine))
         most = SAVED * at_most
         was = self._left["left"][those]

@@ -13,7 +13,6 @@ from gateway.core.lines import RowWriter
 from gateway.core.marks import Claims, Marks
 from gateway.core.rule import Moment
 from gateway.core.sequence import Numbering
-from gateway.core.things import Thing
 from gateway.events import DeadLetter, Message
 from gateway.ports import NO_TIME, Decoded
 
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from gateway.core.plan import Route
     from gateway.core.readings import Readings
     from gateway.core.state import State
+    from gateway.core.things import Thing
 
-__all__ = ["Batch", "Heard", "Ingest", "Lines", "Taken", "Thing"]
 EARLIEST_NS = 1_577_836_800_000_000_000  # 2020-01-01: before it a stamp is a clock that was never set
 RESOLUTION_NS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # splitmix64's step: the same value in two fields is two words

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gateway.core.arrays import grown
 from gateway.core.lines import prefix
 from gateway.core.things import VERSION, Family, Things, values_of
 
@@ -143,8 +144,7 @@ class Known:
     def _add(self, thing: Thing, place: int) -> None:
         """Have what is derived of a thing; `place`: of the route that makes it, so that it can still be heard of."""
         index = thing.index
-        if index == len(self._first):
-            self._first, self.place = (np.concatenate([old, np.zeros_like(old)]) for old in (self._first, self.place))
+        self._first, self.place = grown(self._first, index + 1, 0), grown(self.place, index + 1, -1)
         self.place[index] = place
         values = (thing.values,) if isinstance(thing.values, str) else thing.values
         self._plain.append(all(map(PLAIN.fullmatch, values)))

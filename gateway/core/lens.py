@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from gateway.core.readings import Readings, grouped
+from gateway.core.arrays import cells, grown
+from gateway.core.readings import NO_READINGS, Readings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,8 +47,7 @@ class Seen(NamedTuple):
         return Seen(self.readings.take(rows), self.figure[rows], *parts)
 
 
-_NONE = np.zeros(0, np.int64)
-NOTHING = Seen(grouped(_NONE.astype(np.int32), _NONE, _NONE, _NONE.astype(np.float64), _NONE), _NONE.astype(np.float64))
+NOTHING = Seen(NO_READINGS, NO_READINGS.value)
 
 
 class Watcher(Protocol):
@@ -100,11 +100,7 @@ class Lens:
 
     def watch(self, number: int, series: NDArray[np.int32]) -> None:
         """The rule of that number watches these series, each new to it."""
-        most = int(series.max()) + 1
-        if most > len(self._profile):
-            grown = np.zeros(max(most, 2 * len(self._profile)), np.uint16)
-            grown[: len(self._profile)] = self._profile
-            self._profile = grown
+        self._profile = grown(self._profile, int(series.max()) + 1, 0)
         was = self._profile[series]
         self.meet(series[was == 0])
         every = {place: members for members, place in self._profiles.items()}
@@ -133,11 +129,7 @@ class Lens:
 
     def _look(self, readings: Readings) -> Seen:
         owners = readings.owners()
-        if len(owners) and owners[-1] < len(self._profile):
-            profile = self._profile[owners]
-        else:
-            known = owners < len(self._profile)
-            profile = np.where(known, self._profile[np.where(known, owners, 0)], 0)
+        profile = cells(self._profile, owners, 0)
         mine = profile > 0
         if not mine.all():
             if not mine.any():

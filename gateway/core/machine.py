@@ -233,6 +233,10 @@ class Machine:
         self.table = table
         self.timing = timing
 
+    def on(self) -> dict[int, int]:
+        """The level of each subject that has one."""
+        return {slot: level for slot, level in self.table.where("on") if level}
+
     def busy(self, slot: NDArray[np.intp], readings: Readings, code: NDArray[np.int16]) -> NDArray[np.bool_]:
         """bool[g]: whose condition these readings may change; slot intp[g] of each group, code int16[r]."""
         return (np.maximum.reduceat(code, readings.start) >= CODE) | self.table.has(slot)

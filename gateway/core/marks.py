@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from gateway.core.readings import Readings, before, grouped
+from gateway.core.readings import NO_READINGS, Readings, before, grouped
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -55,8 +55,7 @@ class Marks:
     def order(self, claims: list[Claims]) -> Readings:
         """Sort by series, drop what is late or double against the watermarks, and move them."""
         if not claims:
-            empty = np.zeros(0, np.int64)
-            return grouped(empty.astype(np.int32), empty, empty, empty.astype(np.float64), empty)
+            return NO_READINGS
         parts = [self._flat(claim) for claim in claims]
         series, n, event, value, admitted = (
             parts[0] if len(parts) == 1 else (np.concatenate(columns) for columns in zip(*parts, strict=True))

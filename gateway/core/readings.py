@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -47,6 +47,13 @@ class Readings(NamedTuple):
 T = TypeVar("T", bound=np.generic)
 
 
+def starts_of(sorted_column: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
+    """Where each group of equal numbers begins: intp[g]."""
+    edge = np.ones(len(sorted_column), bool)
+    np.not_equal(sorted_column[1:], sorted_column[:-1], out=edge[1:])
+    return np.flatnonzero(edge)
+
+
 def grouped(
     series: NDArray[np.int32],
     n: NDArray[np.int64],
@@ -55,11 +62,7 @@ def grouped(
     admitted_ns: NDArray[np.int64],
 ) -> Readings:
     """Readings from columns already sorted by series, as if nothing was before them."""
-    first = np.empty(len(series), bool)
-    if len(series):
-        first[0] = True
-        np.not_equal(series[1:], series[:-1], out=first[1:])
-    start = np.flatnonzero(first)
+    start = starts_of(series)
     count = lengths_of(start, len(series))
     nothing = np.full(len(start), np.nan)
     return Readings(series, n, event_ns, value, admitted_ns, start, count, nothing, np.full(len(start), NO_TIME))
@@ -71,6 +74,10 @@ def lengths_of(start: NDArray[np.intp], end: int) -> NDArray[np.intp]:
     length[:-1] = start[1:] - start[:-1]
     length[-1:] = end - start[-1:]
     return length
+
+
+_NONE = np.zeros(0, np.int64)
+NO_READINGS = grouped(_NONE.astype(np.int32), _NONE, _NONE, _NONE.astype(np.float64), _NONE)
 
 
 def ragged(start: NDArray[np.intp], count: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gateway.core.arrays import cells, grown
 from gateway.core.readings import ragged
 
 if TYPE_CHECKING:
@@ -65,10 +66,7 @@ class Recent:
             return
         those = np.array(series, np.intp)
         most = int(those.max()) + 1
-        if most > len(self._watched):
-            grown = np.zeros(max(most, 2 * len(self._watched)), bool)
-            grown[: len(self._watched)] = self._watched
-            self._watched = grown
+        self._watched = grown(self._watched, most, fill=False)
         self._watched[those] = True
         self._head.grow(most)
         self._values.grow(most * STEPS)
@@ -76,9 +74,7 @@ class Recent:
 
     def begin(self, readings: Readings) -> None:
         """The readings of a run, to be noted as far as `past` needs them, and at the end by `finish`."""
-        owners = readings.owners()
-        known = owners < len(self._watched)
-        kept = known & self._watched[np.where(known, owners, 0)]
+        kept = cells(self._watched, readings.owners(), missing=False)
         self._new = readings if kept.all() else readings.take(np.repeat(kept, readings.length))
         self._noted = None  # where each series' readings not yet noted begin; None: all at their start
 

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gateway.config.model import RuleCommon
-    from gateway.core.ingest import Thing
     from gateway.core.machine import Transition
     from gateway.core.state import Part
+    from gateway.core.things import Thing
     from gateway.core.watch import Run
     from gateway.events import Detections, Looked
 

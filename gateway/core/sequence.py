@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gateway.core.exact import total
-from gateway.core.readings import lengths_of
+from gateway.core.readings import lengths_of, starts_of
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -51,9 +51,7 @@ class Numbering:
         self._table.grow(int(thing.max()) + 1)
         order = np.argsort(thing, kind="stable")
         thing, number = thing[order], number[order]
-        edge = np.ones(len(thing), bool)
-        np.not_equal(thing[1:], thing[:-1], out=edge[1:])
-        start = np.flatnonzero(edge)
+        start = starts_of(thing)
         those, length = thing[start], lengths_of(start, len(thing))
         last = self._table["last"][those]
         before = np.empty_like(number)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from gateway.config.model import TIER
+from gateway.core.arrays import cells, grown
 from gateway.core.readings import grouped
 from gateway.ports import NO_TIME
 
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
 
     from gateway.config.model import RuleCommon
     from gateway.config.scalars import Comparison, Hours, SeriesRef
-    from gateway.core.ingest import Thing
     from gateway.core.machine import Transition
     from gateway.core.plan import Route
     from gateway.core.readings import Readings
     from gateway.core.state import Table
-    from gateway.core.things import Family
+    from gateway.core.things import Family, Thing
 
 QUARTER_NS = 900 * 10**9  # offsets from UTC change on quarters of an hour
 OPERATORS = {
@@ -76,19 +76,12 @@ class Watch:
     def _place(self, count: int) -> None:
         """Note where the last series are."""
         new = np.frombuffer(self.series, np.int32)[-count:]
-        most = int(new.max()) + 1
-        if most > len(self._slot_of):
-            grown = np.full(max(most, 2 * len(self._slot_of)), -1, np.int32)
-            grown[: len(self._slot_of)] = self._slot_of
-            self._slot_of = grown
+        self._slot_of = grown(self._slot_of, int(new.max()) + 1, -1)
         self._slot_of[new] = np.arange(len(self.series) - count, len(self.series))
 
     def slots(self, series: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The slot of each of these series, −1 where the rule does not watch it."""
-        if len(series) and series[-1] < len(self._slot_of):  # they ascend
-            return self._slot_of[series]
-        known = series < len(self._slot_of)
-        return np.where(known, self._slot_of[np.where(known, series, 0)], -1).astype(np.int32)
+        """The slot of each of these series, which ascend; −1 where the rule does not watch it."""
+        return cells(self._slot_of, series, -1)
 
 
 class Gated(Protocol):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gateway.core.arrays import grown
 from gateway.core.exact import ends_of, window_maxima, window_means
 from gateway.core.lens import NOTHING, Asked, Lens, Seen
 from gateway.core.readings import ragged
@@ -73,9 +74,7 @@ class Windows(Lens):
         head = self._head.row(series)
         ring, written = int(head["ring"]), int(head["written"])
         self._ring.grow((ring + 1) * self.size)
-        while ring >= len(self._from):
-            self._from = np.concatenate([self._from, np.zeros_like(self._from)])
-            self._beyond = np.concatenate([self._beyond, np.full(len(self._beyond), NO_TIME)])
+        self._from, self._beyond = grown(self._from, ring + 1, 0), grown(self._beyond, ring + 1, NO_TIME)
         if written:
             self._beyond[ring] = self._ring["t"][ring * self.size + (written - 1) % self.size]
 

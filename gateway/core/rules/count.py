@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gateway.config.names import Names, Problems
-    from gateway.core.ingest import Thing
     from gateway.core.plan import CameraPlan
     from gateway.core.sparse import Sparse
     from gateway.core.state import State
+    from gateway.core.things import Thing
     from gateway.core.watch import Gates, Run
 
 OVERLAP = 0.5  # intersection over union above which two boxes of a label are one thing
@@ -144,7 +144,7 @@ class CountRule:
 
     def on(self) -> dict[int, int]:
         """The level of the zone, where it has one."""
-        return {slot: level for slot, level in self.table.where("on") if level}
+        return self._machine.on()
 
     def flaws(self) -> dict[str, str]:
         """What its camera's model does not tell apart can never be counted."""

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gateway.config.model import RuleCommon
-    from gateway.core.ingest import Thing
     from gateway.core.lens import Lens, Seen
     from gateway.core.sparse import Sparse
     from gateway.core.state import State
+    from gateway.core.things import Thing
     from gateway.core.watch import Gates, Run, Watch
     from gateway.events import Detections, Looked
 
@@ -107,7 +107,7 @@ class SeriesRule:
 
     def on(self) -> dict[int, int]:
         """The level of each slot that has one."""
-        return {slot: level for slot, level in self.table.where("on") if level}
+        return self._machine.on()
 
     def holds(self, series: NDArray[np.int32]) -> NDArray[np.bool_] | None:
         """Of which of these series a condition holds, raised or not."""

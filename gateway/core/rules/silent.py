@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from gateway.config.model import RuleCommon
+from gateway.core.arrays import grown
 from gateway.core.lines import subject
 from gateway.core.machine import Transition
 from gateway.core.rule import Moment, Subject
@@ -20,9 +21,10 @@ from gateway.ports import NO_TIME
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.core.ingest import Heard, Thing
+    from gateway.core.ingest import Heard
     from gateway.core.plan import Route
     from gateway.core.state import State
+    from gateway.core.things import Thing
     from gateway.events import Health
 
 DEAF = 2**61  # since when a source can hear that cannot: no deadline that begins then is ever over
@@ -60,8 +62,7 @@ class Silent:
         route, slot = self._routes.get(thing.route), thing.index
         self._met = slot + 1
         self.table.grow(self._met)
-        if slot == len(self._promise):
-            self._promise = np.append(self._promise, np.full_like(self._promise, -1))
+        self._promise = grown(self._promise, self._met, -1)
         if route is not None and route.sensor.every and route.makes(thing.tags):
             if route not in self._promises:
                 self._promises.append(route)
