@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gateway.clock import NS, ReplayClock, WallClock
+from gateway.clock import NS, ReplayClock
 from gateway.delivery import Delivery
 from gateway.errors import Unreachable
 from gateway.outbox import Budget, Outbox
@@ -21,9 +21,10 @@ from gateway.outbox.gaps import STRETCHES_KEPT, Has
 from gateway.outbox.records import SeriesRow
 from tests.door.until import until
 from tests.outbox.conftest import SINKS, alert, transaction, write
+from tests.outbox.driven import Driven
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from gateway.events import Health, Stream
     from gateway.ports import Rejected, Row
@@ -182,42 +183,32 @@ class Leaping(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp())
-        self.loop = asyncio.new_event_loop()
-        self.outbox: Outbox | None = None
+        self.driven = Driven(SINKS)
         self.written = self.leapt_over = 0
         self.has: set[int] = set()
-
-    def do(self, work: Coroutine[object, object, object]) -> object:
-        """Run to the end."""
-        return self.loop.run_until_complete(work)
 
     @initialize()
     def start(self) -> None:
         """Open it for the first time."""
-        self.outbox = Outbox.open(self.folder, WallClock())
-        self.do(self.outbox.declare(SINKS))
+        self.driven.open()
 
     @rule(rows=st.integers(1, 5))
     def append(self, rows: int) -> None:
         """Store some rows."""
-        assert self.outbox
-        self.do(write(self.outbox, transaction(*[b"v=1"] * rows)))
+        self.driven.append(*[b"v=1"] * rows)
         self.written += rows
 
     @rule()
     def leap(self) -> None:
         """As a delivery does."""
-        assert self.outbox
-        if self.outbox.may_leap("influx", 0):
-            self.outbox.leap("influx")
+        if self.driven.outbox.may_leap("influx", 0):
+            self.driven.outbox.leap("influx")
             self.leapt_over = self.written
 
     @rule(rows=st.integers(1, 4))
     def deliver(self, rows: int) -> None:
         """Take some."""
-        assert self.outbox
-        got: list[Row] = self.do(self.outbox.read("series", "influx", rows, 10**6))  # pyright: ignore[reportAssignmentType] - what read gives
+        got = self.driven.do(self.driven.outbox.read("series", "influx", rows, 10**6))
         positions = [row.position for row in got]
         assert not self.has & set(positions), "each once"
         assert positions == list(range(positions[0], positions[0] + len(got))) if got else True
@@ -226,27 +217,21 @@ class Leaping(RuleBasedStateMachine):
             assert positions[0] == min(set(range(1, self.written + 1)) - self.has), "the oldest first"
         assert got or len(self.has) == self.written
         self.has |= set(positions)
-        self.do(self.outbox.advance("series", "influx", got, []))
+        self.driven.do(self.driven.outbox.advance("series", "influx", got, []))
 
     @rule()
     def reopen(self) -> None:
         """Stop in order and start again."""
-        assert self.outbox
-        self.do(self.outbox.close())
-        self.start()
+        self.driven.reopen()
 
     @invariant()
     def counts(self) -> None:
         """What waits is known."""
-        if self.outbox:
-            assert self.outbox.waiting("series", "influx") == self.written - len(self.has)
+        assert self.driven.outbox.waiting("series", "influx") == self.written - len(self.has)
 
     def teardown(self) -> None:
         """Leave nothing."""
-        if self.outbox:
-            self.do(self.outbox.close())
-        self.loop.close()
-        shutil.rmtree(self.folder)
+        self.driven.remove()
 
 
 Leaping.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
