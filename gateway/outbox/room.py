@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -50,12 +51,11 @@ class Ballast:
             if self.path.exists() and self.path.stat().st_size == self.size:
                 self._whole = True
                 return
-            disk = os.statvfs(self.path.parent)
-            if disk.f_bavail * disk.f_frsize < self.size + self.size // 2:
+            if shutil.disk_usage(self.path.parent).free < self.size + self.size // 2:
                 return
             fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.posix_fallocate(fd, 0, self.size + self.size // 2)  # statvfs knows nothing of a quota
+                os.posix_fallocate(fd, 0, self.size + self.size // 2)  # what is free knows nothing of a quota
                 os.ftruncate(fd, self.size)
                 self._whole = True
             finally:

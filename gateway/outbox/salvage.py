@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -152,5 +152,4 @@ def _until_damage(source: sqlite3.Connection, select: str, upto: int) -> Iterato
 
 def _room(damaged: Path) -> bool:
     """Whether the disk can hold as much again, and a bit."""
-    disk = os.statvfs(damaged.parent)
-    return disk.f_bavail * disk.f_frsize > damaged.stat().st_size * 5 // 4
+    return shutil.disk_usage(damaged.parent).free > damaged.stat().st_size * 5 // 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -60,11 +61,16 @@ def survey(folder: Path, bounds: budget.Budget, sinks: Collection[str], clock: C
     return found
 
 
+def _there(folder: Path) -> Path:
+    """The folder, or that of those above it which is there."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
 def _place(folder: Path, found: Survey) -> None:
     """Whether the folder can be written, or made, by this user."""
-    there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
+    there = _there(folder)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         found.warnings.append(
             f"{there} cannot be written by this user: as this user, `run` would keep everything in memory. Give it the "
@@ -144,11 +150,8 @@ def _unreadable(path: Path, error: Exception) -> str:
 
 def _room(folder: Path, bounds: budget.Budget, used: int, found: Survey) -> None:
     """Whether the disk has room for all that the store may come to hold."""
-    there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    disk = os.statvfs(there)
-    free = disk.f_bavail * disk.f_frsize
+    there = _there(folder)
+    free = shutil.disk_usage(there).free
     ballast = 0 if (folder / BALLAST).exists() else bounds.ballast
     need = max(0, bounds.bytes - used) + ballast
     if free < need:
