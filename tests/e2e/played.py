@@ -230,6 +230,21 @@ async def play(
         os.close(admitted)
 
 
+async def played(folder: Path, text: str, steps: Sequence[Step]) -> Running:
+    """What ran, for its counters: a gateway of this configuration over the whole script, delivering to nobody."""
+    (folder / "gateway.yaml").write_text(text)
+    clock, stop = ReplayClock(T0), asyncio.Event()
+    feed, seen = Feed(steps, clock, [], stop), list["Running"]()
+
+    async def watch(running: Running) -> None:
+        seen.append(running)
+        feed.watched.set()
+
+    options = Options(sources=(feed,), sinks=(), series_history=False, services=(("watch", watch),))
+    await run(load(folder / "gateway.yaml", registry()), registry(), clock, stop, options)
+    return seen[0]
+
+
 def main(argv: Sequence[str]) -> None:
     """See the module. FOLDER/commands has the ids that are acted on."""
     folder = Path(argv[0])

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from gateway.app import Options, run
-from gateway.clock import ReplayClock
-from gateway.config.load import load
 from gateway.events import Health, Message, Tick
-from gateway.registry import registry
-from tests.e2e.played import T0, Feed, Step
+from tests.e2e.played import Step, played
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from gateway.app import Running
 
 CONFIG = """
 gateway: flooding
@@ -29,23 +22,14 @@ state: state
 
 async def test_what_a_flood_cost_and_what_never_came_is_counted(tmp_path: Path) -> None:
     """Given 590 messages of one gauge in a second, where ten minutes' worth is 300, and a steady one with a gap."""
-    (tmp_path / "gateway.yaml").write_text(CONFIG)
     steps = [Step(0, [Health("source/here", "connected", ok=True)])]
     steps.append(Step(1, [Message("here", "water/bad", b'{"v": 2, "n": %d}' % n) for n in range(590)]))
     for second in range(2, 100):
         number = second + (3 if second > 50 else 0)
         steps.append(Step(second, [Message("here", "water/steady", b'{"v": 2, "n": %d}' % number), Tick()]))
-    clock, stop = ReplayClock(T0), asyncio.Event()
-    feed, seen = Feed(steps, clock, [], stop), list["Running"]()
+    ran = await played(tmp_path, CONFIG, steps)
 
-    async def watch(running: Running) -> None:
-        seen.append(running)
-        feed.watched.set()
-
-    options = Options(sources=(feed,), sinks=(), series_history=False, services=(("watch", watch),))
-    await run(load(tmp_path / "gateway.yaml", registry()), registry(), clock, stop, options)
-
-    counted = {(name, labels.get("sensor")): value for name, labels, value in seen[0].metrics()}
+    counted = {(name, labels.get("sensor")): value for name, labels, value in ran.metrics()}
     assert counted["zhiwang_thing_flooding_total", "water"] == 290
     assert counted["zhiwang_sequence_gaps_total", "water"] == 3
     assert counted["zhiwang_core_readings_total", None] == 300 + 98

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from gateway.app import Options, run
 from gateway.app import running as app_running
-from gateway.clock import ReplayClock
-from gateway.config.load import load
 from gateway.events import Health, Message, Tick
-from gateway.registry import registry
-from tests.e2e.played import T0, Feed, Step
+from tests.e2e.played import Step, played
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-
-    from gateway.app import Running
 
 CONFIG = """
 gateway: silenced
@@ -36,23 +29,14 @@ async def test_each_silence_of_a_device_is_counted_under_its_name(
 ) -> None:
     """Given g1 silent twice, g2 and g3 once, and room for two names: theirs, and the rest together."""
     monkeypatch.setattr(app_running, "THINGS_TOLD", 2)
-    (tmp_path / "gateway.yaml").write_text(CONFIG)
     pauses = {"g1": [(60, 120), (200, 260)], "g2": [(70, 120)], "g3": [(80, 120)], "steady": []}
     steps = [Step(0, [Health("source/here", "connected", ok=True)])]
     for second in range(1, 300):
         sending = [one for one in DEVICES if not any(begin <= second < end for begin, end in pauses[one])]
         said = [Message("here", f"water/{one}", b"2.0") for one in sending] if second % 5 == 0 else []
         steps.append(Step(second, [*said, Tick()]))
-    clock, stop = ReplayClock(T0), asyncio.Event()
-    feed, seen = Feed(steps, clock, [], stop), list["Running"]()
-
-    async def watch(running: Running) -> None:
-        seen.append(running)
-        feed.watched.set()
-
-    options = Options(sources=(feed,), sinks=(), series_history=False, services=(("watch", watch),))
-    await run(load(tmp_path / "gateway.yaml", registry()), registry(), clock, stop, options)
+    ran = await played(tmp_path, CONFIG, steps)
     counted = {
-        labels["thing"]: value for name, labels, value in seen[0].metrics() if name == "zhiwang_thing_silenced_total"
+        labels["thing"]: value for name, labels, value in ran.metrics() if name == "zhiwang_thing_silenced_total"
     }
     assert counted == {"water{gauge=g1}": 2, "water{gauge=g2}": 1, "others": 1}
