@@ -148,6 +148,11 @@ class Ledger:
         self.fresh = fresh.kept(rows, removed)  # as of before: some of them may be gone already
 
     @property
+    def full(self) -> bool:
+        """Whether alerts that wait have used up their reserve. Any thread."""
+        return self.alert_bytes >= reserve.RESERVE_BYTES
+
+    @property
     def removed(self) -> tuple[int, ...]:
         """How much was taken out of the streams that sinks may not have got. Any thread."""
         return self.dropped_rows, self.merged, self.spoiled, self.gaps

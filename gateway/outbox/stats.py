@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.events import Health
-from gateway.outbox import beside, reserve, schema
+from gateway.outbox import beside, schema
 from gateway.outbox.budget import size_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def stats_of(ledger: Ledger, path: Path | None, last: Positions) -> OutboxStats:
         transactions=ledger.transactions,
         merged=ledger.merged,
         spoiled=ledger.spoiled,
-        full=ledger.alert_bytes >= reserve.RESERVE_BYTES,
+        full=ledger.full,
     )
 
 

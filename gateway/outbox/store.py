@@ -27,7 +27,6 @@ from gateway.outbox import (
     holes,
     opening,
     reading,
-    reserve,
     room,
     schema,
     spoiled,
@@ -269,7 +268,7 @@ class Outbox:
     @property
     def full(self) -> bool:
         """Whether alerts that wait have used up their reserve: the door takes no messages until some are delivered."""
-        return self._ledger.alert_bytes >= reserve.RESERVE_BYTES
+        return self._ledger.full
 
     @property
     def cramped(self) -> bool:
