@@ -9,7 +9,20 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Literal
 
-from gateway.outbox import budget, dead, fresh, gaps, holes, reading, reserve, restart, spoiled, telling, writing
+from gateway.outbox import (
+    budget,
+    dead,
+    fresh,
+    gaps,
+    holes,
+    reading,
+    reserve,
+    restart,
+    schema,
+    spoiled,
+    telling,
+    writing,
+)
 from gateway.outbox.gaps import Has
 
 if TYPE_CHECKING:
@@ -62,7 +75,7 @@ class Ledger:
     ) -> None:
         """`path` is the file's; None: everything is in memory."""
         self.resumed, self.unreadable = found.resumed, found.unreadable
-        self.epoch = str(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0], "ascii")
+        self.epoch = schema.epoch(connection)
         self.positions = found.positions
         self.dead_bytes, self.dead_dropped, self.transactions = dead.total_bytes(connection), 0, 0
         self.dropped_rows = self.dropped_points = self.gaps = self.spoiled = 0

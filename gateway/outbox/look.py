@@ -114,7 +114,7 @@ def state(connection: sqlite3.Connection, now_ns: int) -> State:
     letters = connection.execute("SELECT count(*), ifnull(sum(bytes), 0), ifnull(sum(retry), 0) FROM dead").fetchone()
     sinks = reading.places(connection)
     return State(
-        epoch=str(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0], "ascii"),
+        epoch=schema.epoch(connection),
         bytes=pages * page,
         free_bytes=free * page,
         next_n=found.resumed.next_n,

@@ -210,7 +210,7 @@ def _open(path: Path, epoch: str, suspected: str) -> tuple[sqlite3.Connection, r
 
 def _found(connection: sqlite3.Connection) -> restart.Found:
     """What a restart finds; reads besides what the ledger will at once, where damage can still be helped."""
-    str(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0], "ascii")
+    schema.epoch(connection)
     dead.total_bytes(connection)
     reserve.held(connection)
     gaps.listed(connection)

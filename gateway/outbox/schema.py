@@ -155,6 +155,11 @@ def create(connection: sqlite3.Connection, epoch: str) -> None:
     connection.execute("COMMIT")
 
 
+def epoch(connection: sqlite3.Connection) -> str:
+    """The epoch that was made with the file."""
+    return str(connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()[0], "ascii")
+
+
 def add_missing(connection: sqlite3.Connection) -> None:
     """Make the tables and columns that a file of an earlier release lacks; its rows have no checksum."""
     lack = [stream for stream in STREAMS if "crc" not in columns(connection, stream)]
