@@ -203,9 +203,7 @@ class Ledger:
         self._keep(connection, dead.from_door(connection, list(letters.values())))
         lost = [*found.missing, *((position, position) for position in letters)]
         if stream == "series":
-            with self._lock:
-                sinks = {sink: has for (sink, of), has in self._places.items() if of == stream}
-            self.gaps += holes.record(connection, sinks, lost, now_ns)
+            self.gaps += holes.record(connection, self._have("series"), lost, now_ns)
         else:
             holes.keep(connection, stream, lost)
         self.spoiled += spoiled.count(found) - len(found.spoiled) + len(letters)
@@ -232,11 +230,10 @@ class Ledger:
 
     def mark(self) -> Callable[[], None]:
         """What takes back all that the next transaction notes here, where it comes to nothing."""
-        names = _NOTED
-        noted = [getattr(self, name) for name in names]
+        noted = [getattr(self, name) for name in _NOTED]
 
         def undo() -> None:
-            for name, value in zip(names, noted, strict=True):
+            for name, value in zip(_NOTED, noted, strict=True):
                 setattr(self, name, value)
             with self._lock:
                 self._moved = dict(self._places)  # which of them were to be stored is no longer known: all
@@ -245,10 +242,8 @@ class Ledger:
 
     def drop(self, connection: sqlite3.Connection, why: str, *, free: int = 2**62, before_ns: int = 2**62) -> int:
         """Delete the oldest series, delivered or not, and record what sinks miss by it; returns the bytes freed."""
-        with self._lock:
-            sinks = {sink: has for (sink, stream), has in self._places.items() if stream == "series"}
         now_ns = self._clock.now_ns()
-        dropped = gaps.drop_oldest(connection, sinks, now_ns, why, free=free, before_ns=before_ns)
+        dropped = gaps.drop_oldest(connection, self._have("series"), now_ns, why, free=free, before_ns=before_ns)
         self.gaps += dropped.gaps
         self.dropped_points += dropped.points
         if dropped.rows:
@@ -265,8 +260,7 @@ class Ledger:
         self.alert_bytes += reserve.held(connection, after=self.positions[writing.PLACE["alerts"]] - new)
         if self.alert_bytes < self._merge_from:
             return
-        with self._lock:
-            unread = min((has.upto for (_, stream), has in self._places.items() if stream == "alerts"), default=0)
+        unread = min((has.upto for has in self._have("alerts").values()), default=0)
         self.merged += reserve.merge(connection, unread)
         self._count_alerts(connection)
 
@@ -318,6 +312,11 @@ class Ledger:
         if self.dead_bytes > dead.BOUND_BYTES:
             self.dead_bytes, dropped = dead.bound(connection, self.dead_bytes)
             self.dead_dropped += dropped
+
+    def _have(self, stream: Stream) -> dict[str, Has]:
+        """What each sink of a stream has of it."""
+        with self._lock:
+            return {sink: has for (sink, of), has in self._places.items() if of == stream}
 
     def _take_moved(self) -> writing.Places:
         with self._lock:
