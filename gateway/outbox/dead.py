@@ -96,6 +96,12 @@ def total_bytes(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT ifnull(sum(bytes), 0) FROM dead").fetchone()[0])
 
 
+def counted(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """How many letters there are, what they take, and how many are asked for again."""
+    found = connection.execute("SELECT count(*), ifnull(sum(bytes), 0), ifnull(sum(retry), 0) FROM dead").fetchone()
+    return found[0], found[1], found[2]
+
+
 def bound(connection: sqlite3.Connection, held: int) -> tuple[int, int]:
     """Drop the oldest letters until at most 64 MB are held; returns (bytes now held, letters dropped)."""
     dropped = 0

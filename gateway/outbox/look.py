@@ -111,7 +111,7 @@ def state(connection: sqlite3.Connection, now_ns: int) -> State:
         int(connection.execute(f"PRAGMA {name}").fetchone()[0])
         for name in ("page_size", "page_count", "freelist_count")
     )
-    letters = connection.execute("SELECT count(*), ifnull(sum(bytes), 0), ifnull(sum(retry), 0) FROM dead").fetchone()
+    letters, letters_bytes, again = dead.counted(connection)
     sinks = reading.places(connection)
     return State(
         epoch=schema.epoch(connection),
@@ -120,9 +120,9 @@ def state(connection: sqlite3.Connection, now_ns: int) -> State:
         next_n=found.resumed.next_n,
         next_seq=found.resumed.next_seq,
         sinks=[_sink_state(connection, sink, stream, has, now_ns) for (sink, stream), has in sinks.items()],
-        letters=letters[0],
-        letters_bytes=letters[1],
-        letters_asked_again=letters[2],
+        letters=letters,
+        letters_bytes=letters_bytes,
+        letters_asked_again=again,
         gaps=gaps.listed(connection),
     )
 

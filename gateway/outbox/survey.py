@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.config.scalars import Size
-from gateway.outbox import beside, budget, reading, schema
+from gateway.outbox import beside, budget, dead, reading, schema
 from gateway.outbox.room import BALLAST
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ def _contents(
             )
         else:
             found.notes.append(f"the sink {sink} is no longer configured: `run` forgets its place in {stream}")
-    count, size, again = connection.execute(
-        "SELECT count(*), ifnull(sum(bytes), 0), ifnull(sum(retry), 0) FROM dead"
-    ).fetchone()
+    count, size, again = dead.counted(connection)
     if count > again:
         found.notes.append(
             f"{count - again} dead letters wait for a person ({_size(size)}): `zhiwang outbox rejected` shows them, "
