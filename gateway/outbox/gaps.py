@@ -20,6 +20,7 @@ OTHERS = "…"
 STRETCHES_KEPT = 64  # that a sink has ahead of its backlog, one an outage: beyond it the newest outage comes in order
 
 COLUMNS = "sink, first_position, last_position, from_ns, to_ns, rows, points, dropped_ns, why, series"
+INSERT = f"INSERT INTO gaps({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 - our names
 _SERIES_KEY = re.compile(rb"^(?:[^\\\s]|\\.)+", re.MULTILINE)
 
 
@@ -176,8 +177,7 @@ def _record(
     if before is None or before[1] != first.position - 1 or before[2] != why:
         series = msgspec.json.encode(_named({}, (names[row.position] for row in rows)))
         connection.execute(
-            f"INSERT INTO gaps({COLUMNS}) "  # noqa: S608 - our names
-            "VALUES (?,?,?,?,?,?,?,?,?,?)",
+            INSERT,
             (sink, first.position, last.position, from_ns, to_ns, count, points, now_ns, why, series),
         )
         return True

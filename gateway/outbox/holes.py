@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.outbox import schema
-from gateway.outbox.gaps import COLUMNS
+from gateway.outbox.gaps import INSERT
 
 if TYPE_CHECKING:
     import sqlite3
@@ -106,9 +106,6 @@ def record(connection: sqlite3.Connection, sinks: Mapping[str, Has], holes: Iter
             for sink, has in sinks.items()
             if has.misses(first)
         ]
-        connection.executemany(
-            f"INSERT INTO gaps({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 - our names
-            rows,
-        )
+        connection.executemany(INSERT, rows)
         made += len(rows)
     return made
