@@ -87,7 +87,7 @@ SAVED = (
 
 def save(path: Path, memory: sqlite3.Connection) -> bool:
     """Copy state, cursors, and the alerts and requests that wait, from a disk that can still be read; False if not."""
-    for mode in ("mode=ro", "mode=ro&immutable=1"):  # the second reads a file whose journal cannot be opened
+    for mode in schema.TO_READ:
         try:
             source = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
         except sqlite3.Error:

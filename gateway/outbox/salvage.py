@@ -45,7 +45,7 @@ def take_over(damaged: Path, fresh: sqlite3.Connection) -> dict[str, int]:
     Cursors first: without them what was delivered would be again, which is harmless but long. Nothing of a file that is
     not ours. Raises sqlite3.Error for trouble with `fresh` only.
     """
-    for mode in ("mode=ro", "mode=ro&immutable=1"):  # the second reads a file whose journal cannot be opened
+    for mode in schema.TO_READ:
         source = None
         try:
             source = sqlite3.connect(f"{damaged.absolute().as_uri()}?{mode}", uri=True, isolation_level=None)

@@ -24,6 +24,8 @@ row is when it is read (its checksum, its place, that none before it is missing)
 """
 PAGE_BYTES = 1024  # a transaction of a few readings changes a handful of pages, and each is written whole: flash wear
 STREAMS = ("series", "alerts", "requests")
+TO_READ = ("mode=ro", "mode=ro&immutable=1")
+"""How to open a file to take over what is in it: the second reads one whose journal cannot be opened."""
 
 TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
