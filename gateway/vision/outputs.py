@@ -69,6 +69,16 @@ class Candidates(NamedTuple):
     chosen: bool = False
 
 
+class Scored(NamedTuple):
+    """Rows of an output with objectness: where they stand, the rows, their best class and its score."""
+
+    slot: NDArray[np.intp]
+    anchor: NDArray[np.intp]
+    rows: NDArray[np.float32]
+    score: NDArray[np.float32]
+    label: NDArray[np.int16]
+
+
 class Head(msgspec.Struct, frozen=True):
     """One output family.
 
@@ -108,6 +118,16 @@ def around(centre: NDArray[np.floating], size: NDArray[np.floating]) -> NDArray[
     """Boxes, xyxy float32[n, 4], given by centre and size, float[n, 2] each."""
     half = size / 2
     return np.concatenate([centre - half, centre + half], axis=1, dtype=np.float32)
+
+
+def scored(raw: NDArray[np.float32], floor: float) -> Scored:
+    """Of [n, A, 5 + C], box, objectness and classes, those whose objectness × best class is at or above the floor."""
+    slot, anchor = np.nonzero(raw[:, :, 4] >= floor)  # score = objectness × class, so this loses none
+    rows = raw[slot, anchor]
+    label = np.argmax(rows[:, 5:], axis=1)
+    score = rows[:, 4] * rows[np.arange(len(rows)), 5 + label]
+    good = score >= floor
+    return Scored(slot[good], anchor[good], rows[good], score[good], label[good].astype(np.int16))
 
 
 def whole(labels: NDArray[np.generic]) -> NDArray[np.int16]:

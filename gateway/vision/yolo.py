@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gateway.vision.outputs import Candidates, Head, around, cells, whole
+from gateway.vision.outputs import Candidates, Head, around, cells, scored, whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,14 +82,8 @@ def _v8_labels(shapes: Sequence[Shape]) -> int | None:
 def _v5_decode(outputs: Outputs, n: int, _manifest: Manifest, floor: float) -> Candidates:
     if _v5_labels([output.shape for output in outputs]) is None:
         return _chosen(outputs, n, floor)
-    raw = np.asarray(outputs[0], np.float32)[:n]
-    slot, anchor = np.nonzero(raw[:, :, 4] >= floor)  # score = objectness × class, so this loses none
-    rows = raw[slot, anchor]
-    label = np.argmax(rows[:, 5:], axis=1)
-    score = rows[:, 4] * rows[np.arange(len(rows)), 5 + label]
-    good = score >= floor
-    rows = rows[good]
-    return Candidates(slot[good], around(rows[:, :2], rows[:, 2:4]), score[good], label[good].astype(np.int16))
+    slot, _, rows, score, label = scored(np.asarray(outputs[0], np.float32)[:n], floor)
+    return Candidates(slot, around(rows[:, :2], rows[:, 2:4]), score, label)
 
 
 def _v8_decode(outputs: Outputs, n: int, _manifest: Manifest, floor: float) -> Candidates:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gateway.vision.outputs import Candidates, Head, around, cells, grid
+from gateway.vision.outputs import Candidates, Head, around, cells, grid, scored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,18 +35,12 @@ def _labels(shapes: Sequence[Shape]) -> int | None:
 
 
 def _decode(outputs: Outputs, n: int, manifest: Manifest, floor: float) -> Candidates:
-    raw = np.asarray(outputs[0], np.float32)[:n]
-    slot, anchor = np.nonzero(raw[:, :, 4] >= floor)  # score = objectness × class, so this loses none
-    rows = raw[slot, anchor]
-    label = np.argmax(rows[:, 5:], axis=1)
-    score = rows[:, 4] * rows[np.arange(len(rows)), 5 + label]
-    good = score >= floor
-    slot, anchor, rows, label, score = slot[good], anchor[good], rows[good], label[good], score[good]
+    slot, anchor, rows, score, label = scored(np.asarray(outputs[0], np.float32)[:n], floor)
     cell = grid(manifest.width_px, manifest.height_px, STRIDES)[anchor]
     centre = (rows[:, :2] + cell[:, :2]) * cell[:, 2:]
     with np.errstate(over="ignore", invalid="ignore"):  # an infinite size is dropped with the boxes that are not finite
         size = np.exp(rows[:, 2:4]) * cell[:, 2:]
-        return Candidates(slot, around(centre, size), score, label.astype(np.int16))
+        return Candidates(slot, around(centre, size), score, label)
 
 
 HEAD = Head(
