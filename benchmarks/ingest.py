@@ -23,11 +23,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from parts import node_red
+from parts.air import DEVICES, SENSOR
 from parts.corner import RULES, begin_ms, corner
 from parts.probe import Prober, answers_ms
 from parts.subjects import MosquittoSub, Resident, by_hand
 from stage import (
-    DEVICES,
     Mosquitto,
     Row,
     Victoria,
@@ -60,16 +60,11 @@ RED_SHARE = 0.2
 FLOOR, SCRIPT, RED = 1.25, 0.10, 0.40
 PLAIN = """
 gateway: plain
-brokers: {{here: {{url: "{broker}", keepalive: 600 s}}}}
+brokers: {here: {url: "BROKER", keepalive: 600 s}}
 sensors:
-  plain:
-    mqtt: here
-    topic: air/{{device}}/up
-    json: {{time: ts, pm25: pm25, pm10: pm10, rh: rh, temp: temp, noise: noise}}
-    every: 10 s
-    max_late: 9 d
-sinks: {{store: {sink}}}
-"""
+  plain: {SENSOR, every: 10 s, max_late: 9 d}
+sinks: {store: SINK}
+""".replace("SENSOR", SENSOR)
 
 
 class Bench:
@@ -221,7 +216,8 @@ def _measure(at: Path, stack: ExitStack) -> list[Row]:
     ours = bench.resident(f"gateway, {RULES} rules, history and alerts", one.pid, "air")
     floor = MosquittoSub(bench.broker.port)
     through = _through(bench, ours, one, floor)  # before others listen, for whom the broker would queue
-    plain = stack.enter_context(gateway(at / "plain", PLAIN.format(broker=bench.broker.url, sink=bench.sink)))
+    text = PLAIN.replace("BROKER", bench.broker.url).replace("SINK", bench.sink)
+    plain = stack.enter_context(gateway(at / "plain", text))
     script = bench.resident("the script by hand", by_hand(stack, bench.broker.port, bench.victoria.url), "by_hand")
     bare = bench.resident("gateway that only stores", plain.pid, "plain")
     red = bench.red()

@@ -18,6 +18,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+from parts.air import SENSOR
 from parts.probe import Prober
 from stage import Influx, Mosquitto, Row, cpu_s, folder, gateway, main, percentile, publish, running, server
 
@@ -33,11 +34,7 @@ CONFIG = """
 gateway: bench
 brokers: {here: {url: "BROKER"}}
 sensors:
-  air:
-    mqtt: here
-    topic: air/{device}/up
-    json: {time: ts, pm25: pm25, pm10: pm10, rh: rh, temp: temp, noise: noise}
-    every: 10 s
+  air: {SENSOR, every: 10 s}
   probe:
     mqtt: here
     topic: probe/{device}/up
@@ -49,7 +46,7 @@ rules:
 sinks:
   influx: {v1: "INFLUX", db: bench}
   alerts: {mqtt: here}
-"""
+""".replace("SENSOR", SENSOR)
 
 
 class Pair(NamedTuple):

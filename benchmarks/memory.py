@@ -15,6 +15,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from parts.air import SENSOR
 from stage import Influx, Mosquitto, Row, folder, gateway, main, memory_mb, publish, running, server, until
 
 from tests.conftest import SHARED
@@ -24,11 +25,7 @@ CONFIG = """
 gateway: bench-NAME
 brokers: {here: {url: "BROKER"}}
 sensors:
-  NAME:
-    mqtt: here
-    topic: air/{device}/up
-    json: {time: ts, pm25: pm25, pm10: pm10, rh: rh, temp: temp, noise: noise}
-    every: 10 s
+  NAME: {SENSOR, every: 10 s}
 rules:
   dust: {threshold: NAME.pm25, levels: {yellow: 5000}, for: 30 s}
   smog: {threshold: NAME.pm10, over: mean 1 min, levels: {yellow: 5000}}
@@ -36,7 +33,7 @@ rules:
 COUNTsinks:
   influx: {v1: "INFLUX", db: bench}
   alerts: {mqtt: here}
-"""
+""".replace("SENSOR", SENSOR)
 PAGE = '\nhttp: {listen: "127.0.0.1:{port}", page: true}\n'
 COUNT = "  crowd: {count: car, in: north.road, levels: {yellow: 100}, for: 10 s}\n"
 CAMERAS = """

@@ -23,8 +23,9 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parts.air import FIELDS, SENSOR
 from parts.corner import begin_ms
-from stage import FIELDS, Influx, Mosquitto, Row, folder, gateway, main, memory_mb, publish, running, server, until
+from stage import Influx, Mosquitto, Row, folder, gateway, main, memory_mb, publish, running, server, until
 
 if TYPE_CHECKING:
     from stage import Gateway
@@ -38,14 +39,9 @@ CONFIG = """
 gateway: bench
 brokers: {here: {url: "BROKER"}}
 sensors:
-  air:
-    mqtt: here
-    topic: air/{device}/up
-    json: {time: ts, pm25: pm25, pm10: pm10, rh: rh, temp: temp, noise: noise}
-    every: 10 s
-    max_late: 9 d
+  air: {SENSOR, every: 10 s, max_late: 9 d}
 sinks: {store: {v1: "INFLUX", db: bench, drain: 1 GB/s}}
-"""
+""".replace("SENSOR", SENSOR)
 
 
 def _settled(one: Gateway, messages: int, *, delivered: bool) -> None:

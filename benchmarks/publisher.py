@@ -15,12 +15,12 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from parts.air import DEVICES
 from parts.corner import STEP_MS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DEVICES = 100
 WINDOW = 400  # unacknowledged at most: brokers take so many of MQTT 3.1.1 clients
 CONNECT = b"\x00\x04MQTT\x04\x02\x01\x2c\x00\x00"  # MQTT 3.1.1, clean session, keep-alive 300 s, no client id
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from parts.air import SENSOR
 from publisher import CONNECT, message, packet
 from stage import Mosquitto, Row, folder, gateway, main, memory_mb, running, server, until
 
@@ -51,16 +52,9 @@ HEAD = """
 gateway: bench
 brokers: {here: {url: "BROKER"}}
 sensors:
-  air:
-    mqtt: here
-    topic: air/{device}/up
-    json: {time: ts, pm25: pm25, pm10: pm10, rh: rh, temp: temp, noise: noise}
-    every: 60 s
-    series: 2000000
-    max_late: 9 d
-    allowed_lateness: 9 d
+  air: {SENSOR, every: 60 s, series: 2000000, max_late: 9 d, allowed_lateness: 9 d}
 rules:
-"""
+""".replace("SENSOR", SENSOR)
 RULES = """
   VALUE-1: {threshold: air.VALUE, levels: {blue: LINE, yellow: HIGH}, clear_by: 2}
   VALUE-2: {threshold: air.VALUE, levels: {yellow: LINE}, for: 5 min}

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 __all__ = [
-    "DEVICES",
-    "FIELDS",
     "Gateway",
     "Influx",
     "Mosquitto",
@@ -52,8 +50,6 @@ __all__ = [
 
 S = TypeVar("S", Mosquitto, Influx, Victoria)
 TICKS = os.sysconf("SC_CLK_TCK")
-FIELDS = ("pm25", "pm10", "rh", "temp", "noise")
-DEVICES = 100
 
 
 class Row(NamedTuple):

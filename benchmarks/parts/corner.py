@@ -10,20 +10,15 @@ from __future__ import annotations
 
 import time
 
+from parts.air import SENSOR
+
 DAYS = 5
 STEP_MS = 10_000
 CORNER = """
 gateway: NAME
 brokers: {here: {url: "BROKER", keepalive: 600 s}}
 sensors:
-  air:
-    mqtt: here
-    topic: air/{device}/up
-    json: {time: ts, pm25: pm25, pm10: pm10, rh: rh, temp: temp, noise: noise}
-    every: 10 s
-    stuck: 30 min
-    max_late: 9 d
-    allowed_lateness: 9 d
+  air: {SENSOR, every: 10 s, stuck: 30 min, max_late: 9 d, allowed_lateness: 9 d}
 rules:
   spike: {threshold: air.pm25, levels: {blue: 150, yellow: 250, orange: 350, red: 450}, clear_by: 10}
   dust: {threshold: air.pm25, levels: {blue: 160, yellow: 300}, clear_by: 5, for: 30 s}
@@ -49,7 +44,7 @@ sinks:
   store: SINK
   alerts: {mqtt: here}
 http: {listen: "127.0.0.1:{port}", page: true}
-"""
+""".replace("SENSOR", SENSOR)
 RULES = sum(line.startswith("  ") and ("threshold:" in line or "rate:" in line) for line in CORNER.splitlines())
 
 

@@ -9,7 +9,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from stage import FIELDS, ROOT, cpu_s, until
+from stage import ROOT, cpu_s, until
+
+from parts.air import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
