@@ -101,7 +101,7 @@ class Scene:
         self._now = _follow(self._now, edges, step_s, _NOW_S)
         if sharp is not None:
             self._sharp_now = _follow(self._sharp_now, sharp, step_s, _NOW_S)
-        known = self._sharp_s >= _LEARN_S and sharp is not None and self._sharp_now is not None and self._sharp_past
+        known = sharp is not None and self._sharp_s >= _LEARN_S
         ratio = self._sharp_now / self._sharp_past if known and self._sharp_now and self._sharp_past else None
         past = self._past
         if past is None or self._learned_s < _LEARN_S or mean <= DARK or float(past.mean()) < _LEAST_STRUCTURE:
