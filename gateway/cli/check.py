@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from gateway.cli import words
 from gateway.clock import WallClock
+from gateway.config.cross import RESERVED_SINKS
 from gateway.config.findings import dotted
 from gateway.config.load import review
 from gateway.config.printed import printed
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from gateway.config.model import Config
     from gateway.language import Language
 
-HISTORY = "history"  # the sink that is always there
 EXAMPLE = "zhiwang check gateway.yaml --print"
 
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 def _surveyed(config: Config) -> Survey:
     """What stands in the outbox that this configuration would run on."""
     bounds = Budget(int(config.outbox.budget), int(config.outbox.age), int(config.outbox.ballast))
-    return survey(config.state, bounds, {*config.sinks, HISTORY}, WallClock())
+    return survey(config.state, bounds, {*config.sinks, *RESERVED_SINKS}, WallClock())
 
 
 SECTIONS = ("brokers", "sensors", "cameras", "rules", "sinks")
