@@ -15,7 +15,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from parts.air import DEVICES
+from parts.air import DEVICES, payload
 from parts.corner import STEP_MS
 
 if TYPE_CHECKING:
@@ -38,10 +38,7 @@ def packet(first: int, body: bytes) -> bytes:
 def message(i: int, at_ms: int, topic: str, leap: bool = False, devices: int = DEVICES) -> bytes:
     """A PUBLISH with five fields."""
     name = f"{topic}/{i % devices:03}/up".encode()
-    body = (
-        f'{{"ts":{at_ms},"pm25":{500 if leap else 20 + i % 977 / 10:.1f},"pm10":{35 + i % 1409 / 10:.1f},'
-        f'"rh":{40 + i % 350 / 10:.1f},"temp":{15 + i % 203 / 10:.1f},"noise":{45 + i % 307 / 10:.1f}}}'
-    ).encode()
+    body = payload(i, at_ms, leap=leap)
     return packet(0x32, struct.pack("!H", len(name)) + name + struct.pack("!H", i % 65_535 + 1) + body)
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from parts.air import SENSOR
+from parts.air import SENSOR, payload
 from publisher import CONNECT, message, packet
 from stage import Mosquitto, Row, folder, gateway, main, memory_mb, running, server, until
 
@@ -105,12 +105,8 @@ def _messages(devices: Iterable[int], turn: int) -> list[Input]:
     made: list[Input] = []
     for device in devices:
         i = device * 7 + turn
-        body = (
-            f'{{"ts":{T0 // 10**6 + turn * 60_000},"pm25":{500 if i % 500 == 0 else 20 + i % 977 / 10:.1f},'
-            f'"pm10":{35 + i % 1409 / 10:.1f},"rh":{40 + i % 350 / 10:.1f},"temp":{15 + i % 203 / 10:.1f},'
-            f'"noise":{45 + i % 307 / 10:.1f}}}'
-        )
-        made.append(Message("here", f"air/{device:06}/up", body.encode()))
+        body = payload(i, T0 // 10**6 + turn * 60_000, leap=i % 500 == 0)
+        made.append(Message("here", f"air/{device:06}/up", body))
     return made
 
 
