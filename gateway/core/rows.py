@@ -1,4 +1,4 @@
-"""What tables of the state have in common: rows of declared columns, and which of them are to be told of."""
+"""What tables of the state have in common: a row of declared columns, and which rows are to be told of."""
 
 from __future__ import annotations
 
@@ -12,35 +12,38 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Rows:
-    """Rows by number, of which a step's delta tells those that were touched. `n`: the numbers below it are in use."""
+def new_row(columns: Mapping[str, tuple[Any, ...]]) -> NDArray[np.void]:
+    """One row as it is declared; `columns`: name → (dtype, value of a new row[, shape])."""
+    row = np.zeros(1, np.dtype([(name, spec[0], *spec[2:]) for name, spec in columns.items()]))
+    for name, spec in columns.items():
+        row[name] = spec[1]
+    return row
 
-    def __init__(self, columns: Mapping[str, tuple[Any, ...]]) -> None:
-        """`columns`: name → (dtype, value of a new row[, shape])."""
-        self.dtype = np.dtype([(name, spec[0], *spec[2:]) for name, spec in columns.items()])
-        self._fresh = np.zeros(1, self.dtype)
-        for name, spec in columns.items():
-            self._fresh[name] = spec[1]
-        self.n = 0
-        self._told = 0
-        self._touched: list[NDArray[np.intp]] = []
 
-    def delta(self) -> list[Any] | None:
-        """The touched rows since the last call, as they are now."""
-        if not self._touched and self.n == self._told:
+class Touched:
+    """The rows of a table that a step's delta tells of: those that were written since the last one."""
+
+    def __init__(self) -> None:
+        self._parts: list[NDArray[np.intp]] = []
+        self._told = 0  # how many rows there were
+
+    def add(self, index: NDArray[np.intp]) -> None:
+        """These were written."""
+        if len(index):
+            self._parts.append(index)
+
+    def take(self, n: int) -> NDArray[np.int32] | None:
+        """Their numbers, rising, of a table that has `n` rows by now; None where there is nothing to tell."""
+        if not self._parts and n == self._told:
             return None
-        index = distinct(self._touched)
-        self._touched.clear()
-        self._told = self.n
-        return self._stored(index)
+        index = distinct(self._parts)
+        self.told(n)
+        return index
 
-    def _stored(self, index: NDArray[np.int32]) -> list[Any]:
-        """These rows, as a delta."""
-        return [self.n, index.tobytes(), self._at(index).tobytes()]
-
-    def _at(self, index: NDArray[np.int32]) -> NDArray[np.void]:
-        """A copy of these rows."""
-        raise NotImplementedError
+    def told(self, n: int) -> None:
+        """All is told of `n` rows."""
+        self._parts.clear()
+        self._told = n
 
 
 def distinct(parts: list[NDArray[np.intp]]) -> NDArray[np.int32]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gateway.core.arrays import GROWTH, grown
-from gateway.core.rows import Rows
+from gateway.core.rows import Touched, new_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Sparse(Rows):
+class Sparse:
     """Stored as a `Table` is: which rows are kept, and where, is nobody's business.
 
     `by`: the column that tells: a row is kept while its (first) value there is not a new row's. Without, every row that
@@ -24,12 +24,15 @@ class Sparse(Rows):
 
     def __init__(self, columns: Mapping[str, tuple[Any, ...]], by: str = "") -> None:
         """`columns`: name → (dtype, value of a new row[, shape])."""
-        super().__init__(columns)
+        self._fresh = new_row(columns)
+        self.dtype = self._fresh.dtype
         self._by = by
         self._rows: NDArray[np.void] = np.zeros(0, self.dtype)
         self._used = 0  # of these rows, the free ones included
         self._free: list[int] = []
         self._place = np.zeros(0, np.int32)  # 1 + where each number's row is kept; 0: it is as new
+        self._touched = Touched()
+        self.n = 0
 
     def __len__(self) -> int:
         """How many rows are kept."""
@@ -71,7 +74,7 @@ class Sparse(Rows):
 
     def close(self, number: int) -> None:
         """The row was written: let it go where it is as new."""
-        self._touched.append(np.array([number], np.intp))
+        self._touched.add(np.array([number], np.intp))
         if self._by and _first(self.row(number)[self._by]) == _first(self._fresh[self._by]):
             self._drop(number)
 
@@ -84,13 +87,13 @@ class Sparse(Rows):
             place = self._place[numbers] - 1
         for column, values in columns.items():
             self._rows[column][place] = values
-        self._touched.append(numbers.astype(np.intp))
+        self._touched.add(numbers.astype(np.intp))
 
     def drop(self, numbers: NDArray[np.integer[Any]]) -> None:
         """Let rows go."""
         gone = numbers[self._place[numbers] > 0]
         if len(gone):
-            self._touched.append(gone.astype(np.intp))
+            self._touched.add(gone.astype(np.intp))
             for number in gone.tolist():
                 self._drop(number)
 
@@ -103,13 +106,18 @@ class Sparse(Rows):
         """Every row is as new."""
         numbers = self._kept()
         self.void()
-        self._touched.append(numbers)
+        self._touched.add(numbers)
 
     def void(self) -> None:
         """Every row is as new, and nothing is to be told of it."""
         self._place[:] = 0
         self._used = 0
         self._free.clear()
+
+    def delta(self) -> list[Any] | None:
+        """The rows written since the last call, new ones for those that are no longer kept."""
+        index = self._touched.take(self.n)
+        return None if index is None else self._stored(index)
 
     def apply(self, delta: list[Any]) -> None:
         """Write stored rows back, but for those that are as new."""
@@ -121,8 +129,7 @@ class Sparse(Rows):
             if not same.all():
                 index, rows = index[~same], rows[~same]
                 self.put(index, **{name: rows[name] for name in self.dtype.names or ()})
-        self._touched.clear()
-        self._told = self.n
+        self._touched.told(self.n)
 
     def whole(self) -> list[Any]:
         """Every row that is kept, as a delta to an empty table."""
@@ -138,13 +145,13 @@ class Sparse(Rows):
     def _kept(self) -> NDArray[np.intp]:
         return np.flatnonzero(self._place[: self.n])
 
-    def _at(self, index: NDArray[np.int32]) -> NDArray[np.void]:
-        """A copy of these rows, new ones for those that are not kept."""
+    def _stored(self, index: NDArray[np.int32]) -> list[Any]:
+        """These rows as a delta, new ones for those that are not kept."""
         place = self._place[index] - 1
         rows = np.repeat(self._fresh, len(index))
         kept = place >= 0
         rows[kept] = self._rows[place[kept]]
-        return rows
+        return [self.n, index.tobytes(), rows.tobytes()]
 
     def _make(self, number: int) -> int:
         if self._free:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from gateway.core.arrays import GROWTH
-from gateway.core.rows import Rows
+from gateway.core.rows import Touched, new_row
 from gateway.core.sparse import Sparse
 from gateway.errors import StateError
 
@@ -28,13 +28,16 @@ T = TypeVar("T", bound=msgspec.Struct)
 DECLARED = "declared"
 
 
-class Table(Rows):
+class Table:
     """Rows of fixed columns, addressed by index. `rows[:n]` are in use; write through `rows`, then `touch`."""
 
     def __init__(self, columns: Mapping[str, tuple[Any, ...]]) -> None:
         """`columns`: name → (dtype, value of a new row[, shape])."""
-        super().__init__(columns)
+        self._fresh = new_row(columns)
+        self.dtype = self._fresh.dtype
         self.rows: NDArray[np.void] = np.zeros(0, self.dtype)
+        self._touched = Touched()
+        self.n = 0
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.rows[column]
@@ -52,27 +55,31 @@ class Table(Rows):
 
     def touch(self, index: NDArray[np.intp]) -> None:
         """Say that these rows changed."""
-        if len(index):
-            self._touched.append(index)
+        self._touched.add(index)
 
     def touch_one(self, index: int) -> None:
         """Say that this row changed."""
-        self._touched.append(np.array([index], np.intp))
+        self._touched.add(np.array([index], np.intp))
 
     def clear(self) -> None:
         """Every row is as new."""
         self.rows[: self.n] = self._fresh
-        self._touched.append(np.arange(self.n))
+        self._touched.add(np.arange(self.n))
 
     def void(self) -> None:
         """Every row is as new, and nothing is to be told of it."""
         self.rows[: self.n] = self._fresh
 
+    def delta(self) -> list[Any] | None:
+        """The touched rows since the last call."""
+        index = self._touched.take(self.n)
+        return None if index is None else self._stored(index)
+
     def apply(self, delta: list[Any]) -> None:
         """Write stored rows back."""
         self.grow(int(delta[0]))
         self.rows[np.frombuffer(delta[1], np.int32)] = np.frombuffer(delta[2], self.dtype)
-        self._told = self.n
+        self._touched.told(self.n)
 
     def whole(self) -> list[Any]:
         """Every row that differs from a new one, as a delta to an empty table."""
@@ -80,8 +87,8 @@ class Table(Rows):
         used = np.flatnonzero((raw != self._fresh.view(np.uint8)).any(axis=1)).astype(np.int32)
         return self._stored(used)
 
-    def _at(self, index: NDArray[np.int32]) -> NDArray[np.void]:
-        return self.rows[index]
+    def _stored(self, index: NDArray[np.int32]) -> list[Any]:
+        return [self.n, index.tobytes(), self.rows[index].tobytes()]
 
 
 class Book(Generic[T]):
