@@ -11,6 +11,7 @@ is shown to none of them. So a quiet city costs a few comparisons, however many 
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -30,21 +31,23 @@ class Seen(NamedTuple):
     """What a lens shows. `readings.value` is what an alert tells, `figure` float64[r] what lines are held against.
 
     carried bool[r]: rows that show what the rule saw last; crowded bool[r]: of which nothing is known, for their window
-    does not fit. None where a lens has no such rows.
+    does not fit. None where a lens has no such rows. `began`: since when it has been so, by series and time, where that
+    is not when the rule saw it.
     """
 
     readings: Readings
     figure: NDArray[np.float64]
     carried: NDArray[np.bool_] | None = None
     crowded: NDArray[np.bool_] | None = None
+    began: Mapping[tuple[int, int], int] = MappingProxyType({})
 
     def take(self, groups: NDArray[np.bool_]) -> Seen:
         """Some of its series, whole."""
         if groups.all():
             return self
         rows = np.repeat(groups, self.readings.length)
-        parts = (None if part is None else part[rows] for part in (self.carried, self.crowded))
-        return Seen(self.readings.take(rows), self.figure[rows], *parts)
+        carried, crowded = (None if part is None else part[rows] for part in (self.carried, self.crowded))
+        return Seen(self.readings.take(rows), self.figure[rows], carried, crowded, self.began)
 
 
 NOTHING = Seen(NO_READINGS, NO_READINGS.value)
@@ -83,10 +86,35 @@ class Asked(NamedTuple):
         return (np.fmax.reduceat(figure, start) > self.high) | (np.fmin.reduceat(figure, start) < self.low)
 
 
-class Lens:
-    """Shows values as they are. Others say what they show in `show`, and what they keep of a new series in `meet`."""
+class Glass(Protocol):
+    """What a lens is made of: what it shows of series, and what it keeps of them."""
 
-    def __init__(self) -> None:
+    def meet(self, series: NDArray[np.int32]) -> None:
+        """Keep what is to be kept of series that are watched from now on."""
+        ...
+
+    def show(self, asked: Asked) -> Seen:
+        """What is to be seen of the series that are beyond their lines or of which a condition holds."""
+        ...
+
+
+class Plain:
+    """Shows values as they are, and keeps nothing."""
+
+    def meet(self, series: NDArray[np.int32]) -> None:
+        """The series' own table has its last value."""
+
+    def show(self, asked: Asked) -> Seen:
+        """Their values."""
+        readings = asked.readings
+        return Seen(readings, readings.value).take(asked.holds | asked.beyond(readings.value))
+
+
+class Lens:
+    """What rules with the same glass look through."""
+
+    def __init__(self, glass: Glass) -> None:
+        self.glass = glass
         self._watchers: list[Watcher] = []
         self._profile = np.zeros(64, np.uint16)  # of each series: which watchers it has; 0: none
         self._profiles: dict[tuple[int, ...], int] = {(): 0}
@@ -102,7 +130,7 @@ class Lens:
         """The rule of that number watches these series, each new to it."""
         self._profile = grown(self._profile, int(series.max()) + 1, 0)
         was = self._profile[series]
-        self.meet(series[was == 0])
+        self.glass.meet(series[was == 0])
         every = {place: members for members, place in self._profiles.items()}
         for place in set(was.tolist()):
             self._profile[series[was == place]] = self._placed((*every[place], number))
@@ -141,23 +169,4 @@ class Lens:
             if held is not None:
                 holds |= held
         low, high = self._lines[:, profile]
-        return self.show(Asked(readings, owners, low, high, holds))
-
-    # ── what kinds of lenses say ─────────────────────────────────────────────────────────────────────────────────────
-
-    def meet(self, series: NDArray[np.int32]) -> None:
-        """Keep what is to be kept of series that are watched from now on."""
-
-    def show(self, asked: Asked) -> Seen:
-        """What is to be seen of the series that are beyond their lines or of which a condition holds."""
-        readings = asked.readings
-        return Seen(readings, readings.value).take(asked.holds | asked.beyond(readings.value))
-
-    def began(self) -> Mapping[tuple[int, int], int]:
-        """Since when what was shown last has been so, by series and time, where that is not when the rule saw it."""
-        return {}
-
-    def crowded(self, series: NDArray[np.int32]) -> bool:
-        """Whether something of these series did not fit lately."""
-        del series
-        return False
+        return self.glass.show(Asked(readings, owners, low, high, holds))

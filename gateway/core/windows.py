@@ -13,7 +13,7 @@ import numpy as np
 
 from gateway.core.arrays import grown
 from gateway.core.exact import ends_of, window_maxima, window_means
-from gateway.core.lens import NOTHING, Asked, Lens, Seen
+from gateway.core.lens import NOTHING, Asked, Seen
 from gateway.core.readings import ragged
 from gateway.ports import NO_TIME
 
@@ -42,7 +42,7 @@ def room(over: Over, every_ns: int | None) -> int:
     return min(MOST, max(2 * wanted + 8, min(OFTENER * wanted, UNPROMISED), LEAST))
 
 
-class Windows(Lens):
+class Windows:
     """Shows a figure over (t − length, t] at each reading.
 
     It is unknown (NaN) while the window holds fewer readings than `coverage` of what `every_ns` promises, and where it
@@ -50,7 +50,6 @@ class Windows(Lens):
     """
 
     def __init__(self, state: State, name: str, over: Over, every_ns: int | None, coverage: float) -> None:
-        super().__init__()
         self._over = over
         self._least = max(1, int(np.ceil(promised(over, every_ns) * coverage))) if every_ns else 1
         self.size = room(over, every_ns)

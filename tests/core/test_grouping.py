@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.kinds import Kind
-from gateway.core.lens import Lens
+from gateway.core.lens import Lens, Plain
 from gateway.core.rules.threshold import THRESHOLD, Threshold
 from gateway.events import Message
 from tests.core.build import RULES, core_of, cuts_of, run, together
@@ -20,6 +20,8 @@ from tests.core.streams import jiggle, looks, searching, streams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from gateway.core.lens import Asked, Seen
     from gateway.core.rules.making import Making
@@ -109,21 +111,25 @@ def test_everything_told_twice_changes_no_alert(name: str, data: st.DataObject) 
     assert brief(again) == brief(once)
 
 
-class Forgetful(Lens):
-    """A lens with one attribute that it did not declare: the largest value it has met, which it shows."""
+class Forgetful:
+    """A lens's glass with one attribute that it did not declare: the largest value it has met, which it shows."""
 
-    _largest = 0.0
+    def __init__(self) -> None:
+        self._largest = 0.0
+
+    def meet(self, series: NDArray[np.int32]) -> None:
+        """It keeps nothing of one."""
 
     def show(self, asked: Asked) -> Seen:
         """The largest value."""
         readings = asked.readings
         self._largest = max(self._largest, float(readings.value.max()))
-        return super().show(asked._replace(readings=readings._replace(value=np.full(len(readings.n), self._largest))))
+        return Plain().show(asked._replace(readings=readings._replace(value=np.full(len(readings.n), self._largest))))
 
 
 def forgetful(making: Making) -> SeriesRule:
     """A threshold with that lens."""
-    making.lenses["value"] = Forgetful()
+    making.lenses["value"] = Lens(Forgetful())
     return THRESHOLD.build(making)
 
 

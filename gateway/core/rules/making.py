@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from gateway.config.scalars import SCALARS, SeriesRef
+from gateway.core.lens import Lens
 from gateway.core.watch import Gates, Watch
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from gateway.config.model import Rule as RuleConfig
     from gateway.core.flaws import Flaw
-    from gateway.core.lens import Lens
+    from gateway.core.lens import Glass
     from gateway.core.plan import CameraPlan, Plan, Route
     from gateway.core.rule import Rule
     from gateway.core.state import State
@@ -59,10 +60,10 @@ class Making(NamedTuple):
         """The unit of a series, as configured."""
         return self.route(series.sensor).sensor.units.get(series.value, "")
 
-    def lens(self, name: str, make: Callable[[State, str], Lens]) -> Lens:
+    def lens(self, name: str, make: Callable[[State, str], Glass]) -> Lens:
         """The lens of that name, which also names its state; made for the first rule that looks through it."""
         if name not in self.lenses:
-            self.lenses[name] = make(self.state, f"lens/{name}")
+            self.lenses[name] = Lens(make(self.state, f"lens/{name}"))
         return self.lenses[name]
 
     def gates(self) -> Gates:

@@ -9,7 +9,7 @@ import numpy as np
 from gateway.config.kinds import Kind
 from gateway.config.model import Struct
 from gateway.config.scalars import NS, Change, Duration, SeriesRef
-from gateway.core.lens import Asked, Lens, Seen
+from gateway.core.lens import Asked, Seen
 from gateway.core.machine import Timing
 from gateway.core.readings import before
 from gateway.core.rules.making import Making, by_severity, gap_ns
@@ -65,7 +65,7 @@ class Rate(Struct, frozen=True):
         ]
 
 
-class Slopes(Lens):
+class Slopes:
     """Shows each reading's slope against the last one at least `min_dt` before it, its anchor.
 
     A reading closer to its anchor says nothing new, and the slope stays what it was. Nothing is kept of a series whose
@@ -73,7 +73,6 @@ class Slopes(Lens):
     """
 
     def __init__(self, state: State, name: str, min_dt_ns: int) -> None:
-        super().__init__()
         self._min_dt_ns = max(1, min_dt_ns)
         self._anchor = state.sparse(f"{name}/anchor", {"t": (np.int64, NO_TIME), "v": (np.float64, np.nan)}, by="t")
 

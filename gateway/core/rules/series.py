@@ -12,7 +12,7 @@ from gateway.core.machine import CODE, NEVER, UNKNOWN, Machine, Timing, Transiti
 from gateway.core.rule import Moment, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.core.state import State
     from gateway.core.things import Thing
     from gateway.core.watch import Gates, Run, Watch
+    from gateway.core.windows import Windows
     from gateway.events import Detections, Looked
 
 
@@ -119,7 +120,7 @@ class SeriesRule:
     def flaws(self) -> dict[str, str]:
         """A window that does not fit is unknown, and nothing is raised by it."""
         crowd = self._crowd
-        if crowd is None or not self._lens.crowded(np.frombuffer(self._watch.series, np.int32)):
+        if crowd is None or not crowd.windows.crowded(np.frombuffer(self._watch.series, np.int32)):
             return {}
         return {"crowded": crowd.why}
 
@@ -162,7 +163,7 @@ class SeriesRule:
         if self._gates:
             owners = [self._watch.things[s] for s in slot.tolist()]
             code = np.where(self._gates.suppressed(seen.readings, owners, run), np.int16(0), code)
-        return self._settled(self._machine.step(slot, seen.readings, code, tick))
+        return self._settled(self._machine.step(slot, seen.readings, code, tick), seen.began)
 
     def _recalled(self, seen: Seen, carried: NDArray[np.bool_], slot: NDArray[np.intp]) -> Seen:
         """With what it saw last where the lens shows nothing new; where nothing holds, it need not know."""
@@ -170,8 +171,8 @@ class SeriesRule:
         figure = np.where(carried, last, seen.figure)
         return seen._replace(readings=seen.readings._replace(value=figure), figure=figure)
 
-    def _settled(self, transitions: list[Transition]) -> list[Transition]:
-        began = self._lens.began()
+    def _settled(self, transitions: list[Transition], began: Mapping[tuple[int, int], int]) -> list[Transition]:
+        """With the times at which what was seen began."""
         if not began:
             return transitions
         series = self._watch.series
@@ -180,7 +181,7 @@ class SeriesRule:
     def tick(self, moment: Moment) -> list[Transition]:
         """Move rule time where nothing came since the tick before."""
         now = moment.admitted_ns - self._lateness_ns
-        return self._settled(self._machine.tick(moment.n, now, moment.admitted_ns, moment.tick))
+        return self._machine.tick(moment.n, now, moment.admitted_ns, moment.tick)
 
     def detections(self, seen: Detections, moment: Moment, run: Run) -> list[Transition]:
         """Cameras are not its business."""
@@ -199,6 +200,7 @@ class Crowd(NamedTuple):
     rule: str
     why: str
     found: list[Flaw]
+    windows: Windows
 
     def tell(self, seen: Seen, subject: Callable[[int], Subject], slot: NDArray[np.intp]) -> None:
         """The first of the readings that do not fit, and how many do not."""

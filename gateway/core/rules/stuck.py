@@ -25,18 +25,16 @@ MANY = 10
 """Fewer equal readings prove nothing: an hourly counter is 0 all night."""
 
 
-class Same(Lens):
+class Same:
     """Shows 1 where the value has been the same for so long and over so many readings, else 0.
 
     Of a series whose last reading was a new value nothing is kept.
     """
 
     def __init__(self, state: State, name: str, span_ns: int) -> None:
-        super().__init__()
         self._span_ns = span_ns
         columns = {"t": (np.int64, NO_TIME), "k": (np.int64, 0)}  # since when, and over how many readings, at most MANY
         self._since = state.sparse(f"{name}/since", columns, by="t")
-        self._began: dict[tuple[int, int], int] = {}
 
     def meet(self, series: NDArray[np.int32]) -> None:
         """Have room to remember."""
@@ -51,7 +49,6 @@ class Same(Lens):
         last = readings.start + readings.length - 1
         if not same.any():  # as always with a sensor that measures
             self._since.drop(series[kept])
-            self._began = {}
             figure = np.zeros(len(rows))
             return Seen(readings, figure).take(asked.holds)
         start = np.maximum.accumulate(np.where(same, -1, rows))
@@ -64,11 +61,11 @@ class Same(Lens):
         stuck = (readings.event_ns - begun >= self._span_ns) & (k >= MANY)
         self._keep(series, kept, begun[last], np.minimum(k[last], MANY))
         owners = np.repeat(series, readings.length)
-        self._began = {
+        began = {
             (int(owners[row]), int(readings.event_ns[row])): int(begun[row]) for row in np.flatnonzero(stuck).tolist()
         }
         figure = stuck.astype(np.float64)
-        return Seen(readings, figure).take(asked.holds | asked.beyond(figure))
+        return Seen(readings, figure, began=began).take(asked.holds | asked.beyond(figure))
 
     def _keep(
         self, series: NDArray[np.int32], kept: NDArray[np.bool_], since: NDArray[np.int64], count: NDArray[np.int64]
@@ -79,10 +76,6 @@ class Same(Lens):
         moved = twice & ((self._since.get(series, "t") != since) | (self._since.get(series, "k") != count))
         self._since.put(series[moved], t=since[moved], k=count[moved])
 
-    def began(self) -> dict[tuple[int, int], int]:
-        """A stuck value began with the first of its equal readings."""
-        return self._began
-
 
 def stuck_rules(route: Route, plan: Plan, place: int, state: State) -> list[SeriesRule]:
     """A rule for each numeric value of a sensor that says `stuck:`."""
@@ -90,7 +83,7 @@ def stuck_rules(route: Route, plan: Plan, place: int, state: State) -> list[Seri
     if span is None:
         return []
     common = RuleCommon(class_="equipment")
-    lens = Same(state, f"lens/stuck/{route.name}/{int(span)}", int(span))
+    lens = Lens(Same(state, f"lens/stuck/{route.name}/{int(span)}", int(span)))
     rules: list[SeriesRule] = []
     for field in route.decoder.fields:
         if field.kind in {"float", "int"}:

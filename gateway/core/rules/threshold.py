@@ -11,7 +11,7 @@ import numpy as np
 from gateway.config.kinds import Kind
 from gateway.config.model import Struct
 from gateway.config.scalars import DURATIONS_NS, Duration, Over, SeriesRef
-from gateway.core.lens import Lens
+from gateway.core.lens import Plain
 from gateway.core.machine import CODE, UNKNOWN, Timing
 from gateway.core.rules.making import Making, by_severity, gap_ns
 from gateway.core.rules.series import Bands, Crowd, SeriesRule
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gateway.config.names import Names, Problems
+    from gateway.core.lens import Lens
 
 
 class Threshold(Struct, frozen=True):
@@ -115,13 +116,18 @@ class _Outside:
 def _lens(making: Making, kind: Threshold, every_ns: int | None) -> Lens:
     over = kind.over
     if over is None:
-        return making.lens("value", lambda _state, _name: Lens())
+        return making.lens("value", lambda _state, _name: Plain())
     name = f"{over.how}/{over.window_ns}/{every_ns or 0}/{kind.coverage!r}"
     return making.lens(name, lambda state, name: Windows(state, name, over, every_ns, kind.coverage))
 
 
-def _crowded(sensor: str, windows: Windows) -> str:
-    return f"sent more than the {windows.size} that it keeps: say at sensors.{sensor}.every how often it sends"
+def _crowd(making: Making, sensor: str, lens: Lens) -> Crowd | None:
+    """What is said where windows do not fit, if it is them that the lens shows."""
+    windows = lens.glass
+    if not isinstance(windows, Windows):
+        return None
+    why = f"sent more than the {windows.size} that it keeps: say at sensors.{sensor}.every how often it sends"
+    return Crowd(making.config.name, why, making.found, windows)
 
 
 def build(making: Making) -> SeriesRule:
@@ -155,7 +161,7 @@ def build(making: Making) -> SeriesRule:
         timing,
         making.unit(kind.threshold),
         making.state,
-        crowd=Crowd(config.name, _crowded(route.name, lens), making.found) if isinstance(lens, Windows) else None,
+        crowd=_crowd(making, route.name, lens),
         lows=tuple(span[0] for span in outside.values()),
     )
 
