@@ -183,6 +183,7 @@ class Camera(Struct, frozen=True):
     loop: bool = False
     transport: Literal["tcp", "udp"] = "tcp"
     silent: Duration = Duration(2 * NS)  # no frame for so long: blind
+    video: Literal["off", "alerts", "always"] | None = None  # what of it is recorded; default: `recording.video`
     health: CameraHealth | Literal["off"] = CameraHealth()
 
 
@@ -262,6 +263,19 @@ class HistoryConfig(Struct, frozen=True):
     size: Size = Size(1_000_000_000)
 
 
+class Recording(Struct, frozen=True):
+    """The ring of what came through the door, in `<state>/recording/`.
+
+    `budget`: bytes in all, the oldest files go; `file`: one is full at this size. `video`: the cameras' own packets,
+    always, or from `around` before to `around` after an alert that a camera's picture belongs to.
+    """
+
+    budget: Size = Size(2_000_000_000)
+    file: Size = Size(128_000_000)
+    video: Literal["off", "alerts", "always"] = "off"
+    around: Duration = Duration(10 * NS)
+
+
 class Logging(Struct, frozen=True):
     """How the log is written, to stderr."""
 
@@ -285,6 +299,7 @@ class Top(Struct, frozen=True):
     commands: Commands = Commands()
     outbox: Outbox = Outbox()
     history: HistoryConfig = HistoryConfig()
+    recording: Recording | Literal["off"] = Recording()
     log: Logging = Logging()
 
 
@@ -309,4 +324,5 @@ class Config(msgspec.Struct, frozen=True):
     commands: Commands
     outbox: Outbox
     history: HistoryConfig
+    recording: Recording | Literal["off"]
     log: Logging

@@ -22,6 +22,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SMALLEST_BALLAST = 16_000_000
 SMALLEST_BUDGET = 64_000_000
 SMALLEST_HISTORY = 1_000_000  # bytes: its tables and a day of a small gateway
+SMALLEST_RECORDING = 1_000_000
+LONGEST_AROUND = 600 * NS
 KEEPALIVE_S = (5, 65_535)  # below: traffic for nothing; above: MQTT has no room for it
 
 
@@ -198,6 +200,20 @@ def _history(made: model.HistoryConfig) -> Problems:
     problems: Problems = [("alerts", "found 0 s; longer than 0")] if made.alerts == 0 else []
     if made.size < SMALLEST_HISTORY:
         problems.append(("size", f"found {made.size}; at least 1 MB"))
+    return problems
+
+
+@problems_of.register
+def _recording(made: model.Recording) -> Problems:
+    problems: Problems = []
+    if made.file < SMALLEST_RECORDING:
+        problems.append(("file", f"found {made.file}; at least 1 MB"))
+    if made.budget < 4 * made.file:
+        problems.append(
+            ("budget", f"found {made.budget}; at least four files of {made.file}, for the oldest goes whole")
+        )
+    if not 0 < made.around <= LONGEST_AROUND:
+        problems.append(("around", f"found {made.around}; longer than 0, at most 10 min"))
     return problems
 
 

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.door.admission import Pending
-from gateway.door.worker import DoorStats, Receipts, Worker
+from gateway.door.worker import DoorStats, Receipts, Snapshot, Worker
 from gateway.errors import OutboxError
 from gateway.events import Configured, Restart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gateway.door.store import Store
     from gateway.events import Cut, Input, Stepped
-    from gateway.outbox import Outbox
+    from gateway.outbox import Checkpoint
     from gateway.ports import Clock, Core
 
 
@@ -32,7 +33,7 @@ class Door:
     """
 
     def __init__(
-        self, core: Core, outbox: Outbox, clock: Clock, linger_ns: int = 1_000_000_000, transaction_bytes: int = 256_000
+        self, core: Core, outbox: Store, clock: Clock, linger_ns: int = 1_000_000_000, transaction_bytes: int = 256_000
     ) -> None:
         self._outbox = outbox
         self._clock = clock
@@ -58,6 +59,12 @@ class Door:
         """Have `call` given each cut before it is stepped, in the core thread. It must not wait."""
         self._worker.on_admitted.append(call)
 
+    def on_snapshot(self, wanted: Callable[[], bool], call: Callable[[Snapshot], None]) -> None:
+        """Have `call` given the state that the first input finds, then each that is stored, also whenever one is
+        `wanted` at a seal; both in the core thread but for the first. They must not wait.
+        """  # noqa: D205 - one thought
+        self._worker.on_snapshot.append((wanted, call))
+
     async def start(self) -> str:
         """Bring the core back to where the store left off and step `Restart`; commit `Configured` next.
 
@@ -65,11 +72,22 @@ class Door:
         """
         self._loop = asyncio.get_running_loop()
         wrong = self._worker.stepper.resume(self._outbox.resumed.checkpoints)
-        self._worker.thread.start()
+        self._worker.begin(state=self._outbox.resumed.next_n > 0)
         resumed = self._outbox.resumed
         restart = Restart(checkpoint=f"n{resumed.next_n}", epoch=self._outbox.epoch, next_seq=resumed.next_seq)
         await self._ask([restart], at_once=True)
         return wrong
+
+    def resume(self, checkpoint: Checkpoint) -> str:
+        """As `start`, for a replay from this state: `Restart` is among what is given to `replay`, if it was then."""
+        self._loop = asyncio.get_running_loop()
+        wrong = self._worker.stepper.resume([checkpoint])
+        self._worker.thread.start()
+        return wrong
+
+    async def replay(self, cut: Cut) -> None:
+        """Step a cut with the numbers and times that it was once admitted with; returns when that is done."""
+        await self._ask(cut.inputs, at_once=True, stamped=cut)
 
     async def commit(self, batch: Sequence[Input]) -> None:
         """Have a batch stepped; returns when everything it came to is durable, in order for each source.
@@ -111,12 +129,12 @@ class Door:
         await self._over.wait()
         self._worker.thread.join()
 
-    async def _ask(self, batch: Sequence[Input], *, at_once: bool) -> None:
+    async def _ask(self, batch: Sequence[Input], *, at_once: bool, stamped: Cut | None = None) -> None:
         if self._loop is None:
             raise OutboxError("found a commit before the door was started; call start() first")
         receipt: asyncio.Future[None] = self._loop.create_future()
         asked_ns = self._clock.monotonic_ns()
-        self._worker.add(batch, lambda serial: Pending(batch, receipt, asked_ns, serial), at_once=at_once)
+        self._worker.add(batch, lambda serial: Pending(batch, receipt, asked_ns, serial, stamped), at_once=at_once)
         await receipt
 
     async def _step_again(self) -> None:

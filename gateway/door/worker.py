@@ -22,8 +22,8 @@ from gateway.events import Configured, Cut, Message, Restart
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gateway.door.store import Store
     from gateway.events import Input, Stepped
-    from gateway.outbox import Outbox
     from gateway.ports import Clock, Core
 
 
@@ -48,6 +48,15 @@ class DoorStats(msgspec.Struct):
     raised: int = 0
     step_ns: int = 0
     waiting: int = 0
+
+
+class Snapshot(NamedTuple):
+    """The core's state after all inputs before `next_n`; the times are the last one's. Empty: nothing has come yet."""
+
+    next_n: int
+    admitted_ns: int
+    elapsed_ns: int
+    state: bytes
 
 
 class Receipts(NamedTuple):
@@ -76,7 +85,7 @@ class Worker:
     def __init__(
         self,
         core: Core,
-        outbox: Outbox,
+        outbox: Store,
         clock: Clock,
         *,
         linger_ns: int,
@@ -88,6 +97,7 @@ class Worker:
         self.broken: BaseException | None = None
         self.stats = DoorStats()
         self.on_admitted: list[Callable[[Cut], None]] = []
+        self.on_snapshot: list[tuple[Callable[[], bool], Callable[[Snapshot], None]]] = []
         self.stepper = Stepper(core)
         self._outbox, self._clock = outbox, clock
         self._linger_ns, self._transaction_bytes = linger_ns, transaction_bytes
@@ -164,7 +174,7 @@ class Worker:
         try:
             while not (work := self._next()).end:
                 if work.seal:
-                    self._seal(snapshot=work.snapshot or self.stepper.snapshot_due())
+                    self._seal(snapshot=work.snapshot or self.stepper.snapshot_due() or self._wanted())
                 if work.taken is not None:
                     finished = work.taken.finished
                     self._step(work.taken)
@@ -222,13 +232,31 @@ class Worker:
     def _seal(self, *, snapshot: bool) -> None:
         group, self._open, self._lingered = self._open, Group(), False
         state = self.stepper.snapshot() if snapshot else None
+        if state is not None:
+            self._tell_snapshot(state)
         transaction = group.seal(self._last, self._marks, state)
         with self._lock:
             self._writing = group
         self.stats.transactions += 1
         self._outbox.write(transaction, lambda error: self._written(group, error))
 
+    def _wanted(self) -> bool:
+        return any(wanted() for wanted, _ in self.on_snapshot)
+
+    def _tell_snapshot(self, state: bytes) -> None:
+        for _, call in self.on_snapshot:
+            call(Snapshot(*self._last, state))
+
+    def begin(self, *, state: bool) -> None:
+        """Tell what the first input finds (`state`: the core holds something by now), and start the thread."""
+        if self.on_snapshot:
+            self._tell_snapshot(self.stepper.snapshot() if state else b"")
+        self.thread.start()
+
     def _step(self, taken: Taken) -> None:
+        if taken.stamped is not None:
+            self._step_stamped(taken.stamped, taken)
+            return
         inputs, crcs = self._unknown(taken.inputs)
         if inputs:
             for outcome in self._outcomes(inputs, crcs, taken.weight):
@@ -237,6 +265,19 @@ class Worker:
                     self._open.since(taken.asked_ns, taken.serial)
                 if outcome.error is not None:
                     _tell(taken.finished, outcome)
+        self._finish(taken)
+
+    def _step_stamped(self, cut: Cut, taken: Taken) -> None:
+        """Step what was admitted before, as it was."""
+        self._last = (cut.n0 + len(cut.inputs), int(cut.admitted_ns[-1]), int(cut.elapsed_ns[-1]))
+        for outcome in self.stepper.step(cut):
+            self._count(outcome)
+            if self._open.add(outcome):
+                self._open.since(taken.asked_ns, taken.serial)
+        self._finish(taken)
+
+    def _finish(self, taken: Taken) -> None:
+        """Batches that are stepped to their end have their receipt with the next transaction, or at once."""
         if self._open.worth:
             self._open.waiters += taken.finished
             return
