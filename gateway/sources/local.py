@@ -6,6 +6,7 @@ JSON lines, one object with one key a line, answered in order:
     {"open": {}}     → {"open": [alert, …]}
     {"command": {"target": "flood-…", "verb": "acknowledge", "note": "…"}}   → {"reply": {…}}
     {"follow": {}}   → {"open": [alert, …]}, then {"alert": {…}} with each change, until one side hangs up
+    {"record": {"flush": {}}}   → {"files": [path, …]}: what was admitted until now stands in them, oldest first
     anything else    → {"error": "what was found and what is allowed"}
 
 Alerts are the JSON objects of DESIGN.md. `follow` looks twice a second and tells each alert's newest change; whoever
@@ -31,7 +32,7 @@ from gateway.errors import AlreadyRunning, GatewayError
 from gateway.events import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from gateway.ports import Clock, Commit, View
 
@@ -42,7 +43,8 @@ _CLIENTS = 32  # at a time; the next waits
 _LOOK_S = 0.5
 _PAST = 50  # closed alerts looked at for changes
 _LONGEST_ADDRESS = 107  # bytes that the kernel takes
-_ALLOWED = "one of status, open, command, follow: {}"
+_ALLOWED = "one of status, open, command, follow, record: {}"
+_RECORD = {"flush": {}}
 
 
 class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,15 +62,23 @@ class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LocalSocket:
     """Fulfils ports.Source: commands reach the door through the View, which also finds their reply.
 
+    record: has all that was admitted until now written, and gives the recording's files; None: nothing is recorded.
     `run` raises AlreadyRunning where another process serves `path`, GatewayError where it cannot be made.
     """
 
     name = "local"
 
-    def __init__(self, path: Path, view: View, clock: Clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        view: View,
+        clock: Clock,
+        record: Callable[[], Awaitable[Sequence[Path]]] | None = None,
+    ) -> None:
         self._path = path
         self._view = view
         self._clock = clock
+        self._record = record
 
     async def run(self, commit: Commit) -> None:
         """Serve until cancelled, then remove the socket."""
@@ -128,8 +138,17 @@ class LocalSocket:
                 return {"open": await self._view.open_alerts()}
             case ["command"]:
                 return await self._command(request["command"], who)
+            case ["record"]:
+                return await self._recorded(request["record"])
             case found:
                 return {"error": f"found {', '.join(found[:5])[:200] or 'nothing'}; expected {_ALLOWED}"}
+
+    async def _recorded(self, asked: object) -> Object:
+        if asked != _RECORD:
+            return {"error": f"record: found {str(asked)[:200]}; expected {_RECORD}"}
+        if self._record is None:
+            return {"error": "this gateway records nothing (recording: off)"}
+        return {"files": [str(path) for path in await self._record()]}
 
     async def _command(self, asked: object, who: str) -> Object:
         try:

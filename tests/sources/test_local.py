@@ -21,7 +21,7 @@ from gateway.sources.local_client import ask, follow
 from tests.sources.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
 
     from gateway.events import Command, Input
@@ -86,9 +86,11 @@ async def commit(batch: Sequence[Input]) -> None:
 
 
 @asynccontextmanager
-async def served(path: Path, view: Shown) -> AsyncIterator[asyncio.Task[None]]:
+async def served(
+    path: Path, view: Shown, record: Callable[[], Awaitable[list[Path]]] | None = None
+) -> AsyncIterator[asyncio.Task[None]]:
     """The socket, until the block ends."""
-    task = asyncio.get_running_loop().create_task(LocalSocket(path, view, WallClock()).run(commit))
+    task = asyncio.get_running_loop().create_task(LocalSocket(path, view, WallClock(), record).run(commit))
     await until(lambda: path.exists() or task.done())
     try:
         yield task
@@ -165,13 +167,31 @@ async def test_a_wrong_request_is_told_and_the_next_one_answered(tmp_path: Path)
     async with served(tmp_path / NAME, view):
         answers = await raw(tmp_path / NAME, b"".join(line + b"\n" for line in lines))
         assert [list(answer) for answer in answers] == [["error"]] * 10 + [["open"]]
-        assert answers[3]["error"] == "found reboot; expected one of status, open, command, follow: {}"
+        assert answers[3]["error"] == "found reboot; expected one of status, open, command, follow, record: {}"
         assert answers[7]["error"] == "no alert gone"
         [too_long] = await raw(tmp_path / NAME, b"x" * 70_000)
         assert "more than 65536 bytes" in str(too_long["error"])
         with pytest.raises(RefusedError, match="found reboot"):
             await ask(tmp_path / NAME, {"reboot": {}})
         assert await ask(tmp_path / NAME, {"open": {}}) == {"open": []}
+
+
+async def test_what_was_recorded_until_now_is_flushed_and_its_files_are_named(tmp_path: Path) -> None:
+    flushed: list[Path] = []
+
+    async def record() -> list[Path]:
+        flushed.append(tmp_path / "recording/1.mcap")
+        return flushed
+
+    async with served(tmp_path / NAME, Shown(), record):
+        answer = await ask(tmp_path / NAME, {"record": {"flush": {}}})
+        assert answer == {"files": [str(tmp_path / "recording/1.mcap")]}
+        with pytest.raises(RefusedError, match="found .*erase.*; expected .*flush"):
+            await ask(tmp_path / NAME, {"record": {"erase": {}}})
+        assert len(flushed) == 1
+    async with served(tmp_path / NAME, Shown()):
+        with pytest.raises(RefusedError, match="records nothing"):
+            await ask(tmp_path / NAME, {"record": {"flush": {}}})
 
 
 async def test_a_socket_left_behind_is_replaced_and_a_live_one_says_already_running(tmp_path: Path) -> None:
