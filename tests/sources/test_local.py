@@ -186,7 +186,7 @@ async def test_what_was_recorded_until_now_is_flushed_and_its_files_are_named(tm
     async with served(tmp_path / NAME, Shown(), record):
         answer = await ask(tmp_path / NAME, {"record": {"flush": {}}})
         assert answer == {"files": [str(tmp_path / "recording/1.mcap")]}
-        with pytest.raises(RefusedError, match="found .*erase.*; expected .*flush"):
+        with pytest.raises(RefusedError, match=r"found .*erase.*; expected .*flush"):
             await ask(tmp_path / NAME, {"record": {"erase": {}}})
         assert len(flushed) == 1
     async with served(tmp_path / NAME, Shown()):
