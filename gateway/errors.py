@@ -14,6 +14,7 @@ GatewayError
 ├── OutboxError          the durable store
 │   ├── DiskBroken       writing fails for good: go on in memory
 │   └── DiskFull         no room
+├── RecordingError       a recording cannot be read or made
 └── StateError           stored state does not fit this program
 """
 
@@ -83,6 +84,10 @@ class DiskBroken(OutboxError):
 
 class DiskFull(OutboxError):
     """There is no room on the disk."""
+
+
+class RecordingError(GatewayError):
+    """A recording cannot be read or made: it is none, it is empty or damaged, or a newer version wrote it."""
 
 
 class StateError(GatewayError):
