@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from gateway.config.model import Camera
     from gateway.ports import Clock
+    from gateway.vision.tap import CameraTap
 
 LOG = logging.getLogger(__name__)
 _RETRY_S = (1.0, 30.0)  # full jitter below a cap that doubles from the first to the second
@@ -36,7 +37,7 @@ class CameraThread:
     """What the thread `camera-<name>` runs.
 
     every_nth: of a file, hand over each nth frame by PTS. paced: a file plays at its own speed, else as fast as it is
-    taken. start_ns: the event time of a file's first frame; default: when it is first opened.
+    taken. start_ns: the event time of a file's first frame; default: when it is first opened. tap: for its packets.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class CameraThread:
         every_nth: int | None = None,
         paced: bool = True,
         start_ns: int | None = None,
+        tap: CameraTap | None = None,
     ) -> None:
         self.name = name
         self._camera = camera
@@ -59,6 +61,7 @@ class CameraThread:
         self._nth = every_nth or 1
         self._paced = paced
         self._start_ns = start_ns
+        self._tap = tap
         self._is_file = is_file(camera.detect)
         wanted = frozenset[str]() if camera.health == "off" else camera.health.wanted()
         self._sight = Sight(wanted)
@@ -123,7 +126,7 @@ class CameraThread:
         address = resolve(camera.detect, self._base)
         if camera.login and not self._is_file:
             address = with_login(address, camera.login.user, self._password())
-        return Stream(address, transport=camera.transport)
+        return Stream(address, transport=camera.transport, tap=self._tap)
 
     def _password(self) -> str:
         assert self._camera.login is not None  # noqa: S101 - asked for only where there is one
@@ -167,6 +170,8 @@ class CameraThread:
     def _hand_over(self, frame: av.VideoFrame, told_ns: int | None, *, wanted: bool) -> None:
         event_ns = self._event_ns(frame, told_ns)
         self._number += 1
+        if self._tap:
+            self._tap.timed(frame, event_ns)
         if self._is_file and self._paced:
             self._wait_until(event_ns)
         for condition in ("connected", "frozen", "ended"):

@@ -16,6 +16,8 @@ from gateway.errors import CameraError, LoginRefused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gateway.vision.tap import CameraTap
+
 OPEN_TIMEOUT_S = 5.0  # describe, set up and the first packets of a slow camera; also how long closing may wait for it
 READ_TIMEOUT_S = 0.5  # a reader looks up this often, to see whether it is over, or silent for too long
 _RATES = (0.1, 240.0)  # descriptions also hold clocks (90,000) and noughts
@@ -57,9 +59,12 @@ def with_login(detect: str, user: str, password: str) -> str:
 
 
 class Stream:
-    """An open video. Raises CameraError where it cannot be opened, LoginRefused where the password is wrong."""
+    """An open video. Raises CameraError where it cannot be opened, LoginRefused where the password is wrong.
 
-    def __init__(self, address: str, *, transport: str = "tcp", threads: int = 1) -> None:
+    `tap` is shown every packet before it is decoded.
+    """
+
+    def __init__(self, address: str, *, transport: str = "tcp", threads: int = 1, tap: CameraTap | None = None) -> None:
         self.shown = shown(address)
         self._live = not is_file(address)
         options = {**_LIVE_OPTIONS, "rtsp_transport": transport} if "://" in address else {}
@@ -80,6 +85,9 @@ class Stream:
         self._video = videos[0]
         self._video.codec_context.thread_count = threads
         self._told_ns: int | None = None  # sender's UTC − PTS
+        self._tap = tap
+        if tap:
+            tap.begin(self._video)
 
     @property
     def frames_promised(self) -> int:
@@ -128,6 +136,8 @@ class Stream:
             self._told_ns = struct.unpack_from("q", bytes(packet.get_sidedata("prft")))[0] * 1000 - at_ns
         if packet.is_corrupt:
             yield Corrupt("the packet is marked corrupt")
+        if self._tap and packet.size:
+            self._tap.packet(packet, at_ns)
         try:
             frames = self._video.codec_context.decode(packet)
         except av.error.EOFError:
@@ -140,6 +150,8 @@ class Stream:
 
     def close(self) -> None:
         """Let go of the stream."""
+        if self._tap:
+            self._tap.end()
         self._container.close()
 
     def __enter__(self) -> Self:

@@ -14,6 +14,7 @@ from gateway.vision.camera import CameraThread
 from gateway.vision.inference import EngineThread
 from gateway.vision.picture import make_picture
 from gateway.vision.stream import is_file
+from gateway.vision.tap import CameraTap
 from gateway.vision.threads import Worker, wait_ended
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gateway.config.model import Camera
     from gateway.events import Input
     from gateway.ports import Clock, Commit, Picture
+    from gateway.vision.tap import TakesVideo
 
 _MOST_COMMITS = 64  # in the door at once; beyond it detections wait on the board, and then frames in their seats
 _END_S = 2.0
@@ -35,6 +37,7 @@ class Vision:
     `manifests` by camera; `base`: the folder of the configuration; `engines`: how many threads infer. With `every_nth`
     (headless, replay) each nth frame of a file by PTS is analysed, none is skipped, and the same file gives the same
     detections. `start_ns`: the event time of a file's first frame. `paced=False`: files play as fast as they are taken.
+    `video` is given the packets of the cameras that it wants, as they came: nothing in them is blurred.
     """
 
     name = "vision"
@@ -50,6 +53,7 @@ class Vision:
         start_ns: int | None = None,
         *,
         paced: bool = True,
+        video: TakesVideo | None = None,
     ) -> None:
         self._cameras = cameras
         self._manifests = manifests
@@ -59,6 +63,7 @@ class Vision:
         self._every_nth = every_nth
         self._start_ns = start_ns
         self._paced = paced
+        self._video = video
         self._ready = asyncio.Event()
         self._board = self._new_board(lambda: None)
         self._pictures: dict[str, Picture] = {}
@@ -128,6 +133,7 @@ class Vision:
                 every_nth=self._every_nth if is_file(camera.detect) else None,
                 paced=self._paced,
                 start_ns=self._start_ns,
+                tap=CameraTap(name, self._video) if self._video and self._video.wants(name) else None,
             )
             work.append((f"camera-{name}", thread.run))
         for number in range(self._engines if self._cameras else 0):
