@@ -18,6 +18,7 @@ from gateway.config.findings import dotted
 from gateway.config.load import NAMED, review
 from gateway.config.names import listed, nearest
 from gateway.errors import ConfigError
+from gateway.replaying.configurations import overlay_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,17 +40,24 @@ class Variant(msgspec.Struct, frozen=True):
 
     `name` is the file's stem (the file's path where two are alike), then what is swept: `gateway yellow=5`. `config`
     is an absolute path, None for what was recorded; `overlay` maps dotted paths to YAML texts. `key` hashes all that
-    decides: the decoded structure and what its cameras' models tell.
+    decides: the decoded structure and what its cameras' models tell. `rules`: the names of its rules, where the file
+    is known.
     """
 
     name: str
     config: str | None
-    overlay: dict[str, str] = {}
-    key: str = RECORDED
+    overlay: dict[str, str]
+    key: str
+    rules: tuple[str, ...] = ()
 
 
-def variants(configs: Sequence[str], axes: Sequence[Axis], registry: Registry) -> list[Variant]:
-    """Each file with each combination. Raises ConfigError with every error of every one, none being run."""
+def variants(
+    configs: Sequence[str], axes: Sequence[Axis], registry: Registry, recorded: Sequence[str] = ()
+) -> list[Variant]:
+    """Each file with each combination. Raises ConfigError with every error of every one, none being run.
+
+    recorded: the texts of the configurations in the recordings, on which `recorded` is checked.
+    """
     try:
         combinations = grid(axes)
     except ValueError as error:
@@ -60,14 +68,28 @@ def variants(configs: Sequence[str], axes: Sequence[Axis], registry: Registry) -
     for config, stem in zip(configs, stems, strict=True):
         short = stem if stems.count(stem) == 1 else config
         if config == RECORDED:
-            made.append(Variant(RECORDED, None))
+            _check_recorded(axes, combinations, registry, recorded, findings)
+            made += [Variant(_named(RECORDED, one), None, one, _hash([RECORDED, one])) for one in combinations]
         else:
             made += _of_file(Path(config), short, axes, combinations, registry, findings)
-    if axes and RECORDED in configs:
-        findings[((), RECORDED)] = "--sweep needs a configuration's file; found `recorded`, whose text stands in none"
     if findings:
         raise ConfigError(list(findings.values()))
     return made
+
+
+def _check_recorded(
+    axes: Sequence[Axis],
+    combinations: list[dict[str, str]],
+    registry: Registry,
+    texts: Sequence[str],
+    findings: Findings,
+) -> None:
+    """What is wrong with the sweeps over each recorded configuration goes to `findings`."""
+    for text in dict.fromkeys(texts) if axes else ():
+        with tempfile.TemporaryDirectory(prefix="zhiwang-") as folder:
+            path = Path(folder, "recorded.yaml")
+            path.write_text(text, encoding="utf-8")
+            _of_file(path, RECORDED, axes, combinations, registry, findings)
 
 
 def _of_file(
@@ -91,7 +113,8 @@ def _of_file(
     for overlay in combinations:
         config = _overlaid(path, overlay, registry, findings) if overlay else plain.config
         if config is not None:
-            made.append(Variant(_named(short, overlay), str(path.resolve()), overlay, key_of(config)))
+            name, where = _named(short, overlay), str(path.resolve())
+            made.append(Variant(name, where, overlay, key_of(config), tuple(config.rules)))
     return made
 
 
@@ -99,24 +122,11 @@ def key_of(config: Config) -> str:
     """SHA-256 of all in a configuration that decides: its structure, and the models that its cameras name."""
     manifests, _ = find_models(config)
     models = [(name, one.sha256, one.score, one.labels) for name, one in sorted(manifests.items())]
-    return hashlib.sha256(msgspec.json.encode([config.sha, models])).hexdigest()
+    return _hash([config.sha, models])
 
 
-def overlay_text(overlay: dict[str, str]) -> str:
-    """The overlay as a file of its own: nested maps, the values as they were written."""
-    return "".join(_lines({tuple(path.split(".")): value for path, value in overlay.items()}, ""))
-
-
-def _lines(values: dict[tuple[str, ...], str], indent: str) -> list[str]:
-    """The lines of the values below one map, by what is left of their paths."""
-    lines: list[str] = []
-    for key in dict.fromkeys(path[0] for path in values):
-        own = {path[1:]: value for path, value in values.items() if path[0] == key}
-        if () in own:
-            lines.append(f"{indent}{key}: {own.pop(())}\n")
-        if own:
-            lines += [f"{indent}{key}:\n", *_lines(own, indent + "  ")]
-    return lines
+def _hash(decides: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(decides)).hexdigest()
 
 
 def _named(short: str, overlay: dict[str, str]) -> str:
