@@ -15,6 +15,7 @@ Why = Literal["analysed", "still", "overloaded", "blind"]
 Severity = Literal["minor", "moderate", "severe", "extreme"]
 Colour = Literal["blue", "yellow", "orange", "red"]
 Stream = Literal["series", "alerts", "requests"]
+Verb = Literal["acknowledge", "shelve", "unshelve", "right", "wrong", "unmark"]
 
 COLOUR_OF: dict[str, str] = {"minor": "blue", "moderate": "yellow", "severe": "orange", "extreme": "red"}
 SEVERITY_OF: dict[str, str] = {colour: severity for severity, colour in COLOUR_OF.items()}
@@ -92,12 +93,13 @@ class Evidence(msgspec.Struct, frozen=True, array_like=True, tag="evidence"):
 class Command(msgspec.Struct, frozen=True, array_like=True, tag="command"):
     """What a person asks of an alert.
 
-    A repeated `id` gets its first reply; an `if_seq` older than the alert's gets `conflict`.
+    A repeated `id` gets its first reply; an `if_seq` older than the alert's gets `conflict`. `right`, `wrong` and
+    `unmark` (take that back) are also for alerts that have closed.
     """
 
     id: str
     target: str
-    verb: Literal["acknowledge", "shelve", "unshelve"]
+    verb: Verb
     who: str
     note: str = ""
     if_seq: int | None = None

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from rich.console import Console
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     from gateway.console.alert import Alert
     from gateway.console.feeds import Feed, Heard
+    from gateway.events import Verb
 
 EXAMPLE = "zhiwang watch gateway.yaml      zhiwang watch mqtt://broker --severity orange"
-Verb = Literal["acknowledge", "shelve", "unshelve"]
 SHELVES_S = {"1": 900, "2": 3600, "3": 4 * 3600, "4": 8 * 3600}
 AGAIN_S = (1.0, 5.0)  # between tries, with full jitter
 READY_S = 10.0

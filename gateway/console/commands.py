@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from gateway.console.alert import NS, Alert
 from gateway.console.situation import Blind, Lookout
 from gateway.events import Command
 
-Verb = Literal["acknowledge", "shelve", "unshelve"]
+if TYPE_CHECKING:
+    from gateway.events import Verb
+
 SHELVE_S: tuple[int, ...] = (900, 3600, 4 * 3600, 8 * 3600)
 """What the page offers; the core bounds it by `commands.shelve_at_most`."""
 

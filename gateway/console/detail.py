@@ -10,7 +10,7 @@ from urllib.parse import quote
 from nicegui import ui
 
 from gateway.console import charts, pieces, words
-from gateway.console.commands import SHELVE_S, Desk, Verb
+from gateway.console.commands import SHELVE_S, Desk
 from gateway.console.parts import Part, button, span
 from gateway.console.situation import NS, Blind, Lookout, Situation
 from gateway.console.words import Language, pick, say
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.console.alert import Alert
+    from gateway.events import Verb
     from gateway.ports import Picture
 
 CHART_EVERY_NS = 5 * NS

@@ -7,80 +7,27 @@ either acknowledged or 24 h old; a condition that returns while it is open re-ac
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gateway.core import texts
+from gateway.core.judged import Judged
 from gateway.core.lines import number, point, prefix, text
+from gateway.core.record import Acknowledgement, Record
 from gateway.events import SEVERITY_OF, AlertRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gateway.core.machine import Transition
+    from gateway.core.record import Label, Shelf
     from gateway.core.rule import Speaker, Subject
     from gateway.core.state import State
 
 DAY_NS = 86_400 * 10**9
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no letter that sounds or looks like another
 ORDER = ("minor", "moderate", "severe", "extreme")
-
-
-class Shelf(msgspec.Struct, frozen=True, array_like=True):
-    """By whom an alert is shelved, why, until when (UTC for people, elapsed for us), and up to which severity."""
-
-    by: str
-    why: str
-    until_ns: int
-    until_elapsed_ns: int
-    severity: str
-
-
-class Acknowledgement(msgspec.Struct, frozen=True, array_like=True):
-    """Who has seen an alert, and when."""
-
-    by: str
-    at_ns: int
-
-
-class Record(msgspec.Struct, frozen=True, array_like=True):
-    """An open alert. `severity` is the present or last one; `active` whether the condition holds."""
-
-    id: str
-    code: str
-    rule: str
-    owner: str
-    kind: str
-    subject: str
-    class_: Literal["city", "equipment"]
-    shadow: bool
-    active: bool
-    unknown: bool
-    acknowledged: bool
-    acknowledgement: Acknowledgement | None
-    shelf: Shelf | None
-    severity: str
-    severity_max: str
-    topics: tuple[str, ...]
-    started_ns: int
-    changed_ns: int
-    opened_elapsed_ns: int
-    value: float | None
-    limit: float | None
-    unit: str
-    detail: str
-    camera: str
-    series: int | None
-    position: tuple[float, float] | None
-    seq: int
-
-
-class Before(msgspec.Struct, frozen=True, array_like=True):
-    """The start of the last alert of a rule and subject, and how many had the same."""
-
-    started_ns: int
-    k: int
 
 
 class Epoch(msgspec.Struct, frozen=True, array_like=True):
@@ -91,14 +38,16 @@ class Epoch(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Alerts:
-    """All open alerts, by rule and subject."""
+    """All open alerts, by rule and subject; and those that closed, as far as they may still be judged."""
 
-    def __init__(self, gateway: str, state: State, body: Callable[[Record, str, int, str, int], bytes]) -> None:
+    def __init__(
+        self, gateway: str, zone: str, state: State, body: Callable[[Record, str, int, str, int], bytes]
+    ) -> None:
         """`body(record, change, admitted_ns, epoch, seq)` writes the outward JSON."""
         self._gateway = gateway
         self._body = body
         self._open = state.book("alerts", Record)
-        self._before = state.book("alerts/before", Before)
+        self.judged = Judged(state, zone)
         self._epoch = state.book("alerts/epoch", Epoch)
         self._codes: set[str] | None = None  # derived: those of the open alerts; known with the first that is raised
         self.out: list[AlertRow] = []
@@ -172,9 +121,7 @@ class Alerts:
         elapsed_ns: int,
     ) -> None:
         epoch = self._epoch.get("")
-        before = self._before.get(key)
-        k = before.k + 1 if before and before.started_ns == t.started_ns else 0
-        self._before.put(key, Before(t.started_ns, k))
+        k, times = self.judged.raised(key, rule.name, t.started_ns, t.at_ns)
         parts = [self._gateway, epoch.epoch if epoch else "", rule.name, subject.text, t.started_ns, k]
         digest = hashlib.sha256(msgspec.json.encode(parts)).digest()
         record = Record(
@@ -205,6 +152,7 @@ class Alerts:
             series=subject.series,
             position=subject.position,
             seq=0,
+            times=times,
         )
         self._change(key, record, "raised", t.admitted_ns)
 
@@ -231,7 +179,7 @@ class Alerts:
     # ── people, time and configuration ───────────────────────────────────────────────────────────────────────────────
 
     def find(self, alert_id: str) -> tuple[str, Record] | None:
-        """An open alert by its id or its short code."""
+        """An open alert by its id or its short code: (key, the alert)."""
         return next((item for item in self._open.items() if alert_id in {item[1].id, item[1].code}), None)
 
     def acknowledge(self, key: str, record: Record, by: str, at_ns: int) -> None:
@@ -246,6 +194,24 @@ class Alerts:
     def unshelve(self, key: str, record: Record, at_ns: int) -> None:
         """Back in sight."""
         self._change(key, _set(record, shelf=None, changed_ns=at_ns), "unshelved", at_ns)
+
+    def label(self, key: str, record: Record, label: Label | None) -> None:
+        """Somebody says whether it was right; None: they take it back. Nothing else of it moves.
+
+        `key` is what `find` gave, or `judged.find` for one that has closed.
+        """
+        self.judged.say(record, label.verdict if label else None)
+        now = _set(record, label=label)
+        if record.is_open:
+            self._change(key, now, "labelled", record.changed_ns)
+        else:
+            epoch = self._next()
+            now = _set(now, seq=epoch.next_seq)
+            self.judged.put(key, now)
+            self._say(now, "labelled", record.changed_ns, epoch, everywhere=False)
+        last = self._open.get(record.key)
+        if last is not None and last.id != record.id:
+            self._open.put(record.key, _set(last, times=self.judged.times(last)))
 
     def tick(self, admitted_ns: int, elapsed_ns: int) -> None:
         """End shelves whose time is over; close what was cleared and is a day old."""
@@ -272,18 +238,28 @@ class Alerts:
         self._change(key, ended, "closed", at_ns, everywhere=True)
 
     def _change(self, key: str, record: Record, change: str, admitted_ns: int, *, everywhere: bool = False) -> None:
-        epoch = self._epoch.get("")
-        assert epoch is not None  # noqa: S101 - Restart is the first input
-        record, is_open = _set(record, seq=epoch.next_seq), record.active or not record.acknowledged
-        self._epoch.put("", Epoch(epoch.epoch, epoch.next_seq + 1))
-        if is_open:
+        """A change of an open alert, which may end it."""
+        epoch = self._next()
+        record = _set(record, seq=epoch.next_seq)
+        if record.is_open:
             self._open.put(key, record)
             if self._codes is not None:
                 self._codes.add(record.code)
         else:
             self._open.drop(key)
+            self.judged.keep(record)
             if self._codes is not None:
                 self._codes.discard(record.code)
+        self._say(record, change, admitted_ns, epoch, everywhere=everywhere)
+
+    def _next(self) -> Epoch:
+        """The epoch with the number of the change that comes, which is used up."""
+        epoch = self._epoch.get("")
+        assert epoch is not None  # noqa: S101 - Restart is the first input
+        self._epoch.put("", Epoch(epoch.epoch, epoch.next_seq + 1))
+        return epoch
+
+    def _say(self, record: Record, change: str, admitted_ns: int, epoch: Epoch, *, everywhere: bool) -> None:
         self.out.append(
             AlertRow(
                 seq=record.seq,
@@ -294,7 +270,7 @@ class Alerts:
                 severities=record.topics if everywhere else (record.severity_max,),
                 change=change,
                 state=state_of(record),
-                open=is_open,
+                open=record.is_open,
                 shadow=record.shadow,
                 changed_ns=record.changed_ns,
                 body=self._body(record, change, admitted_ns, epoch.epoch, record.seq),
@@ -319,7 +295,7 @@ def _set(record: Record, **changes: object) -> Record:
 
 def state_of(record: Record) -> str:
     """The state in words: ISA-18.2's, written out."""
-    if not record.active and record.acknowledged:
+    if not record.is_open:
         return "normal"
     if record.shelf:
         return "shelved"
@@ -330,6 +306,8 @@ def _point(record: Record, change: str) -> str:
     """The change as a point of `zhiwang_alert`; its time makes two changes of a moment two points."""
     tags = {"class": record.class_, "rule": record.rule, "severity": record.severity}
     fields = {"id": text(record.id), "change": text(change), "state": text(state_of(record)), "seq": f"{record.seq}i"}
+    if change == "labelled" and record.label:
+        fields["verdict"] = text(record.label.verdict)
     if record.value is not None:
         fields["value"] = number(record.value)
     return point(prefix("zhiwang_alert", tags), fields, record.changed_ns + record.seq % 10**6)
@@ -349,5 +327,8 @@ def facts_of(record: Record, change: str, **more: object) -> texts.Facts:
         "limit": record.limit,
         "started_ns": record.started_ns,
         "changed_ns": record.changed_ns,
+        "over": change in texts.OVER or (change == "labelled" and not record.active),
+        "times": record.times,
+        "verdict": record.label.verdict if record.label else None,
     }
     return texts.Facts(**{**given, **more})  # pyright: ignore[reportArgumentType] - the keys are Facts' own

@@ -16,9 +16,9 @@ from gateway.core.rules.threshold import Threshold
 from gateway.events import COLOUR_OF, SEVERITIES, SEVERITY_OF
 
 if TYPE_CHECKING:
-    from gateway.core.alerts import Record
     from gateway.core.plan import Plan
     from gateway.core.recent import Recent
+    from gateway.core.record import Record
 
 TREND_STEPS = 20  # half minutes: 10 min
 ALIKE = 1e-7  # the past is kept to seven digits
@@ -62,6 +62,7 @@ class Bodies:
             "shelved": {"by": shelf.by, "why": shelf.why, "until": texts.stamp(shelf.until_ns, plan.timezone)}
             if shelf
             else None,
+            "label": self._label(record),
             "gateway": plan.gateway,
             "community": plan.community.code if plan.community else None,
             "place": self._place(record),
@@ -83,6 +84,14 @@ class Bodies:
             "model_sha": camera.model_sha if camera else None,
         }
         return msgspec.json.encode(body)
+
+    def _label(self, record: Record) -> dict[str, str] | None:
+        """What a person said of it."""
+        said = record.label
+        if said is None:
+            return None
+        at = texts.stamp(said.at_ns, self._plan.timezone)
+        return {"verdict": said.verdict, "who": said.who, "at": at, "note": said.note}
 
     def _facts(self, record: Record, change: str, values: list[float | None], coverage: float | None) -> texts.Facts:
         """What the texts are made of."""

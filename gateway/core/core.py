@@ -88,7 +88,7 @@ class Core:
         self._state = state
         self._counted = state.book("counted", Counted)
         self._recent = Recent(state)
-        self._alerts = Alerts(plan.gateway, state, Bodies(plan, self._recent).write)
+        self._alerts = Alerts(plan.gateway, plan.timezone, state, Bodies(plan, self._recent).write)
         self._people = People(state, self._alerts, int(plan.commands.shelve_at_most), plan.timezone)
         self._ingest = Ingest(plan.routes, state, self.counts)
         self._health = HealthRule(state)

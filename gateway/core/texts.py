@@ -10,6 +10,7 @@ from gateway.config.scalars import Duration
 
 if TYPE_CHECKING:
     from gateway.config.model import Text
+    from gateway.core.record import Times, Verdict
 
 COLOUR_ZH = {"blue": "蓝色", "yellow": "黄色", "orange": "橙色", "red": "红色"}
 CHANGE_ZH = {
@@ -25,7 +26,10 @@ CHANGE_ZH = {
     "shelved": "已搁置",
     "unshelved": "取消搁置",
     "closed": "关闭",
+    "labelled": "收回判断",
 }
+VERDICTS = {"right": ("标为属实", "marked right"), "wrong": ("标为误报", "marked wrong")}
+ORDINALS = ("", "", "Second", "Third", "Fourth", "Fifth", "Sixth", "Seventh", "Eighth", "Ninth", "Tenth")
 CONDITIONS = {
     "connected": ("连接中断", "not connected"),
     "login": ("账号或密码被拒绝", "login refused"),
@@ -76,7 +80,8 @@ class Facts(NamedTuple):
     """What a text is made of.
 
     trend: (change, minutes) of the last minutes; coverage: share of the last hour's readings, None where that hour is
-    not known; worse: the next line, (colour, limit).
+    not known; worse: the next line, (colour, limit); over: whether it is, and nothing is to be done; times: how
+    it stands among those of its month, None where that is not known; verdict: what a person said of it.
     """
 
     kind: str
@@ -98,6 +103,9 @@ class Facts(NamedTuple):
     do: Text | None
     code: str
     zone: str
+    over: bool
+    times: Times | None
+    verdict: Verdict | None
 
 
 def amount(value: float) -> str:
@@ -145,8 +153,7 @@ def text(facts: Facts) -> dict[str, str]:
 
 def _zh(facts: Facts, named: str) -> str:
     value = "" if facts.value is None else f" {amount(facts.value)}{_unit(facts.unit)}"
-    mark = MARK.get(facts.change, f" {CHANGE_ZH[facts.change]}")
-    head = f"【{COLOUR_ZH[facts.colour]}{mark}】{named}{_which(facts)}{value}"
+    head = f"【{COLOUR_ZH[facts.colour]}{_mark(facts)[0]}】{named}{_which(facts)}{value}"
     if facts.place.zh or facts.place.en:
         head += f" · {facts.place.zh or facts.place.en}"
     when = clock_time(facts.changed_ns, facts.zone)
@@ -161,8 +168,8 @@ def _zh(facts: Facts, named: str) -> str:
             f"照此速度约 {left} 分钟到{COLOUR_ZH[facts.worse[0]]}线 {amount(facts.worse[1])}{_unit(facts.unit)}"
         )
     parts.append(f"始于 {clock_time(facts.started_ns, facts.zone)}")
-    do = f"建议:{facts.do.zh or facts.do.en}。" if facts.do and facts.change not in OVER else ""
-    return f"{head}\n{';'.join(parts)}。\n{do}编号 {facts.code}"
+    do = f"建议:{facts.do.zh or facts.do.en}。" if facts.do and not facts.over else ""
+    return f"{head}\n{';'.join(parts)}。{_again_zh(facts.times)}\n{do}编号 {facts.code}"
 
 
 def _what_zh(facts: Facts) -> str:
@@ -174,7 +181,7 @@ def _what_zh(facts: Facts) -> str:
 
 def _en(facts: Facts, named: str) -> str:
     value = "" if facts.value is None else f" {amount(facts.value)}{_unit(facts.unit)}"
-    head = f"[{facts.colour.upper()}{MARK.get(facts.change, f' {facts.change}')}] {named}{_which(facts)}{value}"
+    head = f"[{facts.colour.upper()}{_mark(facts)[1]}] {named}{_which(facts)}{value}"
     if facts.place.en or facts.place.zh:
         head += f" · {facts.place.en or facts.place.zh}"
     when = clock_time(facts.changed_ns, facts.zone)
@@ -187,8 +194,8 @@ def _en(facts: Facts, named: str) -> str:
     if (left := _minutes_left(facts)) and facts.worse:
         parts.append(f"at this rate {facts.worse[0]} ({amount(facts.worse[1])}{_unit(facts.unit)}) in about {left} min")
     parts.append(f"since {clock_time(facts.started_ns, facts.zone)}")
-    do = f"Do: {facts.do.en or facts.do.zh}. " if facts.do and facts.change not in OVER else ""
-    return f"{head}\n{'; '.join(parts)}.\n{do}No. {facts.code}"
+    do = f"Do: {facts.do.en or facts.do.zh}. " if facts.do and not facts.over else ""
+    return f"{head}\n{'; '.join(parts)}.{_again_en(facts.times)}\n{do}No. {facts.code}"
 
 
 def _what_en(facts: Facts) -> str:
@@ -200,7 +207,7 @@ def _what_en(facts: Facts) -> str:
 
 def _crosses(facts: Facts) -> bool:
     """Whether the change is about a line that the value is beyond."""
-    return facts.kind in VERBS and facts.change not in OVER
+    return facts.kind in VERBS and not facts.over
 
 
 def _said(facts: Facts) -> str:
@@ -210,11 +217,51 @@ def _said(facts: Facts) -> str:
 
 def _minutes_left(facts: Facts) -> int | None:
     """How long until the next line at the rate of the last minutes; None where it is not heading there."""
-    if facts.trend is None or facts.worse is None or facts.value is None or facts.change in {*OVER, "unknown"}:
+    if facts.trend is None or facts.worse is None or facts.value is None or facts.over or facts.change == "unknown":
         return None
     change, minutes = facts.trend
     left = (facts.worse[1] - facts.value) / change * minutes
     return max(1, round(left)) if 0 < left <= SOON_MIN else None
+
+
+def _mark(facts: Facts) -> tuple[str, str]:
+    """What the head says of the change."""
+    if facts.change in MARK:
+        return MARK[facts.change], MARK[facts.change]
+    zh, en = CHANGE_ZH[facts.change], facts.change
+    if facts.change == "labelled":
+        zh, en = VERDICTS[facts.verdict] if facts.verdict else (zh, "mark taken back")
+    return f" {zh}", f" {en}"
+
+
+def _again_zh(times: Times | None) -> str:
+    """How often it came this month, and what was said of those before; nothing of the first, or of what nobody said."""
+    if times is None or times.nth < 2:
+        return ""
+    before, words = times.nth - 1, (("属实", times.right), ("误报", times.wrong))
+    all_ = "" if before == 1 else "都"
+    whole = next((f",前 {before} 次{all_}{word}" for word, count in words if count == before), "")
+    parts = ",".join(f"{count} 次{word}" for word, count in words if count)
+    return f"本月第 {times.nth} 次{whole or (parts and f',前 {before} 次中 {parts}')}。"
+
+
+def _again_en(times: Times | None) -> str:
+    """The same in English."""
+    if times is None or times.nth < 2:
+        return ""
+    nth = ORDINALS[times.nth] if times.nth < len(ORDINALS) else f"No. {times.nth}"
+    before, alarm = times.nth - 1, "false alarm"
+    if before == 1:
+        said = "; the first was real" if times.right else f"; the first was a {alarm}" if times.wrong else ""
+    elif times.right == before:
+        said = f"; the {before} before were real"
+    elif times.wrong == before:
+        said = f"; the {before} before were {alarm}s"
+    else:
+        parts = [f"{times.right} real"] if times.right else []
+        parts += [f"{times.wrong} {alarm}{'s' if times.wrong > 1 else ''}"] if times.wrong else []
+        said = f"; of the {before} before {' and '.join(parts)}" if parts else ""
+    return f" {nth} this month{said}."
 
 
 def _which(facts: Facts) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.events import Command
+from gateway.events import Command, Verb
 from gateway.sinks.mqtt_client import Outgoing
 from gateway.sinks.outward import page_of
 
@@ -26,7 +26,7 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
     """A command's payload. `until`: ISO 8601 with an offset (shelve)."""
 
     id: str
-    verb: Literal["acknowledge", "shelve", "unshelve"]
+    verb: Verb
     who: str
     note: str = ""
     if_seq: int | None = None

@@ -24,12 +24,12 @@ import stat
 import struct
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gateway.errors import AlreadyRunning, GatewayError
-from gateway.events import Command
+from gateway.events import Command, Verb
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
@@ -51,7 +51,7 @@ class _Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A command as it is asked: id and who are made where they are left out."""
 
     target: str
-    verb: Literal["acknowledge", "shelve", "unshelve"]
+    verb: Verb
     id: str | None = None
     who: str | None = None
     note: str = ""
