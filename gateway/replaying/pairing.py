@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,28 +10,20 @@ if TYPE_CHECKING:
 
 
 def nearest_pairs(a: Sequence[int], b: Sequence[int], within: int) -> list[tuple[int, int]]:
-    """Places (in a, in b) of times that belong together: both sorted, no further apart than `within`, in order.
+    """Places (in a, in b) of times that belong together, by a: both sorted, no further apart than `within`.
 
-    Of two that both are near enough the nearer is taken, unless another is waiting for it.
+    The nearest are taken first, so none is left alone that could stand beside another that is.
     """
-    pairs: list[tuple[int, int]] = []
-    i = j = 0
-    while i < len(a) and j < len(b):
-        apart = abs(a[i] - b[j])
-        if j + 1 < len(b) and abs(a[i] - b[j + 1]) < apart and not _waits(a, i + 1, b[j + 1], b[j + 1] - a[i]):
+    near: list[tuple[int, int, int]] = []
+    for i, at in enumerate(a):
+        j = bisect_left(b, at - within)
+        while j < len(b) and b[j] <= at + within:
+            near.append((abs(b[j] - at), i, j))
             j += 1
-        elif i + 1 < len(a) and abs(a[i + 1] - b[j]) < apart and not _waits(b, j + 1, a[i + 1], a[i + 1] - b[j]):
-            i += 1
-        elif apart <= within:
-            pairs.append((i, j))
-            i, j = i + 1, j + 1
-        elif a[i] < b[j]:
-            i += 1
-        else:
-            j += 1
-    return pairs
-
-
-def _waits(times: Sequence[int], place: int, at: int, apart: int) -> bool:
-    """Whether the time at `place` is nearer to `at` than one that is `apart` from it."""
-    return place < len(times) and abs(times[place] - at) < abs(apart)
+    pairs: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, i, j in sorted(near):
+        if i not in pairs and j not in taken:
+            pairs[i] = j
+            taken.add(j)
+    return sorted(pairs.items())

@@ -183,13 +183,13 @@ TIMES = st.lists(st.integers(0, 60), max_size=12).map(sorted)
 
 
 @given(TIMES, TIMES, st.integers(0, 10))
-def test_pairs_of_times_are_in_order_near_and_leave_out_none_that_could_stand_beside_another(
+def test_pairs_of_times_are_near_and_leave_out_none_that_could_stand_beside_another(
     a: list[int], b: list[int], within: int
 ) -> None:
     pairs = nearest_pairs(a, b, within)
 
     assert all(abs(a[i] - b[j]) <= within for i, j in pairs)
-    assert all(one[0] < two[0] and one[1] < two[1] for one, two in zip(pairs, pairs[1:], strict=False))
+    assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)
     assert nearest_pairs(a, a, within) == [(i, i) for i in range(len(a))]
     alone = [i for i in range(len(a)) if i not in {i for i, _ in pairs}]
     for i in alone:  # whatever is near enough to it is taken
