@@ -22,10 +22,12 @@ PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good gstr
 class RtspServer:
     """A camera that a test may freeze (SIGSTOP), kill and restart at the same port."""
 
-    def __init__(self, folder: Path, video: Path, user: str | None = None, password: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, video: Path, user: str | None = None, password: str | None = None, codec: str = "h264"
+    ) -> None:
         self._log = folder / "log"
         self._video = video
-        self._login = ["--user", user, "--password", password or ""] if user else []
+        self._how = ["--codec", codec, *(["--user", user, "--password", password or ""] if user else [])]
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -43,7 +45,7 @@ class RtspServer:
         """Start it and wait until it listens."""
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [SYSTEM_PYTHON, str(SCRIPT), str(self._video), "--port", str(self.port), *self._login],
+                [SYSTEM_PYTHON, str(SCRIPT), str(self._video), "--port", str(self.port), *self._how],
                 stdout=log,
                 stderr=subprocess.DEVNULL,
             )
@@ -76,7 +78,9 @@ class RtspServer:
 class Serve(Protocol):
     """Start a server for a video; the session ends it."""
 
-    def __call__(self, video: Path, user: str | None = None, password: str | None = None) -> RtspServer:
+    def __call__(
+        self, video: Path, user: str | None = None, password: str | None = None, codec: str = "h264"
+    ) -> RtspServer:
         """The server, listening."""
         ...
 
@@ -89,8 +93,8 @@ def rtsp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
         pytest.skip(f"no GStreamer RTSP server here: apt install {PACKAGES}")
     servers: list[RtspServer] = []
 
-    def serve(video: Path, user: str | None = None, password: str | None = None) -> RtspServer:
-        server = RtspServer(tmp_path_factory.mktemp("rtsp"), video, user, password)
+    def serve(video: Path, user: str | None = None, password: str | None = None, codec: str = "h264") -> RtspServer:
+        server = RtspServer(tmp_path_factory.mktemp("rtsp"), video, user, password, codec)
         servers.append(server)
         server.start()
         return server

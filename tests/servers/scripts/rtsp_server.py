@@ -1,4 +1,4 @@
-"""Serve an H.264 file (MP4) over RTSP at /camera, with GStreamer. Run by the system's python3, which has `gi`.
+"""Serve an H.264 or H.265 file (MP4) over RTSP at /camera, with GStreamer. Run by the system's python3, which has `gi`.
 
 Prints `ready PORT` when it listens and `client` for each connection.
 """
@@ -37,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("file")
     parser.add_argument("--port", default="0")
+    parser.add_argument("--codec", choices=("h264", "h265"), default="h264")
     parser.add_argument("--user")
     parser.add_argument("--password")
     args = parser.parse_args()
@@ -45,7 +46,8 @@ def main() -> None:
     server.set_address("127.0.0.1")
     server.set_service(args.port)
     factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(f'( filesrc location="{args.file}" ! qtdemux ! h264parse ! rtph264pay name=pay0 pt=96 )')
+    payload = f"{args.codec}parse ! rtp{args.codec}pay name=pay0 pt=96"
+    factory.set_launch(f'( filesrc location="{args.file}" ! qtdemux ! {payload} )')
     if args.user:
         protect(server, factory, args.user, args.password)
     server.get_mount_points().add_factory("/camera", factory)
