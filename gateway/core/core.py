@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gateway.config.kinds import Kind
+    from gateway.core.judged import Tally
     from gateway.core.plan import Plan
 
 Said = tuple[int, Speaker, Transition]
@@ -158,6 +159,10 @@ class Core:
                     unit, named = units.get((thing.route, field), ""), thing.subject(field)
                     out.append(Latest(named, unit, int(wm[series]), float(value[series]), lines.get(series, {})))
         return out
+
+    def judged(self) -> list[tuple[str, Tally]]:
+        """What people said of each rule's alerts, by rule. For the page: it may be a step old."""
+        return self._alerts.judged.tallies()
 
     # ── stepping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -43,6 +43,7 @@ class Alert:
         self.active, self.acknowledged = True, False
         self.shelf: tuple[int, int] | None = None  # until when, and up to which level
         self.reached = [level]  # levels whose topics know it
+        self.label: tuple[str, str] | None = None  # verdict and note
         self.seq = 0
 
     @property
@@ -63,6 +64,7 @@ class Life(RuleBasedStateMachine):
         self.now, self.n, self.seq = T0, 1, 1
         self.variant, self.core = 0, core_of(self._text(0))
         self.alert: Alert | None = None
+        self.ended: list[Alert] = []
         self.level = 0  # of the condition
         self.stamp, self.nudge = T0, 0
         self.last_started, self.k, self.started = -1, 0, -1
@@ -90,14 +92,17 @@ class Life(RuleBasedStateMachine):
             assert row.seq == self.seq, "without a hole"
             assert body_of(row)["epoch"] == "b3f1"
             self.seq += 1
-        if self.alert and stepped.alerts:
-            self.alert.seq = stepped.alerts[-1].seq
+        for alert in (*self.ended, *([self.alert] if self.alert else [])):
+            alert.seq = max([alert.seq, *(row.seq for row in stepped.alerts if row.id == alert.id)])
+            labels = [body_of(row)["label"] for row in stepped.alerts if row.id == alert.id]
+            found_labels = [label and (label["verdict"], label["note"]) for label in labels]  # type: ignore[index,call-overload]  # a map
+            assert found_labels == [alert.label] * len(labels)
         self.rows += stepped.alerts
         return stepped.requests[0].body if stepped.requests else b""
 
-    def _row(self, change: str, *, everywhere: bool = False) -> Expected:
+    def _row(self, change: str, *, everywhere: bool = False, of: Alert | None = None) -> Expected:
         """What the alert, as it is now, should say."""
-        alert = self.alert
+        alert = of or self.alert
         assert alert is not None
         topics = [SEVERITIES[level] for level in (alert.reached if everywhere else alert.reached[-1:])]
         is_open = alert.active or not alert.acknowledged
@@ -158,6 +163,7 @@ class Life(RuleBasedStateMachine):
 
     def _forget(self) -> None:
         if self.alert and not self.alert.active and self.alert.acknowledged:
+            self.ended.append(self.alert)
             self.alert = None
 
     @rule(seconds=st.sampled_from((1, 60, 3600, 9 * 3600, 25 * 3600)))
@@ -177,8 +183,11 @@ class Life(RuleBasedStateMachine):
 
     # ── people ──
 
-    def _command(self, verb: str, expected: list[Expected], **more: object) -> dict[str, object]:
-        target = self.alert.id if self.alert else "flood-0000000000000000"
+    def _command(
+        self, verb: str, expected: list[Expected], of: Alert | None = None, **more: object
+    ) -> dict[str, object]:
+        one = of or self.alert
+        target = one.id if one else "flood-0000000000000000"
         id_ = f"c{len(self.replies)}"
         command = Command(id_, target, verb, "duty", reply_to="page", **more)  # type: ignore[arg-type]  a verb
         reply = self._step(command, expected)
@@ -215,6 +224,17 @@ class Life(RuleBasedStateMachine):
         assert self.alert is not None
         was, self.alert.shelf = self.alert.shelf, None
         assert self._command("unshelve", [self._row("unshelved")] if was else [])["result"] == "ok"
+
+    @precondition(lambda self: self.alert or self.ended)
+    @rule(data=st.data(), verb=st.sampled_from(("right", "wrong", "unmark")), note=st.sampled_from(("", "seen")))
+    def judge(self, data: st.DataObject, verb: str, note: str) -> None:
+        """Somebody says whether it was right, of an alert that is open or has closed: nothing else of it moves."""
+        every = [*self.ended, *([self.alert] if self.alert else [])]
+        alert = every[data.draw(st.integers(0, len(every) - 1))]
+        label = None if verb == "unmark" else (verb, note)
+        same, alert.label = label == alert.label, label
+        expected = [] if same else [self._row("labelled", of=alert)]
+        assert self._command(verb, expected, alert, note=note)["result"] == "ok"
 
     @precondition(lambda self: self.alert)
     @rule()

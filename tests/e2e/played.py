@@ -22,7 +22,7 @@ import numpy as np
 
 from gateway.app import Options, run
 from gateway.clock import ReplayClock
-from gateway.config.load import load
+from gateway.config.load import load, text_of
 from gateway.events import Command, Configured, Detections, Health, Input, Looked, Message, Restart, Tick
 from gateway.registry import registry
 
@@ -85,7 +85,7 @@ def script(commands: Sequence[str], seconds: int = 300, seed: int = 5) -> list[S
 
     `commands` are alert ids that people act on.
     """
-    chance = random.Random(seed)
+    chance, judge = random.Random(seed), random.Random(seed + 1)
     dust, steps = 80.0, [Step(0, [Health("source/here", "connected", ok=True)])]
     for second in range(1, seconds):
         at_ns, inputs = T0 + second * S, list[Input]()
@@ -110,6 +110,9 @@ def script(commands: Sequence[str], seconds: int = 300, seed: int = 5) -> list[S
         if commands and second % 7 == 0:
             verb = chance.choice(("acknowledge", "acknowledge", "shelve", "unshelve"))
             inputs.append(Command(f"c{second}", chance.choice(commands), verb, "值班员", reply_to="somewhere"))
+        if commands and second % 9 == 0:
+            said = judge.choice(("right", "wrong", "wrong", "unmark"))
+            inputs.append(Command(f"j{second}", judge.choice(commands), said, "值班员", "看过", reply_to="somewhere"))
         steps.append(Step(second, [*inputs, Tick()]))
     return steps
 
@@ -223,7 +226,13 @@ async def play(
         feed.watched.set()
 
     sinks = tuple(Kept(stream, folder / "rows") for stream in STREAMS)
-    options = Options(sources=(feed,), sinks=sinks, series_history=False, services=(("watch", watch),))
+    options = Options(
+        text=text_of(folder / "gateway.yaml"),
+        sources=(feed,),
+        sinks=sinks,
+        series_history=False,
+        services=(("watch", watch),),
+    )
     try:
         await run(config, registry(), clock, stop, options)
     finally:

@@ -93,7 +93,7 @@ def test_everything_happens_in_the_script(once: Came) -> None:
     """Every change that an alert can have but those of a day's age is in it, or the tests below prove little."""
     assert {row.change for row in once.rows()} >= {
         *("raised", "raised_level", "lowered_level", "updated", "unknown", "known", "cleared", "returned"),
-        *("acknowledged", "shelved", "unshelved"),
+        *("acknowledged", "shelved", "unshelved", "labelled"),
     }
     assert once.requests
     assert once.series.count(b"\n") > 800
