@@ -99,4 +99,5 @@ def _group(files: list[FileFound]) -> Group:
         from_ns=files[0].first_ns,
         to_ns=max(file.last_ns for file in files),
         key=hashlib.sha256("\n".join(prints).encode()).hexdigest(),
+        configs=tuple(dict.fromkeys(file.about.config for file in files)),
     )

@@ -12,7 +12,7 @@ class Group(msgspec.Struct, frozen=True):
     """Files that are replayed in one go: a day of a gateway, or all of it.
 
     `day` is the local date of its first message, `files` are absolute paths, `from_ns` and `to_ns` the times of the
-    first and last message. `key` is a fingerprint of the files.
+    first and last message; `configs`: the texts of the configurations in them. `key` is a fingerprint of the files.
     """
 
     gateway: str
@@ -23,6 +23,7 @@ class Group(msgspec.Struct, frozen=True):
     from_ns: int
     to_ns: int
     key: str
+    configs: tuple[str, ...] = ()
 
 
 class Task(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gateway.backtest.parts import failed
 from gateway.backtest.program import program_key
-from gateway.backtest.worker import TOPIC, perform_in_worker, program_of_worker
+from gateway.backtest.worker import TOPIC, Report, perform_in_worker, program_of_worker
 from gateway.errors import GatewayError, Unreachable
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Pool:
         from distributed import KilledWorker, as_completed  # noqa: PLC0415 - Dask loads only where it is used
 
         if progress is not None:
-            self._client.subscribe_topic(TOPIC, lambda event: progress(event[1]["key"], event[1]["done"]))
+            self._client.subscribe_topic(TOPIC, _told(progress))
         largest_first = sorted(tasks, key=lambda task: -task.group.bytes)  # so that none of them is alone at the end
         futures = {
             self._client.submit(perform_in_worker, task, key=f"backtest-{task.key}", retries=RETRIES, pure=False): task
@@ -127,6 +127,16 @@ def _same_program(client: Any, address: str) -> int:
             " table: install the same on all"
         )
     return len(programs)
+
+
+def _told(progress: Callable[[str, int], None]) -> Callable[[tuple[float, Report]], None]:
+    """What is said on the topic, as progress."""
+
+    def take(event: tuple[float, Report]) -> None:
+        _, said = event
+        progress(said["key"], said["done"])
+
+    return take
 
 
 def _libraries() -> tuple[Any, Any]:

@@ -25,7 +25,7 @@ DAY_NS = 86_400 * 10**9
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """right + wrong: alerts that were judged; found + missed: right windows in which an alert came, and those without."""
+    """right + wrong: alerts that were judged; found + missed: right windows with an alert, and without."""
 
     alerts: int = 0
     right: int = 0
@@ -64,11 +64,10 @@ class Row(msgspec.Struct, frozen=True):
     counts: Counts
 
 
-def rows(results: Sequence[Done], variants: Sequence[Variant], labels: Mapping[str, Labels] | None = None) -> list[Row]:
-    """The table, in the order of the configurations, then by gateway, rule and day.
+def rows(results: Sequence[Done], variants: Sequence[Variant], labels: Mapping[str, Labels]) -> list[Row]:
+    """The table, in the order of the configurations, then by gateway, rule and day; `labels`: by gateway.
 
-    Every rule has each of its gateway's days, with 0 where it raised nothing. `labels`: by gateway; without them those
-    that the recordings themselves hold.
+    Every rule has each of its gateway's days, with 0 where it raised nothing.
     """
     by_both: defaultdict[tuple[str, str], list[Done]] = defaultdict(list)
     for done in results:
@@ -81,9 +80,8 @@ def rows(results: Sequence[Done], variants: Sequence[Variant], labels: Mapping[s
     for variant in variants:
         for gateway in sorted(gateway for name, gateway in by_both if name == variant.name):
             parts = sorted(by_both[variant.name, gateway], key=lambda done: done.from_ns)
-            own = Labels([window for done in parts for window in done.windows])
-            judged = own if labels is None else labels.get(gateway, Labels())
-            made += _Scored(parts, judged).rows(variant.name, gateway, {*seen[gateway], *variant.rules})
+            scored = _Scored(parts, labels.get(gateway, Labels()))
+            made += scored.rows(variant.name, gateway, {*seen[gateway], *variant.rules})
     return made
 
 
