@@ -27,6 +27,7 @@ def alert(
     class_: str = "city",
     epoch: str = "e1",
     changed_ns: int = 0,
+    label: str = "",
 ) -> AlertRow:
     """One change; its body has the fields of DESIGN.md that sinks and subscribers look at."""
     rule = id_.rpartition("-")[0]
@@ -40,6 +41,8 @@ def alert(
         "value": 3.3200, "unit": "m", "limit": 3.30, "title": {"zh": "河道水位", "en": "River level"},
         "text": {"zh": "…", "en": "…"}, "config_sha": "c0ffee", "model_sha": None,
     }  # fmt: skip
+    if label:
+        body["label"] = {"verdict": label, "who": "王工", "at": "2026-08-14T09:00:00+08:00", "note": ""}
     return msgspec.convert(
         (
             seq, id_, rule, "water.level", class_, severities, change, state, open_, shadow,

@@ -55,10 +55,13 @@ async def test_every_message_of_a_conversation_fits_the_document(own_mosquitto: 
                 alert(2, "flood-1", ("moderate", "severe"), "raised_level"),
                 alert(3, "camera-1", ("minor",), class_="equipment"),
                 alert(4, "flood-1", ("moderate", "severe"), "closed", open_=False),
+                alert(5, "flood-1", ("severe",), "labelled", open_=False, label="wrong"),
             ]
             gateway.durable = False
             await gateway.alerts.deliver(rows(changes))
             await ops.send("command/camera-1", {"id": "c", "verb": "acknowledge", "who": "chief"})
+            await gateway.replies.deliver([_reply(await _soon(gateway.commands))])
+            await ops.send("command/flood-1", {"id": "b", "verb": "right", "who": "chief", "note": "seen"})
             await gateway.replies.deliver([_reply(await _soon(gateway.commands))])
             await ops.send("command/camera-1", {"id": "d", "verb": "acknowledge", "who": "stranger"})
             async with centre(own_mosquitto, f"{BASE}/request/reply") as asking:

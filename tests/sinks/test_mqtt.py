@@ -220,6 +220,28 @@ async def test_a_backlog_does_not_bring_back_the_state_of_an_alert_that_has_clos
     assert set(await retained(own_mosquitto, "open/+")) == {"dust-1"}
 
 
+async def test_what_is_said_of_a_closed_alert_is_published_and_brings_it_not_back(
+    own_mosquitto: Mosquitto, gateway: Gateway
+) -> None:
+    """Given an alert that closed and was then marked wrong: its topic says so, in its chain, and it is not open."""
+    changes = [
+        alert(1, "flood-1"),
+        alert(2, "flood-1", change="closed", open_=False),
+        alert(3, "flood-1", change="labelled", open_=False, label="wrong"),
+    ]
+    async with centre(own_mosquitto, f"{BASE}/alert/#") as ops:
+        await gateway.alerts.deliver(rows(changes))
+        got = [await ops.next("/flood") for _ in changes]
+    assert [(a["change"], a["prev"]) for a in got] == [("raised", None), ("closed", 1), ("labelled", 2)]
+    assert got[-1]["label"]["verdict"] == "wrong"
+    assert await retained(own_mosquitto, "open/+") == {}
+    assert [row.seq for row in await gateway.history.past_alerts(5)] == [3]
+    async with centre(own_mosquitto, "nothing") as ops:
+        await ops.send("command/flood-1", {"id": "r", "verb": "right", "who": "chief", "note": "seen on site"})
+    command = await _soon(gateway.commands)
+    assert (command.target, command.verb, command.note) == ("flood-1", "right", "seen on site")
+
+
 async def test_the_status_is_retained_online_and_a_crash_turns_it_offline(
     own_mosquitto: Mosquitto, tmp_path: Path
 ) -> None:
