@@ -35,9 +35,7 @@ if TYPE_CHECKING:
     from gateway.events import Input
 
 ENCODING = "zhiwang.columns"  # MCAP's message_encoding of /zhiwang/inputs
-_SPAN = struct.Struct(
-    "<BIqIqqqq"
-)  # version, head's length, n0, inputs, first and last admitted, first and last elapsed
+_SPAN = struct.Struct("<BIqIqq")  # version, head's length, n0, inputs, admitted_ns of the first and of the last
 _VERSION = 1
 _ARRAYS = {"xyxy": np.dtype("<f4"), "score": np.dtype("<f4"), "label": np.dtype("<i2")}
 
@@ -135,8 +133,7 @@ def encode(cut: Cut) -> bytes:
             others,
         )
     )
-    admitted, elapsed = cut.admitted_ns, cut.elapsed_ns
-    ends = (int(admitted[0]), int(admitted[-1]), int(elapsed[0]), int(elapsed[-1])) if inputs else (0, 0, 0, 0)
+    ends = (int(cut.admitted_ns[0]), int(cut.admitted_ns[-1])) if inputs else (0, 0)
     return b"".join([_SPAN.pack(_VERSION, len(head), cut.n0, len(inputs), *ends), head, *bodies])
 
 
@@ -144,7 +141,7 @@ def span(data: bytes | memoryview) -> Span:
     """Which inputs the encoded cut holds. Raises RecordingError where it is none."""
     if len(data) < _SPAN.size:
         raise RecordingError(f"found an input record of {len(data)} bytes; it begins with {_SPAN.size}")
-    version, _, n0, count, first_ns, last_ns, _, _ = _SPAN.unpack_from(data)
+    version, _, n0, count, first_ns, last_ns = _SPAN.unpack_from(data)
     if version != _VERSION:
         raise RecordingError(f"found columns of version {version}; this program reads version {_VERSION}")
     return Span(n0, n0 + count, first_ns, last_ns)

@@ -21,14 +21,18 @@ CONFIGURATION, MODELS = "configuration.yaml", "models.json"
 
 
 class Head(NamedTuple):
-    """What a file's metadata says; its configuration and models come from the attachments."""
+    """What a file's metadata says; its configuration and models come from the attachments.
+
+    `hole`: why inputs before its first are missing, where the recorder had to let go of them.
+    """
 
     about: About
     first_n: int
     first_ns: int
+    hole: str
 
 
-def described(about: About, checkpoint: Checkpoint) -> tuple[Metadata, list[Attachment]]:
+def described(about: About, checkpoint: Checkpoint, hole: str) -> tuple[Metadata, list[Attachment]]:
     """The records that say so, for the beginning of a file."""
     values = {
         "schema": str(SCHEMA),
@@ -42,6 +46,7 @@ def described(about: About, checkpoint: Checkpoint) -> tuple[Metadata, list[Atta
         "serial": str(about.serial),
         "first_n": str(checkpoint.n),
         "first_ns": str(checkpoint.admitted_ns),
+        "hole": hole,
     }
     at_ns = max(0, about.began_ns)
     files = [
@@ -78,6 +83,7 @@ def head_of(values: Mapping[str, str]) -> Head | None:
         ),
         int(values["first_n"]),
         int(values["first_ns"]),
+        values["hole"],
     )
 
 

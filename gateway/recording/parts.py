@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from gateway.events import Cut
+from gateway.events import Cut  # noqa: TC001 - Part's annotation is asked for at run time
 
 SCHEMA = 1  # of the recording; a reader takes this one and older ones
 PROFILE = "zhiwang"  # in the MCAP header, and the name of the metadata record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zlib
 from typing import TYPE_CHECKING
@@ -46,16 +47,18 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 class FileWriter:
-    """One file, from its first byte to its last. Raises OSError when the disk does; then only `close` is left.
+    """One file, from its first byte to its last; an old one of that name is replaced. Used by one thread.
 
-    Nothing is written before a chunk is full or `flush` is called, but the beginning, at once. Used by one thread.
+    Nothing is written before a chunk is full or `flush` is called, but the beginning, at once. Raises OSError when the
+    disk does: what waits is kept, `flush` may be tried again, or the file left as it is (`abandon`). `hole`: why inputs
+    before the checkpoint are missing, where they are. `size`, `pending`: bytes written, and not yet compressed;
+    `written`: the number after the last input that is written, and its admission.
     """
 
-    def __init__(self, path: Path, about: About, checkpoint: Checkpoint, *, level: int = LEVEL) -> None:
+    def __init__(self, path: Path, about: About, checkpoint: Checkpoint, *, hole: str = "", level: int = LEVEL) -> None:
         self.path = path
         self.size = 0
         self.pending = 0
-        self.broken = False
         self._began_ns = about.began_ns
         self._zstd = zstandard.ZstdCompressor(level=level)
         self._raw: list[bytes] = []
@@ -66,14 +69,14 @@ class FileWriter:
         self._times: tuple[int, int] | None = None
         self._beside: dict[str, int] = {}
         self._channels: dict[int, Beside] = dict(OWN)
-        self._last = (checkpoint.n, checkpoint.admitted_ns)
+        self._last = self.written = (checkpoint.n, checkpoint.admitted_ns)
         self._attachments: list[AttachmentIndex] = []
         self._metadata: list[MetadataIndex] = []
         self._file = path.open("wb", buffering=0)
         try:
-            self._begin(about, checkpoint)
+            self._begin(about, checkpoint, hole)
         except OSError:
-            self.close()
+            self.abandon()
             raise
 
     def inputs(self, cut: Cut) -> None:
@@ -105,7 +108,7 @@ class FileWriter:
 
     def flush(self) -> None:
         """Hand what was added to the operating system: it outlives this process."""
-        if self.broken or not self._raw:
+        if not self._raw:
             return
         raw = b"".join(self._raw)
         compressed = self._zstd.compress(raw)
@@ -128,24 +131,26 @@ class FileWriter:
         first, last = self._times or (first_ns, last_ns)
         self._times = (min(first, first_ns), max(last, last_ns))
         self._raw, self._indices, self._declared, self.pending = [], {}, set(), 0
+        self.written = self._last
 
     def close(self) -> None:
-        """Write the summary and close the file. After an error: leave it at its last good chunk."""
+        """Write the rest and the summary, and close the file. Raises OSError, with the file closed all the same."""
         try:
-            if not self.broken:
-                self.flush()
-                self._write(self._summary())
-            if self.broken:
-                os.ftruncate(self._file.fileno(), self.size)
+            self.flush()
+            self._write(self._summary())
         finally:
             self._file.close()
 
-    def _begin(self, about: About, checkpoint: Checkpoint) -> None:
+    def abandon(self) -> None:
+        """Close the file as it is, at its last good chunk."""
+        self._file.close()
+
+    def _begin(self, about: About, checkpoint: Checkpoint, hole: str) -> None:
         library = f"zhiwang {about.version}"
         start = mcap_records.MAGIC + mcap_records.packed(Header(PROFILE, library))
         parts = [start]
         size = len(start)
-        description, attachments = described(about, checkpoint)
+        description, attachments = described(about, checkpoint, hole)
         for record in (description, *attachments, description):  # twice: without it nothing else can be understood
             data = mcap_records.packed(record)
             if isinstance(record, Attachment):
@@ -187,7 +192,9 @@ class FileWriter:
             while view:
                 view = view[self._file.write(view) :]
         except OSError:
-            self.broken = True
+            with contextlib.suppress(OSError):  # the error that matters is on its way; a reader skips a torn chunk
+                os.ftruncate(self._file.fileno(), self.size)
+                self._file.seek(self.size)
             raise
         self.size += len(data)
 

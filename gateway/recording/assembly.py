@@ -1,0 +1,151 @@
+"""Puts pieces together from what stands in files: trims what counts twice, says what is missing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gateway.recording import columns
+from gateway.recording.parts import Begin, Checkpoint, Gap, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gateway.events import Cut
+    from gateway.recording.parts import About, Piece
+
+JOINED_BYTES = 1 << 20  # small cuts are given as one up to so many bytes: a cut has a price of its own
+
+
+class Assembly:
+    """Takes what files hold in order, gives pieces. `ended`: nothing more is wanted; `skip`: not of this file."""
+
+    def __init__(self, to_ns: int | None, *, most: int, whole: bool) -> None:
+        self.ended = False
+        self.skip = False
+        self._to_ns, self._most, self._whole = to_ns, most, whole
+        self._about: About | None = None
+        self._fresh: About | None = None
+        self._limit = 0
+        self._next_n: int | None = None
+        self._next_seq = 1
+        self._last_ns = 0
+        self._damage: list[str] = []
+        self._hole = ""  # why inputs are missing, while the next checkpoint is waited for
+        self._cuts: list[Cut] = []
+        self._count = self._weight = self._done = 0
+
+    def file(self, about: About, limit: int) -> None:
+        """A file begins, whose inputs count below `limit`."""
+        self._fresh, self._limit, self.skip = about, limit, False
+
+    def damaged(self, why: str) -> None:
+        """Something could not be read: it is the reason if inputs are missing next."""
+        self._damage.append(why)
+
+    def missing(self, gap: Gap) -> None:
+        """A gap was recorded: the recorder had to let go of inputs."""
+        self._damage = [gap.why]
+
+    def state(self, checkpoint: Checkpoint) -> Iterator[Piece]:
+        """A checkpoint."""
+        if self.skip or checkpoint.n >= self._limit:
+            self.skip = True
+            return
+        self._next_seq = checkpoint.next_seq
+        before, fresh = self._about, self._fresh
+        if before is None or self._next_n is None:
+            yield from self._begin(checkpoint, "")
+        elif fresh is not None and fresh.epoch != before.epoch:
+            yield from self._begin(checkpoint, f"epoch: {fresh.epoch} after {before.epoch}; the gateway began anew")
+        elif self._hole or checkpoint.n > self._next_n:
+            why = self._hole or self._why(checkpoint.n)
+            yield from self.flush()
+            if checkpoint.n > self._next_n:
+                yield Gap(self._next_n, checkpoint.n, self._last_ns, checkpoint.admitted_ns, why)
+            yield from self._begin(checkpoint, f"hole: {why}")
+        elif fresh is not None and not _same(before, fresh):
+            yield from self.flush()
+            yield Begin(fresh, None, "restart")
+            self._about, self._fresh = fresh, None
+        self._fresh = None
+
+    def inputs(self, cut: Cut, weight: int, done_bytes: int, *, follows: bool) -> Iterator[Piece]:
+        """Inputs; `weight`: of how many bytes; `follows`: a checkpoint comes after them."""
+        if self.skip:
+            return
+        if cut.n0 + len(cut.inputs) > self._limit:
+            cut, self.skip = columns.part_of(cut, 0, self._limit - cut.n0), True
+        if self._next_n is not None and cut.n0 < self._next_n and self._fresh is None:
+            cut = columns.part_of(cut, self._next_n - cut.n0, len(cut.inputs))
+        cut = self._until(cut)
+        if not cut.inputs:
+            return
+        if self._fresh is not None or self._next_n is None or cut.n0 > self._next_n:
+            yield from self._resume(cut, follows=follows)
+        if self._hole and not self._whole:
+            return
+        self._cuts.append(cut)
+        self._count += len(cut.inputs)
+        self._weight += weight
+        self._next_n = cut.n0 + len(cut.inputs)
+        self._last_ns = int(cut.admitted_ns[-1])
+        self._done = done_bytes
+        if self._count >= self._most or self._weight >= JOINED_BYTES:
+            yield from self.flush()
+
+    def flush(self) -> Iterator[Piece]:
+        """What was taken and not given yet."""
+        if not self._cuts:
+            return
+        cut = columns.joined(self._cuts)
+        self._cuts, self._count, self._weight = [], 0, 0
+        for start in range(0, len(cut.inputs), self._most):
+            yield Part(columns.part_of(cut, start, start + self._most), self._done)
+
+    def _until(self, cut: Cut) -> Cut:
+        if self._to_ns is None:
+            return cut
+        behind = np.flatnonzero(cut.admitted_ns >= self._to_ns)
+        if not len(behind):
+            return cut
+        self.ended = True
+        return columns.part_of(cut, 0, int(behind[0]))
+
+    def _resume(self, cut: Cut, *, follows: bool) -> Iterator[Piece]:
+        """Inputs come whose state is not known: wait for the next checkpoint, or where there is none begin anew."""
+        if self._hole and not self._whole:
+            return
+        why = self._why(cut.n0)
+        yield from self.flush()
+        self._hole = why
+        if follows and not self._whole:
+            return
+        admitted_ns, elapsed_ns = int(cut.admitted_ns[0]), int(cut.elapsed_ns[0])
+        if self._next_n is not None and cut.n0 > self._next_n:
+            yield Gap(self._next_n, cut.n0, self._last_ns, admitted_ns, why)
+        nothing = Checkpoint(cut.n0, admitted_ns, elapsed_ns, self._next_seq, None)
+        yield from self._begin(nothing, f"hole: {why}; no checkpoint comes after it: nothing is known of before")
+        self._hole = why if follows else ""
+
+    def _begin(self, checkpoint: Checkpoint, why: str) -> Iterator[Piece]:
+        yield from self.flush()
+        about = self._fresh or self._about
+        if about is None:
+            return
+        self._about, self._fresh, self._hole = about, None, ""
+        self._damage.clear()
+        self._next_n, self._last_ns = checkpoint.n, checkpoint.admitted_ns
+        yield Begin(about, checkpoint, why)
+
+    def _why(self, to_n: int) -> str:
+        if self._damage:
+            why = "; ".join(dict.fromkeys(self._damage))
+            self._damage.clear()
+            return why
+        return f"inputs {self._next_n} to {to_n - 1} are in no file" if self._next_n is not None else "no checkpoint"
+
+
+def _same(one: About, other: About) -> bool:
+    return (one.config_sha, one.models, one.epoch) == (other.config_sha, other.models, other.epoch)

@@ -1,0 +1,104 @@
+"""The files of a recording: what each holds, in which order they belong, and how far each of them counts."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import zstandard
+
+from gateway.errors import RecordingError
+from gateway.recording import columns
+from gateway.recording.channels import INPUTS
+from gateway.recording.parts import About
+from gateway.recording.scan import Scanned, read_chunk, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NO_LIMIT = 2**63
+
+
+class FileFound(msgspec.Struct):
+    """One file: which inputs [first_n, last_n) it holds, when they were admitted, what is wrong with it.
+
+    `damage` grows while the file is read: a chunk's checksum is looked at only then. first_ns and last_ns are the
+    stamps of the checkpoint before the first input (0 where there was none) and of the last input.
+    """
+
+    path: Path
+    about: About
+    first_ns: int
+    last_ns: int
+    first_n: int
+    last_n: int
+    bytes: int
+    damage: tuple[str, ...]
+    scanned: Scanned
+
+
+def found(path: Path) -> FileFound:
+    """What is in this file. Raises RecordingError as `scan` does."""
+    scanned = scan(path)
+    head = scanned.head
+    last_n, last_ns = scanned.end or _last(scanned)
+    return FileFound(
+        path=path,
+        about=head.about,
+        first_ns=head.first_ns or head.about.began_ns,
+        last_ns=last_ns or head.about.began_ns,
+        first_n=head.first_n,
+        last_n=last_n,
+        bytes=scanned.size,
+        damage=tuple(scanned.damage),
+        scanned=scanned,
+    )
+
+
+def _last(scanned: Scanned) -> tuple[int, int]:
+    """Where a file ends that was not closed: its last chunk with inputs that can be read says so."""
+    decompressor = zstandard.ZstdDecompressor()
+    with scanned.path.open("rb") as file:
+        for chunk in reversed(scanned.chunks):
+            try:
+                logged = read_chunk(file, chunk, decompressor).logged
+                spans = [columns.span(one.data) for one in logged if one.channel == INPUTS]
+            except (ValueError, RecordingError):
+                continue
+            if spans:
+                return spans[-1].n1, spans[-1].last_ns
+    return scanned.head.first_n, scanned.head.first_ns
+
+
+def ordered(files: Sequence[FileFound]) -> list[FileFound]:
+    """Files as they were written: epochs by their first beginning; in each the ring's by their serial, others by time.
+
+    Clocks may have been wrong at a start, and numbers begin again from the last durable one after a crash: neither
+    alone gives the order.
+    """
+    began: dict[str, int] = {}
+    for file in files:
+        epoch = file.about.epoch
+        began[epoch] = min(began.get(epoch, file.about.began_ns), file.about.began_ns)
+    return sorted(files, key=lambda file: (began[file.about.epoch], file.about.epoch, *_place(file, files)))
+
+
+def _place(file: FileFound, files: Sequence[FileFound]) -> tuple[int, int, str]:
+    same = [one for one in files if one.about.epoch == file.about.epoch]
+    if all(one.about.serial for one in same):
+        return file.about.serial, file.first_n, file.path.name
+    return file.about.began_ns, file.first_n, file.path.name
+
+
+def limits(files: Sequence[FileFound]) -> list[int]:
+    """For each file the number from which on it does not count: inputs that later ones of its epoch hold again.
+
+    What a crash took from the outbox was admitted once more after the restart, and that is what came of it.
+    """
+    result: list[int] = []
+    for place, file in enumerate(files):
+        later = itertools.takewhile(lambda one: one.about.epoch == file.about.epoch, files[place + 1 :])  # noqa: B023 - used at once
+        result.append(min((one.first_n for one in later), default=NO_LIMIT))
+    return result

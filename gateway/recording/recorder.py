@@ -1,0 +1,405 @@
+"""The recorder inside `run`: takes what the door admitted, and writes it in a thread of its own.
+
+Nobody waits for it. What it cannot take or write is a hole, which is said, and ends with the next checkpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from gateway.events import AlertRow, Cut, Health, Message
+from gateway.recording.columns import joined
+from gateway.recording.parts import Checkpoint, Gap
+from gateway.recording.ring import Ring
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from gateway.ports import Clock
+    from gateway.recording.beside import Beside
+    from gateway.recording.parts import About
+
+log = logging.getLogger(__name__)
+
+FLUSH_S = 5.0  # what kill -9 may take; more often, chunks get small and so does what compression saves
+WAKE_BYTES = 1 << 20  # as much as a chunk: so often the thread takes the interpreter from the core
+AGAIN_NS = 10_000_000_000  # how long a disk that failed is left alone
+CLOSE_S = 10.0  # how long a stop waits for a disk that hangs
+INPUT_BYTES = 150  # what an input weighs in memory beside its body
+COMPONENT, CONDITION = "recorder/ring", "recording"
+
+
+class _State(NamedTuple):
+    """A checkpoint for the file; `hole`: the inputs before it that were let go."""
+
+    checkpoint: Checkpoint
+    hole: Gap | None
+    roll: bool
+
+
+class _Beside(NamedTuple):
+    channel: Beside
+    log_ns: int
+    body: bytes
+
+
+class _Alert(NamedTuple):
+    row: AlertRow
+    log_ns: int
+
+
+class _Entry(NamedTuple):
+    """What waits, and how many bytes it keeps."""
+
+    what: Cut | _State | _Beside | _Alert
+    weight: int
+
+
+class _Hole(msgspec.Struct):
+    """Inputs that are not recorded, from from_n on; not before again_ns (monotonic) is a checkpoint wanted."""
+
+    from_n: int
+    from_ns: int
+    why: str
+    again_ns: int
+
+
+class Counts(msgspec.Struct):
+    """Since the start: inputs recorded and dropped, messages of other channels dropped, holes."""
+
+    inputs: int = 0
+    dropped: int = 0
+    dropped_beside: int = 0
+    gaps: int = 0
+
+
+class Recorder:
+    """Records into files in `folder`, together within `budget` bytes, each at most about file_bytes or file_ns long.
+
+    At most `queue_bytes` wait: then channels beside are let go first, then inputs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        about: About,
+        clock: Clock,
+        *,
+        budget: int,
+        file_bytes: int,
+        file_ns: int,
+        queue_bytes: int = 16_000_000,
+    ) -> None:
+        self._ring = Ring(folder, about, clock, budget=budget, file_bytes=file_bytes, file_ns=file_ns)
+        self._clock = clock
+        self._queue_bytes = queue_bytes
+        self._counts = Counts()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._written = (0, 0)  # the number after the last input on the disk, and that one's admission
+        self._files: list[Path] = []
+        self._bytes = 0
+        self._full = False
+        self._lock = threading.Condition()  # guards what follows
+        self._queue: list[_Entry] = []
+        self._weight = 0
+        self._hole: _Hole | None = None
+        self._rolling = False
+        self._ending = self._over = False
+        self._waiting: list[Callable[[], None]] = []
+        self._well = (True, "")
+        self._changed: Callable[[], None] | None = None
+
+    # Called from the thread core.
+
+    def begin(self, checkpoint: Checkpoint) -> None:
+        """Begin the first file, before the first cut. Never fails: a folder that cannot be written is said."""
+        self._written = (checkpoint.n, checkpoint.admitted_ns)
+        self._queue.append(_Entry(_State(checkpoint, None, roll=True), 0))
+        self._thread.start()
+
+    def admitted(self, cut: Cut) -> None:
+        """Record a cut. Never waits; what does not fit into the queue is a hole from there to the next checkpoint."""
+        weight = _weight(cut)
+        with self._lock:
+            if self._hole is None and self._weight + weight > self._queue_bytes:
+                self._let_beside_go()
+                if self._weight + weight > self._queue_bytes:
+                    why = f"the disk is too slow: {self._weight} bytes wait to be recorded"
+                    self._open_hole(cut.n0, int(cut.admitted_ns[0]), why, again_ns=0)
+            if self._hole is not None:
+                self._counts.dropped += len(cut.inputs)
+                return
+            self._put(cut, weight)
+
+    def wants_checkpoint(self) -> bool:
+        """Whether a checkpoint should be given with the next seal: the file is full, or a hole can end."""
+        hole = self._hole
+        if hole is None:
+            return self._full
+        return self._weight <= self._queue_bytes // 2 and self._clock.monotonic_ns() >= hole.again_ns
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """The core's state after everything that was admitted until now."""
+        with self._lock:
+            hole, self._hole = self._hole, None
+            gap = None
+            if hole is not None:
+                gap = Gap(hole.from_n, checkpoint.n, hole.from_ns, checkpoint.admitted_ns, hole.why)
+            self._put(_State(checkpoint, gap, self._full), len(checkpoint.state or b""))
+            self._full, self._rolling = False, True
+
+    # Called from the event loop, or any thread.
+
+    def alerts(self, rows: Sequence[AlertRow]) -> None:
+        """Changes of alerts, once they are durable."""
+        log_ns = self._clock.now_ns()
+        with self._lock:
+            for row in rows:
+                if self._weight > self._queue_bytes + WAKE_BYTES:  # a reserve beyond what inputs may take
+                    self._counts.dropped_beside += 1
+                else:
+                    self._put(_Alert(row, log_ns), len(row.body) + INPUT_BYTES)
+
+    def beside(self, channel: Beside, log_ns: int, data: bytes) -> None:
+        """What a channel beside the inputs shows; let go where more than half of the queue is taken."""
+        with self._lock:
+            if self._hole is not None or self._weight + len(data) > self._queue_bytes // 2:
+                self._counts.dropped_beside += 1
+                return
+            self._put(_Beside(channel, log_ns, data), len(data) + INPUT_BYTES)
+
+    async def run(self, report: Callable[[Health], Awaitable[None]]) -> None:
+        """Say when recording stops and when it goes on, until cancelled."""
+        loop, changed = asyncio.get_running_loop(), asyncio.Event()
+        said = True
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is over, and nobody listens any more
+                loop.call_soon_threadsafe(changed.set)
+
+        with self._lock:
+            self._changed = tell
+        try:
+            while True:
+                ok, detail = self._well
+                if ok != said:
+                    said = ok
+                    await report(Health(COMPONENT, CONDITION, ok, detail))
+                    continue
+                await changed.wait()
+                changed.clear()
+        finally:
+            with self._lock:
+                self._changed = None
+
+    async def flush(self) -> list[Path]:
+        """Have what was admitted until now written, as far as the disk takes it; the ring's files, oldest first."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # whoever waited has gone, and the loop with it
+                loop.call_soon_threadsafe(_settle, done)
+
+        with self._lock:
+            if self._over or not self._thread.is_alive():
+                return list(self._files)
+            self._waiting.append(tell)
+            self._lock.notify_all()
+        await done
+        return list(self._files)
+
+    async def aclose(self) -> None:
+        """Write what waits and close the file; a disk that hangs is left behind after 10 s."""
+        if self._thread.is_alive():
+            with self._lock:
+                self._ending = True
+            try:
+                async with asyncio.timeout(CLOSE_S):
+                    await self.flush()
+            except TimeoutError:
+                log.warning("the recorder's disk hangs; the last recording stays as it is")
+                return
+            self._thread.join(CLOSE_S)
+
+    def stats(self) -> dict[str, float]:
+        """Numbers for /metrics."""
+        counts = self._counts
+        return {
+            "bytes": self._bytes,
+            "files": len(self._files),
+            "inputs": counts.inputs,
+            "dropped": counts.dropped,
+            "dropped_beside": counts.dropped_beside,
+            "gaps": counts.gaps,
+            "queue_bytes": self._weight,
+            "written_bytes": self._ring.written,
+            "recording": float(self._hole is None),
+        }
+
+    # With the lock held.
+
+    def _put(self, what: Cut | _State | _Beside | _Alert, weight: int) -> None:
+        self._queue.append(_Entry(what, weight))
+        before, self._weight = self._weight, self._weight + weight
+        if before < WAKE_BYTES <= self._weight:
+            self._lock.notify_all()
+
+    def _let_beside_go(self) -> None:
+        kept = [one for one in self._queue if not isinstance(one.what, _Beside)]
+        self._counts.dropped_beside += len(self._queue) - len(kept)
+        self._weight -= sum([one.weight for one in self._queue]) - sum([one.weight for one in kept])
+        self._queue = kept
+
+    def _open_hole(self, from_n: int, from_ns: int, why: str, *, again_ns: int) -> None:
+        self._hole = _Hole(from_n, from_ns, why, again_ns)
+        self._counts.gaps += 1
+        self._say(ok=False, detail=f"{why}; inputs from {from_n} on are not recorded")
+
+    def _say(self, *, ok: bool, detail: str) -> None:
+        self._well = (ok, detail)
+        if self._changed is not None:
+            self._changed()
+
+    # The thread itself.
+
+    def _run(self) -> None:
+        over = False
+        while not over:
+            with self._lock:
+                if not (self._waiting or self._ending or self._weight >= WAKE_BYTES):
+                    self._lock.wait(FLUSH_S)
+                queue, self._queue = self._queue, []
+                waiting, self._waiting = self._waiting, []
+                weight, over = sum([one.weight for one in queue]), self._ending
+            try:
+                self._write(queue, over=over)
+            except OSError as error:
+                self._fail(queue, f"{error.strerror or error} ({error.filename or 'writing the recording'})")
+            except Exception as error:  # the thread's supervisor: a bug here costs the recording, not the alerts
+                log.exception("recording failed")
+                self._fail(queue, f"recording failed: {error!r}")
+            self._after(weight)
+            for done in waiting:
+                done()
+        with self._lock:
+            self._over = True
+            waiting, self._waiting = self._waiting, []
+        for done in waiting:
+            done()
+
+    def _write(self, queue: list[_Entry], *, over: bool) -> None:
+        """Write what was taken. Small cuts go together: a record of its own each would cost more than it holds."""
+        cuts: list[Cut] = []
+        weight, well = 0, None
+        for one, its_weight in queue:
+            if isinstance(one, Cut):
+                cuts.append(one)
+                weight += its_weight
+                if weight < WAKE_BYTES:
+                    continue
+            elif not isinstance(one, _State):
+                self._write_beside(one)
+                continue
+            self._write_cuts(cuts)
+            cuts, weight = [], 0
+            if isinstance(one, _State):
+                self._write_state(one)
+                well = one.hole or well
+        self._write_cuts(cuts)
+        self._ring.flush()
+        self._remember()
+        if well is not None:
+            with self._lock:
+                if self._hole is None:
+                    self._say(ok=True, detail=f"inputs {well.from_n} to {well.to_n - 1} are not recorded: {well.why}")
+        if over:
+            self._ring.close()
+
+    def _write_cuts(self, cuts: list[Cut]) -> None:
+        writer = self._ring.writer
+        if cuts and writer is not None:
+            cut = joined(cuts)
+            writer.inputs(cut)
+            self._counts.inputs += len(cut.inputs)
+            if writer.pending >= WAKE_BYTES:
+                self._ring.flush()
+
+    def _write_beside(self, one: _Beside | _Alert) -> None:
+        writer = self._ring.writer
+        if writer is None:
+            self._counts.dropped_beside += 1
+        elif isinstance(one, _Alert):
+            writer.alert(with_status(one.row), one.log_ns)
+        else:
+            writer.beside(one.channel, one.log_ns, one.body)
+
+    def _write_state(self, state: _State) -> None:
+        ring, hole = self._ring, state.hole
+        if ring.writer is None or state.roll:
+            ring.begin(state.checkpoint, hole.why if hole is not None else "")
+        else:
+            if hole is not None:
+                ring.writer.gap(hole)
+            ring.writer.checkpoint(state.checkpoint)
+        self._rolling = False
+
+    def _remember(self) -> None:
+        """How far the file really goes, for the hole that may come."""
+        if self._ring.writer is not None:
+            self._written = self._ring.writer.written
+
+    def _fail(self, queue: list[_Entry], why: str) -> None:
+        """The disk does not take it: leave the file, let go of what waits, try again with a checkpoint later."""
+        self._remember()
+        self._ring.abandon()
+        from_n, from_ns = self._written
+        again_ns = self._clock.monotonic_ns() + AGAIN_NS
+        log.warning("recording stopped: %s", why)
+        with self._lock:
+            queue = [*queue, *self._queue]
+            self._weight -= sum([one.weight for one in self._queue])
+            self._queue = []
+            self._counts.dropped += sum([_beyond(one.what, from_n) for one in queue])
+            self._full, self._rolling = False, False
+            if self._hole is None:
+                self._open_hole(from_n, from_ns, why, again_ns=again_ns)
+            else:
+                self._hole.from_n, self._hole.from_ns = min(self._hole.from_n, from_n), min(self._hole.from_ns, from_ns)
+                self._hole.why, self._hole.again_ns = why, again_ns
+
+    def _after(self, weight: int) -> None:
+        self._bytes, self._files = self._ring.bytes, self._ring.files()
+        full = self._ring.full
+        with self._lock:
+            self._weight -= weight
+            self._full = full and not self._rolling
+
+
+def with_status(row: AlertRow) -> bytes:
+    """The alert's JSON as /alerts has it: the core's body with `status`, test for a shadow rule's."""
+    status = b"test" if row.shadow else b"actual"
+    return b'%b,"status":"%b"}' % (row.body.rstrip()[:-1], status)
+
+
+def _weight(cut: Cut) -> int:
+    """About how many bytes a cut keeps in memory."""
+    inputs = cut.inputs
+    return sum([len(one.body) for one in inputs if type(one) is Message]) + INPUT_BYTES * len(inputs)
+
+
+def _beyond(entry: object, n: int) -> int:
+    """How many of an entry's inputs have this number or a higher one."""
+    return min(len(entry.inputs), max(0, entry.n0 + len(entry.inputs) - n)) if isinstance(entry, Cut) else 0
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
