@@ -72,7 +72,7 @@ class _Walk:
         """Until the data ends, or the first chunk comes."""
         at = len(mcap_records.MAGIC)
         while at < self._size and not self.ended:
-            length = self._record(at)
+            length = self.take(at)
             if length:
                 at += length
                 if to_first_chunk and self.chunks:
@@ -85,7 +85,7 @@ class _Walk:
                 return
             at = found
 
-    def _record(self, at: int) -> int:
+    def take(self, at: int) -> int:
         """Take the record there; returns its length, 0 where it is damaged or cut off."""
         self._file.seek(at)
         data = self._file.read(mcap_records.CHUNK_HEAD)
@@ -168,7 +168,7 @@ class _Walk:
             block = self._file.read(_BLOCK + overlap)
             places = sorted({place for sign, before in signs for place in _all(block, sign, block_at - before)})
             for place in places:
-                if place >= at and _Walk(self._file, self._size, [])._record(place):
+                if place >= at and _Walk(self._file, self._size, []).take(place):
                     return place
         return None
 
