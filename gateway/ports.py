@@ -187,6 +187,17 @@ class Latest(msgspec.Struct, frozen=True):
     title: dict[str, str] = {}
 
 
+class Judged(msgspec.Struct, frozen=True):
+    """What people said of a rule's alerts: of those raised in this local month, and how often ever."""
+
+    rule: str
+    raised: int
+    right: int
+    wrong: int
+    said_right: int
+    said_wrong: int
+
+
 class View(Protocol):
     """The running gateway, as page, `/metrics` and local socket see it. Alerts are the JSON objects of DESIGN."""
 
@@ -195,6 +206,7 @@ class View(Protocol):
     def status(self) -> dict[str, object]: ...
     def metrics(self) -> list[tuple[str, dict[str, str], float]]: ...
     def latest(self) -> list[Latest]: ...
+    def judged(self) -> list[Judged]: ...
     def picture(self, camera: str) -> Picture | None: ...
     async def open_alerts(self) -> list[dict[str, object]]: ...
     async def past_alerts(self, limit: int) -> list[dict[str, object]]: ...

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gateway.door import Door
     from gateway.events import AlertRow, Command, Input, Stepped
     from gateway.outbox import Outbox
-    from gateway.ports import Clock, Picture
+    from gateway.ports import Clock, Judged, Picture
     from gateway.sinks.history import History
 
 
@@ -209,6 +209,11 @@ class Running:
             labels = {"sensor": sensor} if sensor else {}
             out.append((f"zhiwang_{name}_total" if sensor else f"zhiwang_core_{what}_total", labels, float(count)))
         out.append(("zhiwang_alerts_raised_total", {}, float(self._alerts)))
+        for one in self.judged():
+            for verdict, times in (("right", one.said_right), ("wrong", one.said_wrong)):
+                if times:
+                    labels = {"rule": one.rule, "verdict": verdict}
+                    out.append(("zhiwang_alerts_labelled_total", labels, float(times)))
         for thing, times in self._silenced.items():
             out.append(("zhiwang_thing_silenced_total", {"thing": thing}, float(times)))
         for component in self.components():
@@ -221,6 +226,10 @@ class Running:
         titles = {name: words(sensor.common.title) for name, sensor in self.config.sensors.items()}
         named = [(one, titles.get(one.subject.partition("{")[0].rpartition(".")[0], {})) for one in self._core.latest()]
         return [msgspec.structs.replace(one, title=title) if title else one for one, title in named]
+
+    def judged(self) -> list[Judged]:
+        """What people said of each rule's alerts."""
+        return self._core.judged(self._clock.now_ns())
 
     def picture(self, camera: str) -> Picture | None:
         """The camera's last analysed picture."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 HELP: dict[str, str] = {
     "zhiwang_component_up": "1 where a source, camera, sink, disk or clock says that it is well.",
     "zhiwang_alerts_raised_total": "Alerts raised.",
+    "zhiwang_alerts_labelled_total": "How often people said that an alert was right or wrong, by rule and verdict.",
     "zhiwang_thing_silenced_total": "How often a device fell silent, by thing; there once it did (1,000 by name).",
     "zhiwang_thing_flooding_total": "Messages dropped, for their device had sent its at_most, by sensor.",
     "zhiwang_sequence_gaps_total": "Messages that never came, by the numbers that devices give them (seq:), by sensor.",

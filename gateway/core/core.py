@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from gateway.config.kinds import Kind
-    from gateway.core.judged import Tally
     from gateway.core.plan import Plan
+    from gateway.ports import Judged
 
 Said = tuple[int, Speaker, Transition]
 """A rule's place, the rule, and what it says."""
@@ -160,9 +160,9 @@ class Core:
                     out.append(Latest(named, unit, int(wm[series]), float(value[series]), lines.get(series, {})))
         return out
 
-    def judged(self) -> list[tuple[str, Tally]]:
-        """What people said of each rule's alerts, by rule. For the page: it may be a step old."""
-        return self._alerts.judged.tallies()
+    def judged(self, now_ns: int) -> list[Judged]:
+        """What people said of each rule's alerts, by rule, in the local month of `now_ns`. It may be a step old."""
+        return self._alerts.judged.tallies(now_ns)
 
     # ── stepping ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

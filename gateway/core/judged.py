@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from gateway import ports
 from gateway.core.record import Record, Times
 
 if TYPE_CHECKING:
@@ -140,9 +141,13 @@ class Judged:
 
     # ── for those who look ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def tallies(self) -> list[tuple[str, Tally]]:
-        """Each rule's, by name. May be called beside a step: it is then a step old."""
-        return self._rules.items()
+    def tallies(self, now_ns: int) -> list[ports.Judged]:
+        """Each rule's in the local month of `now_ns`, by name. May be called beside a step: it is then a step old."""
+        month, out = self.month_of(now_ns), list[ports.Judged]()
+        for rule, tally in self._rules.items():
+            now = (tally.raised, tally.right, tally.wrong) if tally.month == month else (0, 0, 0)
+            out.append(ports.Judged(rule, *now, tally.said_right, tally.said_wrong))
+        return out
 
 
 def _place(class_: str, n: int) -> str:

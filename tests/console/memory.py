@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from gateway.ports import Component, Latest, Picture
+from gateway.ports import Component, Judged, Latest, Picture
 
 if TYPE_CHECKING:
     from gateway.events import Command
@@ -183,6 +183,7 @@ class MemoryView:
     charts: dict[str, tuple[list[int], list[float]]] = field(default_factory=dict)
     samples: list[tuple[str, dict[str, str], float]] = field(default_factory=list)
     said: dict[str, object] = field(default_factory=dict)
+    said_of: list[Judged] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     shelve_at_most_s: int = 8 * 3600
 
@@ -216,6 +217,10 @@ class MemoryView:
         """As in `View`."""
         return self.series
 
+    def judged(self) -> list[Judged]:
+        """As in `View`."""
+        return self.said_of
+
     def picture(self, camera: str) -> Picture | None:
         """As in `View`."""
         return self.pictures.get(camera)
@@ -238,6 +243,8 @@ class MemoryView:
         """As in `View`."""
         self.commands.append(command)
         alert = self.alerts.get(command.target)
+        if command.verb in {"right", "wrong", "unmark"}:
+            alert = alert or next((one for one in self.past if command.target in {one["id"], one["code"]}), None)
         if alert is None:
             return {"id": command.id, "result": "unknown", "reason": "no open alert has this id or code"}
         if command.if_seq is not None and command.if_seq < int(str(alert["seq"])):
@@ -251,6 +258,9 @@ class MemoryView:
             until = iso(min(command.until_ns or 0, self.now + self.shelve_at_most_s * NS))
             alert["shelved"] = {"by": command.who, "why": command.note, "until": until}
             return {"id": command.id, "result": "ok", "seq": alert["seq"], "until": until}
+        elif command.verb in {"right", "wrong", "unmark"}:
+            label = {"verdict": command.verb, "who": command.who, "at": iso(self.now), "note": command.note}
+            alert |= {"change": "labelled", "label": None if command.verb == "unmark" else label}
         else:
             alert |= {"change": "unshelved", "state": "active_unacknowledged"}
         return {"id": command.id, "result": "ok", "seq": alert["seq"]}

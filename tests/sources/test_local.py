@@ -15,7 +15,7 @@ import pytest
 
 from gateway.clock import WallClock
 from gateway.errors import GatewayError, RefusedError, StateError, Unreachable
-from gateway.ports import Component, Latest, Picture
+from gateway.ports import Component, Judged, Latest, Picture
 from gateway.sources.local import NAME, LocalSocket
 from gateway.sources.local_client import ask, follow
 from tests.sources.waiting import until
@@ -52,6 +52,10 @@ class Shown:
         return []
 
     def latest(self) -> list[Latest]:
+        """Unused here."""
+        return []
+
+    def judged(self) -> list[Judged]:
         """Unused here."""
         return []
 
