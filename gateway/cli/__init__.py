@@ -10,6 +10,7 @@ import errno
 import importlib
 import os
 import sys
+from keyword import iskeyword
 from typing import TYPE_CHECKING
 
 from gateway import __version__
@@ -27,6 +28,9 @@ VERBS = {
     "watch": "follow alerts in the terminal; acknowledge and shelve",
     "detect": "run the detector over images, folders and video",
     "track": "follow who is who through a video, in MOT format",
+    "import": "make a recording of mosquitto_sub logs, CSV, Parquet, videos or an InfluxDB",
+    "replay": "run a recording through the same core again: expect, what if, diff",
+    "backtest": "many recordings through many configurations; sweeps; one table",
     "outbox": "look into the durable store",
     "models": "list, fetch and check models",
     "schema": "print the JSON Schema of the configuration or of an alert",
@@ -75,7 +79,7 @@ def _main(argv: Sequence[str] | None) -> int:
     asked = next((word for word in words if not word.startswith("-")), None)
     for name, summary in VERBS.items():
         if name == asked:
-            module = importlib.import_module(f"gateway.cli.{name}")
+            module = importlib.import_module(f"gateway.cli.{name}{'_' if iskeyword(name) else ''}")
             verb = verbs.add_parser(
                 name,
                 help=summary,

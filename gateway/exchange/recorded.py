@@ -1,0 +1,141 @@
+"""Imported inputs to a recording: one file, made="import", that opens under its name only when it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from gateway import __version__
+from gateway.app.plan import find_models
+from gateway.errors import GatewayError
+from gateway.events import Configured, Cut, Message, Restart
+from gateway.exchange.weave import Weave, began_ns
+from gateway.recording.parts import About, Checkpoint, ModelNote
+from gateway.recording.writer import FileWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from gateway.config.model import Config
+    from gateway.events import Input
+    from gateway.exchange.given import Findings, Given
+    from gateway.exchange.weave import Stamped
+
+CUT = 2_000  # inputs of a record: a replay takes them apart again, and a seek reads one whole
+CUT_BYTES = 500_000  # of payloads
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What a recording came to hold; times are admission, UTC."""
+
+    inputs: int
+    messages: int
+    ticks: int
+    first_ns: int
+    last_ns: int
+    bytes: int
+    topics: frozenset[tuple[str, str]]
+    interrupted: bool
+
+
+def write(
+    path: Path,
+    given: Iterable[Given],
+    config: Config,
+    text: str,
+    sources: Iterable[str],
+    findings: Findings,
+    *,
+    hole_ns: int | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Written:
+    """Write what was given, in time order, to a recording. `text`: the configuration's, without secrets.
+
+    `progress` is told how many inputs are written so far. Where `stop` says so, the recording ends in order, with what
+    there is. Raises GatewayError where nothing was given.
+    """
+    inputs = _until(given, stop)
+    first = next(inputs, None)
+    if first is None:
+        raise GatewayError("nothing was found to import: the recording was not written")
+    start_ns = began_ns(first.admitted_ns)
+    about = about_of(config, text, start_ns, findings)
+    weave = Weave(sources, findings, hole_ns)
+    start: list[Input] = [Restart("", about.epoch, 1), Configured(config.sha, text)]
+    stamped = weave.of(chain([first], inputs), start, start_ns)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        writer = FileWriter(part, about, Checkpoint(0, start_ns, 0, 1, None))
+        try:
+            count, messages = _fill(writer, stamped, start_ns, progress)
+        finally:
+            writer.close()
+        size = part.stat().st_size
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    topics = frozenset(weave.topics)
+    return Written(count, messages, weave.ticks, start_ns, weave.last_ns, size, topics, stop())
+
+
+def about_of(config: Config, text: str, start_ns: int, findings: Findings) -> About:
+    """What is said of the recording. The same import gives the same epoch."""
+    manifests, notices = find_models(config)
+    for notice in notices:
+        if not notice.ok:
+            findings.note(f"{notice.component}: {notice.detail}")
+    models = tuple(
+        ModelNote(camera, model.name, model.sha256, model.labels, model.score) for camera, model in manifests.items()
+    )
+    drawn = hashlib.sha256(f"{config.gateway} {config.sha} {start_ns}".encode()).hexdigest()[:4]
+    return About(
+        gateway=config.gateway,
+        epoch=drawn,
+        version=__version__,
+        config_sha=config.sha,
+        config=text,
+        models=models,
+        made="import",
+        began_ns=start_ns,
+        timezone=config.timezone,
+    )
+
+
+def _until(given: Iterable[Given], stop: Callable[[], bool]) -> Iterator[Given]:
+    for one in given:
+        if stop():
+            return
+        yield one
+
+
+def _fill(
+    writer: FileWriter, stamped: Iterator[Stamped], start_ns: int, progress: Callable[[int], None]
+) -> tuple[int, int]:
+    """Write everything; (inputs, messages among them)."""
+    n = messages = 0
+    inputs, times, size = list["Input"](), list[int](), 0
+    for at_ns, item in stamped:
+        inputs.append(item)
+        times.append(at_ns)
+        if type(item) is Message:
+            size += len(item.body)
+            messages += 1
+        if len(inputs) >= CUT or size > CUT_BYTES:
+            writer.inputs(_cut(n, inputs, times, start_ns))
+            n += len(inputs)
+            inputs, times, size = [], [], 0
+            progress(n)
+    if inputs:
+        writer.inputs(_cut(n, inputs, times, start_ns))
+    return n + len(inputs), messages
+
+
+def _cut(n: int, inputs: list[Input], times: list[int], start_ns: int) -> Cut:
+    admitted = np.array(times, np.int64)
+    return Cut(n, inputs, admitted, admitted - start_ns)
