@@ -37,7 +37,8 @@ class Task(msgspec.Struct, frozen=True):
 class Alert(msgspec.Struct, frozen=True):
     """One alert over all its changes; `severity` is the highest that it reached.
 
-    `raised`: in this recording; else it was open before its beginning.
+    `raised`: in this recording; else it was open before its beginning. `returned_ns`: when its condition held again,
+    while it was still open.
     """
 
     span: Span
@@ -45,6 +46,7 @@ class Alert(msgspec.Struct, frozen=True):
     severity: str
     shadow: bool
     raised: bool
+    returned_ns: tuple[int, ...] = ()
 
 
 class Done(msgspec.Struct, frozen=True):

@@ -69,6 +69,9 @@ def draw_curve(dots: Sequence[Dot], axes: Sequence[Axis], whose: str, path: Path
     for number, (name, mine) in enumerate(list(lines.items())[:LINES]):
         at, colour = [dot.at for dot in mine], COLOURS[number]
         above.plot(at, [dot.counts.alerts for dot in mine], "o-", ms=4, color=colour, label=name or "alerts")
+        if any(dot.counts.returned for dot in mine):
+            times = [dot.counts.alerts + dot.counts.returned for dot in mine]
+            above.plot(at, times, ":", lw=1, color=colour, label=f"{name}: with returns" if name else "with returns")
         if any(dot.counts.wrong for dot in mine):
             wrong = f"{name}: wrong" if name else "of them judged wrong"
             above.plot(at, [dot.counts.wrong for dot in mine], "o--", ms=3, color=colour, alpha=0.6, label=wrong)
@@ -81,7 +84,7 @@ def draw_curve(dots: Sequence[Dot], axes: Sequence[Axis], whose: str, path: Path
         _grid(panel)
     if below is not None:
         below.set_ylabel(f"labelled alerts lost\n(of {right})")
-    if len(lines) > 1 or any(dot.counts.wrong for dot in dots):
+    if len(lines) > 1 or any(dot.counts.wrong or dot.counts.returned for dot in dots):
         above.legend(frameon=False, fontsize=8)
     first, unit = axes[0], axes[0].unit()
     panels[-1].set_xlabel(f"{first.path} ({unit})" if unit else first.path)

@@ -55,7 +55,7 @@ class Pool:
             self._client.submit(perform_in_worker, task, key=f"backtest-{task.key}", retries=RETRIES, pure=False): task
             for task in largest_first
         }
-        waiting = as_completed(list(futures))
+        waiting = as_completed(list(futures), loop=self._client.loop)
         try:
             for future in waiting:
                 task = futures.pop(future)

@@ -25,9 +25,14 @@ DAY_NS = 86_400 * 10**9
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """right + wrong: alerts that were judged; found + missed: right windows with an alert, and without."""
+    """What can be added up.
+
+    alerts: raised. returned: how often the condition of one that was still open held again, which makes no new alert.
+    right + wrong: alerts that were judged; found + missed: right windows with an alert, and without.
+    """
 
     alerts: int = 0
+    returned: int = 0
     right: int = 0
     wrong: int = 0
     found: int = 0
@@ -36,6 +41,7 @@ class Counts(msgspec.Struct, frozen=True):
     def __add__(self, other: Counts) -> Counts:
         return Counts(
             self.alerts + other.alerts,
+            self.returned + other.returned,
             self.right + other.right,
             self.wrong + other.wrong,
             self.found + other.found,
@@ -105,8 +111,10 @@ class _Scored:
         for alert in self._alerts:
             if alert.raised:
                 verdict = labels.of_span(alert.span)
-                one = Counts(1, right=int(verdict == "right"), wrong=int(verdict == "wrong"))
+                one = Counts(alerts=1, right=int(verdict == "right"), wrong=int(verdict == "wrong"))
                 self._counts[alert.span.rule, self._day(alert.span.raised_ns)] += one
+            for at_ns in alert.returned_ns:
+                self._counts[alert.span.rule, self._day(at_ns)] += Counts(returned=1)
         for window in labels.windows:
             if window.verdict == "right" and self._covered(window):
                 self._look_for(window)
@@ -154,4 +162,5 @@ def _joined(before: Alert, after: Alert) -> Alert:
     span = msgspec.structs.replace(
         before.span, to_ns=after.span.to_ns, verdict=after.span.verdict or before.span.verdict
     )
-    return msgspec.structs.replace(after, span=span, raised=before.raised)
+    again = before.returned_ns + after.returned_ns
+    return msgspec.structs.replace(after, span=span, raised=before.raised, returned_ns=again)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -39,6 +40,7 @@ class Spans:
     def __init__(self) -> None:
         self._lines: dict[str, list[tuple[str, bytes]]] = {}
         self._rows: dict[str, tuple[str, str, bool]] = {}
+        self._returned: defaultdict[str, list[int]] = defaultdict(list)
 
     def take(self, stepped: Sequence[Stepped]) -> None:
         """Each alert's change."""
@@ -51,6 +53,8 @@ class Spans:
         if len(lines) > 1 and lines[-1][0] in HOLDING and row.change in HOLDING:
             lines.pop()  # it held and it holds: what came between tells nothing more
         lines.append((row.change, row.body))
+        if row.change == "returned":
+            self._returned[row.id].append(row.changed_ns)
         self._rows[row.id] = (row.class_, max(row.severities, key=SEVERITIES.index, default="minor"), row.shadow)
 
     def close(self) -> None:
@@ -60,7 +64,10 @@ class Spans:
         """The alerts, in the order of their first change."""
         lines = [body for told in self._lines.values() for _, body in told]
         raised = {name for name, told in self._lines.items() if told[0][0] == "raised"}
-        return tuple(Alert(span, *self._rows[span.id], span.id in raised) for span in spans(lines))
+        return tuple(
+            Alert(span, *self._rows[span.id], span.id in raised, tuple(self._returned.get(span.id, ())))
+            for span in spans(lines)
+        )
 
 
 def perform(task: Task, report: Callable[[int], None] | None = None) -> Done:

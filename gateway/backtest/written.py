@@ -1,7 +1,7 @@
 """The files of a backtest: its table as CSV, JSON and Parquet, its alerts as Parquet, its curve as CSV.
 
-`table.*`: a row a configuration, gateway, rule and day: configuration, gateway, rule, class, day, alerts, right, wrong,
-found, missed, precision, recall (empty where there is nothing to tell by). `alerts.parquet`: a row an alert.
+`table.*`: a row a configuration, gateway, rule and day: configuration, gateway, rule, class, day, alerts,
+returned, right, wrong, found, missed, precision, recall (empty where there is nothing to tell by). `alerts.parquet`: a row an alert.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gateway.backtest.sweep import Axis
     from gateway.backtest.table import Counts, Row
 
-COUNTS = ("alerts", "right", "wrong", "found", "missed", "precision", "recall")
+COUNTS = ("alerts", "returned", "right", "wrong", "found", "missed", "precision", "recall")
 COLUMNS = ("configuration", "gateway", "rule", "class", "day", *COUNTS)
 
 
@@ -37,7 +37,7 @@ def write_table(folder: Path, table: Sequence[Row], of: Backtest) -> list[Path]:
     _put(paths[0], _csv(COLUMNS, [[_cell(line[name]) for name in COLUMNS] for line in lines]))
     _put(paths[1], msgspec.json.format(msgspec.json.encode(as_json(lines, of)), indent=1) + b"\n")
     pa = arrow()
-    kinds = {"precision": pa.float64(), "recall": pa.float64(), **dict.fromkeys(COUNTS[:5], pa.int64())}
+    kinds = {"precision": pa.float64(), "recall": pa.float64(), **dict.fromkeys(COUNTS[:6], pa.int64())}
     schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
     _put_parquet(paths[2], pa.Table.from_pylist(lines, schema=schema))
     _put_parquet(paths[3], _alerts(of.results))
@@ -101,12 +101,19 @@ def _alerts(results: Sequence[Done]) -> object:
             "raised": alert.span.raised_ns,
             "ended": None if alert.span.to_ns == END_NS else alert.span.to_ns,
             "shadow": alert.shadow,
+            "returned": len(alert.returned_ns),
         }
         for done in results
         for alert in done.alerts
     ]
     words = ("configuration", "gateway", "id", "code", "rule", "subject", "class", "severity")
-    kinds = [*((name, pa.string()) for name in words), ("raised", time), ("ended", time), ("shadow", pa.bool_())]
+    kinds = [
+        *((name, pa.string()) for name in words),
+        ("raised", time),
+        ("ended", time),
+        ("shadow", pa.bool_()),
+        ("returned", pa.int64()),
+    ]
     return pa.Table.from_pylist(rows, schema=pa.schema(kinds))
 
 

@@ -1,0 +1,98 @@
+"""A backtest's table as it is shown in a terminal, or as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from gateway.backtest.table import Counts, summed
+from gateway.cli.words import told
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.backtest.backtest import Backtest, Ended
+    from gateway.backtest.table import Row
+
+DAYS_ABREAST = 8  # columns that fit beside the rest in 100 characters; more days become a line of bars
+ROWS_SHOWN = 80
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def show(backtest: Backtest, ended: Ended, *, as_json: bool) -> None:
+    """The table on standard output."""
+    if as_json:
+        from gateway.backtest.written import as_json as everything  # noqa: PLC0415 - loads Arrow
+        from gateway.backtest.written import columns  # noqa: PLC0415 - as above
+
+        print(msgspec.json.encode(everything([columns(row) for row in ended.table], backtest)).decode())
+        return
+    Console(highlight=False).print(_swept(ended) if ended.dots else _by_day(ended.table))
+
+
+def _by_day(rows: Sequence[Row]) -> Table:
+    """A line a configuration and rule: its alerts by day, and its scores."""
+    days = sorted({row.day for row in rows if row.day})
+    totals, daily = summed(rows, "configuration", "rule"), summed(rows, "configuration", "rule", "day")
+    several = len({row.configuration for row in rows}) > 1
+    judged = any(_judged(counts) for counts in totals.values())
+    abreast = len(days) <= DAYS_ABREAST
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in (["configuration"] if several else []) + ["rule"]:
+        table.add_column(told(name))
+    for name in [day[5:] for day in days] if abreast else [f"{days[0]} – {days[-1]}"]:
+        table.add_column(name, justify="right" if abreast else "left", no_wrap=True)
+    _add_scores(table, judged=judged)
+    for (configuration, rule), counts in list(totals.items())[:ROWS_SHOWN]:
+        by_day = [daily.get((configuration, rule, day), Counts()).alerts for day in days]
+        cells = [configuration] if several else []
+        shown = [str(count or "·") for count in by_day] if abreast else [_bars(by_day)]
+        table.add_row(*cells, rule, *shown, *_scores(counts, judged=judged))
+    if len(totals) > ROWS_SHOWN:
+        table.caption = told(f"{len(totals) - ROWS_SHOWN} more rows in table.csv")
+    return table
+
+
+def _swept(ended: Ended) -> Table:
+    """A line a configuration of the sweep."""
+    judged = any(_judged(dot.counts) for dot in ended.dots)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=ended.whose, title_justify="left")
+    table.add_column(told("configuration"))
+    _add_scores(table, judged=judged)
+    for dot in ended.dots[:ROWS_SHOWN]:
+        table.add_row(dot.configuration, *_scores(dot.counts, judged=judged))
+    if len(ended.dots) > ROWS_SHOWN:
+        table.caption = told(f"{len(ended.dots) - ROWS_SHOWN} more rows in curve.csv")
+    return table
+
+
+def _judged(counts: Counts) -> bool:
+    return bool(counts.right or counts.wrong or counts.found or counts.missed)
+
+
+def _add_scores(table: Table, *, judged: bool) -> None:
+    names = ("alerts", "returned", *(("right", "wrong", "precision", "lost", "recall") if judged else ()))
+    for name in names:
+        table.add_column(told(name), justify="right")
+
+
+def _scores(counts: Counts, *, judged: bool) -> list[str]:
+    cells = [str(counts.alerts), str(counts.returned)]
+    if judged:
+        cells += [str(counts.right), str(counts.wrong), _share(counts.precision)]
+        cells += [str(counts.missed), _share(counts.recall)]
+    return cells
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else f"{share:.0%}"
+
+
+def _bars(counts: Sequence[int]) -> str:
+    """A bar a day, the highest for the busiest day; a dot where there was nothing."""
+    most = max(counts, default=0)
+    return "".join(BARS[(count * len(BARS) - 1) // most] if count else "·" for count in counts)
