@@ -167,13 +167,14 @@ class Recorder:
                 else:
                     self._put(_Alert(row, log_ns), len(row.body) + INPUT_BYTES)
 
-    def beside(self, channel: Beside, log_ns: int, data: bytes) -> None:
-        """What a channel beside the inputs shows; let go where more than half of the queue is taken."""
+    def beside(self, channel: Beside, log_ns: int, data: bytes) -> bool:
+        """What a channel beside the inputs shows; False: let go, as more than half of the queue is taken."""
         with self._lock:
             if self._hole is not None or self._weight + len(data) > self._queue_bytes // 2:
                 self._counts.dropped_beside += 1
-                return
+                return False
             self._put(_Beside(channel, log_ns, data), len(data) + INPUT_BYTES)
+            return True
 
     async def run(self, report: Callable[[Health], Awaitable[None]]) -> None:
         """Say when recording stops and when it goes on, until cancelled."""
