@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 Codec = Literal["h264", "h265"]
 RING_BYTES = 8_000_000  # a camera: 10 s at 6 Mbit/s (SEMANTICS.md §11)
+FIRST_BYTES = 4_000_000  # of it at once when an alert is raised, the rest with the packets that come: the recorder's
+BURST_BYTES = 1_000_000  # queue is 16 MB, and several cameras may see the same
 RAISES = frozenset({"raised", "raised_level", "returned"})
 _STEP_NS = 10 * NS  # a wall clock that went back by less is waited for, so that what is read by time keeps its order
 
@@ -72,24 +74,24 @@ def decode(message: bytes) -> Picture:
 class _Group:
     """A key frame and what follows it until the next; the first `sent` of its messages are recorded."""
 
-    __slots__ = ("began_ns", "broken", "bytes", "messages", "sent")
+    __slots__ = ("began_ns", "bytes", "messages", "sent")
 
     def __init__(self, began_ns: int) -> None:
         self.began_ns = began_ns
         self.messages: list[tuple[int, bytes]] = []
         self.bytes = 0
         self.sent = 0
-        self.broken = False
 
 
 class _Ring:
     """The last seconds of a camera: groups, so that whatever is taken out of it begins with a key frame.
 
     What was sent stays until it is too old, so that a later alert goes on where the one before ended, and nothing is
-    recorded twice.
+    recorded twice. What is `owed` to an alert is not too old before it was sent.
     """
 
     def __init__(self, around_ns: int) -> None:
+        self.owed = False
         self._around_ns = around_ns
         self._groups: deque[_Group] = deque()
         self._open = False  # whether what comes goes on from the last group
@@ -107,19 +109,24 @@ class _Ring:
             return True
         self._groups[-1].messages.append((log_ns, message))
         self._groups[-1].bytes += len(message)
-        while len(self._groups) > 1 and self._groups[1].began_ns <= log_ns - self._around_ns:
+        while len(self._groups) > 1 and self._groups[1].began_ns <= log_ns - self._around_ns and not self.owed:
             self._groups.popleft()
         while sum(group.bytes for group in self._groups) > RING_BYTES:
             self._groups.popleft()
             self._open = bool(self._groups)
         return self._open
 
-    def drain(self, send: Callable[[int, bytes], bool]) -> None:
-        """Send what was not sent yet, in order; after one that found no room the rest of its group is of no use."""
+    def drain(self, send: Callable[[int, bytes], bool], most: int) -> None:
+        """Send what was not sent yet, in order, about `most` bytes; where there is no room, the rest is sent later."""
+        sent = 0
         for group in self._groups:
-            while group.sent < len(group.messages) and not group.broken:
-                group.broken = not send(*group.messages[group.sent])
+            while group.sent < len(group.messages):
+                log_ns, message = group.messages[group.sent]
+                if sent >= most or not send(log_ns, message):
+                    return
                 group.sent += 1
+                sent += len(message)
+        self.owed = False
 
 
 class _Film:
@@ -200,8 +207,8 @@ class VideoTap:
                     f"camera {camera}: from one key frame to the next are more than {megabytes} MB, too much to be kept"
                     " for an alert: ask the camera for a key frame every 2 s",
                 )
-            if now_ns < film.until_ns:
-                film.ring.drain(partial(self._send, film))
+            if now_ns < film.until_ns or film.ring.owed:
+                film.ring.drain(partial(self._send, film), BURST_BYTES)
 
     def unfit(self, camera: str, codec: str) -> None:
         """The camera sends something else than H.264 and H.265."""
@@ -224,14 +231,15 @@ class VideoTap:
                 if film and film.ring:
                     with film.lock:
                         film.until_ns = now_ns + self._around_ns
-                        film.ring.drain(partial(self._send, film))
+                        film.ring.owed = True
+                        film.ring.drain(partial(self._send, film), FIRST_BYTES)
 
     def stats(self) -> dict[str, float]:
-        """Counts since the start: packets and bytes recorded, packets that found no room (dropped)."""
+        """Counts since the start: packets and bytes recorded, and how often one found no room (dropped)."""
         return {**self._counts}
 
     def _send(self, film: _Film, log_ns: int, message: bytes) -> bool:
-        """Record one message; False where there was no room for it: what follows is of no use before a key frame."""
+        """Record one message; False where there was no room for it."""
         if self._beside(film.channel, log_ns, message) is False:
             self._counts["dropped"] += 1
             return False
