@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.config.topics import TopicPattern
 from gateway.core.plan import CameraPlan, Plan, Route
@@ -22,8 +22,27 @@ OWN = ("source/ticks", "source/local", "source/vision", "sink/history")
 """What speaks of its health without standing in the configuration."""
 
 
-def make_plan(config: Config, registry: Registry, manifests: Mapping[str, Manifest]) -> Plan:
-    """The core's plan; `manifests` by camera."""
+class Model(Protocol):
+    """What the core has to know of a camera's model: a manifest's, or as a recording keeps it."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """By index, as detections refer to them."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """From which on a detection counts, where the rule does not say."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Of the weights."""
+        ...
+
+
+def make_plan(config: Config, registry: Registry, models: Mapping[str, Model]) -> Plan:
+    """The core's plan; `models` by camera."""
     routes: list[Route] = []
     for sensor in config.sensors.values():
         decoder = registry.codecs[sensor.codec_key].build(sensor.codec, sensor.common, config.timezone)
@@ -33,7 +52,7 @@ def make_plan(config: Config, registry: Registry, manifests: Mapping[str, Manife
     cameras = tuple(
         CameraPlan(name, camera, model.labels, model.score, model.sha256)
         for name, camera in config.cameras.items()
-        if (model := manifests.get(name))
+        if (model := models.get(name))
     )
     known = {camera.name for camera in cameras}
     rules = tuple(rule for rule in config.rules.values() if _camera_of(rule.kind) in {*known, None})

@@ -22,6 +22,7 @@ import msgspec
 from gateway.app.failures import leaves
 from gateway.app.logs import Troubles, log
 from gateway.app.plan import find_models, make_plan
+from gateway.app.recording import recorder_of, video_of
 from gateway.app.running import Rate, Running, Summary
 from gateway.clock import WallClock
 from gateway.config.topics import TopicPattern
@@ -39,12 +40,13 @@ from gateway.sources.pacing import Leisure
 from gateway.sources.ticks import Ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from gateway.config.kinds import Registry
     from gateway.config.manifest import Manifest
     from gateway.config.model import Config
     from gateway.ports import Clock, Sink, Source
+    from gateway.recording.recorder import Recorder
     from gateway.sinks.kinds import Built
 
 Service = Callable[[Running], Awaitable[None]]
@@ -125,23 +127,28 @@ async def _run(
         ("outbox", "", partial(_counted, outbox.stats, frozenset({"durable", "bytes", "dead_bytes", "full"})))
     )
     door.on_stepped(Troubles(clock, core.counts).take)
+    recorder = recorder_of(config, options.text, manifests, outbox, door, clock)
+    if recorder:
+        running.parts.append(("recorder", "", recorder.stats))
     sure = not isinstance(clock, WallClock) or await wait_for_clock(clock, outbox.resumed)
     notices.append(Health("clock/wall", "believable", sure, "" if sure else "no believable time after 60 s"))
     await history.begin(outbox.epoch)
     sinks = _sinks(config, registry, clock, history, running, options)
     await outbox.declare([(sink.name, sink.stream, begins) for sink, begins in sinks.each])
-    async with asyncio.TaskGroup() as tasks:
+    async with _recording(recorder), asyncio.TaskGroup() as tasks:
         door_task = tasks.create_task(door.run(), name="door")
         wrong = await door.start()
         notices.append(Health("disk/outbox", "state", not wrong, wrong))
         await running.commit([Configured(config.sha, options.text), *outbox.notices, *notices, *options.notices])
         delivering = [tasks.create_task(_forever(one), name="sink") for one in sinks.runs]
         delivering.append(tasks.create_task(outbox.tell(running.report), name="outbox"))
+        if recorder:
+            delivering.append(tasks.create_task(recorder.run(running.report), name="recorder"))
         for sink, _ in sinks.each:
             delivery = Delivery(outbox, sink, clock, running.report, sinks.drains.get(sink.name))
             running.parts.append(("sink", f"{sink.name}/{sink.stream}", delivery.stats))
             delivering.append(tasks.create_task(delivery.run(), name=f"deliver-{sink.name}-{sink.stream}"))
-        sources = await _sources(config, clock, outbox, running, manifests, options)
+        sources = await _sources(config, clock, outbox, running, manifests, options, recorder)
         feeding = [tasks.create_task(_keep(source, running, clock), name=f"source-{source.name}") for source in sources]
         serving = [tasks.create_task(_serve(name, one, running, clock)) for name, one in options.services]
         log.info("running", extra={"gateway": config.gateway, "config_sha": config.sha[:12], "durable": outbox.durable})
@@ -212,11 +219,15 @@ async def _sources(
     running: Running,
     manifests: Mapping[str, Manifest],
     options: Options,
+    recorder: Recorder | None,
 ) -> list[Source]:
     """The configuration's brokers and cameras, ticks and the local socket; or what `options` says instead."""
     if options.sources is not None:
         return list(options.sources)
-    sources: list[Source] = [Ticks(clock), LocalSocket(config.state / NAME, running, clock)]
+    sources: list[Source] = [
+        Ticks(clock),
+        LocalSocket(config.state / NAME, running, clock, recorder and recorder.flush),
+    ]
     routes: dict[str, list[tuple[str, int]]] = {}
     for sensor in config.sensors.values():
         if isinstance(sensor.transport, Mqtt):
@@ -241,15 +252,23 @@ async def _sources(
         running.rates[f"source/{name}"] = Rate(clock, lambda source=source: source.stats()["messages_total"])
         sources.append(source)
     if manifests:
-        sources.append(_vision(config, clock, running, manifests, options))
+        sources.append(_vision(config, clock, running, manifests, options, recorder))
     return sources
 
 
 def _vision(
-    config: Config, clock: Clock, running: Running, manifests: Mapping[str, Manifest], options: Options
+    config: Config,
+    clock: Clock,
+    running: Running,
+    manifests: Mapping[str, Manifest],
+    options: Options,
+    recorder: Recorder | None,
 ) -> Source:
     from gateway.vision.vision import Vision  # noqa: PLC0415 - a ground-only gateway loads no vision
 
+    video = video_of(config, recorder, running.door, clock)
+    if video:
+        running.parts.append(("video", "", partial(_totals, video.stats)))
     vision = Vision(
         {name: camera for name, camera in config.cameras.items() if name in manifests},
         manifests,
@@ -258,6 +277,7 @@ def _vision(
         max(1, (os.cpu_count() or 2) // 2),
         every_nth=options.every_nth,
         paced=options.paced,
+        video=video,
     )
     running.take_picture = vision.picture
     for name in manifests:
@@ -267,13 +287,28 @@ def _vision(
     return vision
 
 
+@contextlib.asynccontextmanager
+async def _recording(recorder: Recorder | None) -> AsyncGenerator[None]:
+    """What was admitted is in the recording's files at the end, however that came."""
+    try:
+        yield
+    finally:
+        if recorder:
+            await recorder.aclose()
+
+
 async def _forever(body: Callable[[], Awaitable[None]]) -> None:
     await body()
 
 
 def _camera_counts(stats: Callable[[], Mapping[str, Mapping[str, float]]], camera: str) -> dict[str, float]:
     """One camera's counters by their names in /metrics."""
-    return {f"{what}_total": count for what, count in stats().get(camera, {}).items()}
+    return _totals(lambda: stats().get(camera, {}))
+
+
+def _totals(stats: Callable[[], Mapping[str, float]]) -> dict[str, float]:
+    """What is counted since the start, by its names in /metrics."""
+    return {f"{what}_total": count for what, count in stats().items()}
 
 
 async def _keep(source: Source, running: Running, clock: Clock) -> None:

@@ -56,6 +56,7 @@ class Snapshot(NamedTuple):
     next_n: int
     admitted_ns: int
     elapsed_ns: int
+    next_seq: int
     state: bytes
 
 
@@ -105,6 +106,7 @@ class Worker:
         self._stamps = Stamps(clock, resumed)
         self._marks = Marks(resumed.marks)
         self._last = (resumed.next_n, resumed.admitted_ns, resumed.elapsed_ns)
+        self._next_seq = resumed.next_seq
         self._pace = Pace()
         self._suspects = Suspects(outbox.path.parent if outbox.durable else None)
         self._open = Group()
@@ -245,7 +247,7 @@ class Worker:
 
     def _tell_snapshot(self, state: bytes) -> None:
         for _, call in self.on_snapshot:
-            call(Snapshot(*self._last, state))
+            call(Snapshot(*self._last, self._next_seq, state))
 
     def begin(self, *, state: bool) -> None:
         """Tell what the first input finds (`state`: the core holds something by now), and start the thread."""
@@ -355,6 +357,8 @@ class Worker:
         stats.inputs += len(outcome.cut.inputs)
         stats.points += stepped.points
         stats.alerts += len(stepped.alerts)
+        if stepped.alerts:
+            self._next_seq = stepped.alerts[-1].seq + 1
         stats.dead += len(stepped.dead)
         stats.raised = self.stepper.raised
 

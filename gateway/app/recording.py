@@ -1,0 +1,84 @@
+"""The recorder of a running gateway: fed by the door and by what became durable."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway import __version__
+from gateway.config.model import Recording
+from gateway.recording.parts import About, Checkpoint, ModelNote
+from gateway.recording.recorder import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gateway.config.manifest import Manifest
+    from gateway.config.model import Config
+    from gateway.door import Door
+    from gateway.door.worker import Snapshot
+    from gateway.events import Stepped
+    from gateway.outbox import Outbox
+    from gateway.ports import Clock
+    from gateway.recording.video import VideoTap
+
+FOLDER = "recording"  # below the state folder
+FILE_NS = 6 * 3600 * 10**9  # a checkpoint at least so often: an alert is cut out of four files a day
+
+
+def recorder_of(
+    config: Config, text: str, manifests: Mapping[str, Manifest], outbox: Outbox, door: Door, clock: Clock
+) -> Recorder | None:
+    """The recorder, which begins when the door does; None where none is wanted.
+
+    Where the outbox is in memory there is no disk to record on either.
+    """
+    settings = config.recording
+    if not isinstance(settings, Recording) or not outbox.durable:
+        return None
+    about = About(
+        gateway=config.gateway,
+        epoch=outbox.epoch,
+        version=__version__,
+        config_sha=config.sha,
+        config=text,
+        models=tuple(
+            ModelNote(camera, one.name, one.sha256, one.labels, one.score) for camera, one in manifests.items()
+        ),
+        made="ring",
+        began_ns=clock.now_ns(),
+        timezone=config.timezone,
+    )
+    recorder = Recorder(
+        config.state / FOLDER, about, clock, budget=int(settings.budget), file_bytes=int(settings.file), file_ns=FILE_NS
+    )
+    begun = False
+
+    def snapshot(taken: Snapshot) -> None:
+        nonlocal begun
+        checkpoint = Checkpoint(*taken[:-1], taken.state or None)
+        if begun:
+            recorder.checkpoint(checkpoint)
+        else:
+            begun = True
+            recorder.begin(checkpoint)
+
+    def stepped(held: Sequence[Stepped]) -> None:
+        rows = [row for one in held for row in one.alerts]
+        if rows:
+            recorder.alerts(rows)
+
+    door.on_admitted(recorder.admitted)
+    door.on_snapshot(recorder.wants_checkpoint, snapshot)
+    door.on_stepped(stepped)
+    return recorder
+
+
+def video_of(config: Config, recorder: Recorder | None, door: Door, clock: Clock) -> VideoTap | None:
+    """Who takes the cameras' packets; None where nothing is recorded. `recorder_of` made the recorder."""
+    if recorder is None or not isinstance(config.recording, Recording):
+        return None
+    from gateway.recording.video import VideoTap  # noqa: PLC0415 - a ground-only gateway has no video
+
+    tap = VideoTap(config.cameras, config.rules, config.recording, clock, recorder.beside)
+    door.on_stepped(lambda held: tap.alerts([row for one in held for row in one.alerts]))
+    return tap

@@ -1,0 +1,279 @@
+"""`zhiwang replay`: a recording through the same core again, mute."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from gateway.cli.progress import bar
+from gateway.cli.times import moment, shown, zone_of
+from gateway.cli.typed import typed
+from gateway.cli.words import chinese, told
+from gateway.clock import WallClock
+from gateway.config.scalars import Duration
+from gateway.errors import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from gateway.language import Language
+    from gateway.recording.parts import About, Piece
+    from gateway.recording.reader import Recording
+    from gateway.replaying.diff import Diff
+    from gateway.replaying.difference import Difference
+    from gateway.replaying.outcome import Keeps
+    from gateway.replaying.play import Played
+
+EXAMPLE = "zhiwang replay day.mcap --config changed.yaml --diff"
+HELP = """\
+Several files of one gateway are played in order; a folder stands for all files in it. Nothing of the configuration is
+opened: no broker, camera or sink. What comes out has status test, and goes where --out and --alerts say.
+
+  zhiwang replay day.mcap                                 does this version say what was said then?
+  zhiwang replay day.mcap --alerts day.alerts.jsonl       pin it …
+  zhiwang replay day.mcap --expect day.alerts.jsonl       … and hold on to it: exit 3 where something differs
+  zhiwang replay day.mcap --config new.yaml --diff        what a change would have meant; --timeline F.svg draws it
+  zhiwang replay day.mcap --diff other.mcap               two recordings; .yaml: configurations; .jsonl: versions
+  zhiwang replay day.mcap --reinfer yolox-nano --diff     another model, on the recorded video"""
+ANSWER_IS_NO, INTERRUPTED = 3, 130
+RECORDED = "recorded"
+NOT_AS_RECORDED = "the alerts are not those that were recorded: --diff shows what differs"
+
+
+def speed(text: str) -> float | None:
+    """`max`, or how many times as fast as it was."""
+    if text == "max":
+        return None
+    try:
+        number = float(text.removesuffix("x"))
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e6:
+        raise ValueError(f"found {text!r}; max, or a number above 0 is expected: 1 is as fast as it was, 10 ten times")
+    return number
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `replay`."""
+    parser.epilog = HELP
+    parser.add_argument("files", nargs="+", type=Path, metavar="F.mcap", help="recordings of one gateway, or a folder")
+    parser.add_argument("--config", type=Path, metavar="C", help="what if: this configuration instead of the recorded")
+    parser.add_argument("--speed", type=typed(speed), default="max", metavar="N", help="1, 10, … or max (default)")
+    parser.add_argument(
+        "--from", dest="from_", metavar="T", help="tell what came from here on: 2026-11-24T14:00, 14:00"
+    )
+    parser.add_argument("--to", metavar="T", help="until here")
+    parser.add_argument("--alerts", type=Path, metavar="F.jsonl", help="write the alerts, a change a line")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write alerts.jsonl, series.lp and requests.jsonl")
+    parser.add_argument("--expect", type=Path, metavar="F.jsonl", help="exit 3 where the alerts are not these")
+    parser.add_argument(
+        "--diff",
+        nargs="?",
+        const=RECORDED,
+        metavar="B",
+        help="what differs: from what was recorded, another recording (.mcap), another configuration (.yaml) or the "
+        "alerts of another version (.jsonl); exit 3 where something does",
+    )
+    parser.add_argument(
+        "--within",
+        type=typed(Duration.parse),
+        default=Duration(2 * 10**9),
+        metavar="D",
+        help="apart and still the same (2 s)",
+    )
+    parser.add_argument("--timeline", type=Path, metavar="F.svg", help="with --diff: a picture of it")
+    parser.add_argument(
+        "--reinfer", nargs="?", const="", metavar="MODEL", help="detect again on the recorded video, with this model"
+    )
+    parser.add_argument("--json", action="store_true", help="the result as one JSON object")
+
+
+class Asked(NamedTuple):
+    """The span in UTC nanoseconds, and how fast."""
+
+    from_ns: int | None
+    to_ns: int | None
+    speed: float | None
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 done; 2 wrong use; 3 where --expect or --diff find a difference; 130 interrupted, with what there was."""
+    from gateway.recording.reader import Recording  # noqa: PLC0415 - `--help` does without
+
+    if args.timeline and not args.diff:
+        raise ConfigError(["--timeline draws what --diff finds: give --diff too"])
+    recording = Recording.open(args.files)
+    asked = _span(args, recording)
+    played, lines = _played(args, recording, asked, args.config, _files(args))
+    if played.stopped:
+        print(told("interrupted: what was played until then is written"), file=sys.stderr)
+    difference = _expected(args.expect, played, lines) if args.expect else None
+    diff = _diff(args, recording, asked, played, lines) if args.diff else None
+    as_recorded = None if difference or diff or args.config else _as_recorded(recording, asked, played, lines)
+    language: Language = "zh" if chinese() else "en"
+    if args.json:
+        print(_json(played, as_recorded, difference, diff))
+    else:
+        _tell(recording, played, as_recorded)
+        for found in (difference, diff):
+            if found is not None:
+                print(found.text(language, colour=sys.stdout.isatty()))
+    if played.stopped:
+        return INTERRUPTED
+    same = (difference is None or difference.ok) and (diff is None or diff.same)
+    return 0 if same else ANSWER_IS_NO
+
+
+def _span(args: argparse.Namespace, recording: Recording) -> Asked:
+    zone, now_ns = zone_of(recording.files[0].about.timezone), WallClock().now_ns()
+    found: list[int | None] = []
+    for name, text in (("--from", args.from_), ("--to", args.to)):
+        try:
+            found.append(None if text is None else moment(text, zone, now_ns))
+        except ValueError as error:
+            raise ConfigError([f"{name}: {error}"]) from error
+    return Asked(found[0], found[1], args.speed)
+
+
+def _files(args: argparse.Namespace) -> Keeps:
+    from gateway.replaying.outcome import Both, Files  # noqa: PLC0415 - as above
+
+    return Both(*([Files(alerts=args.alerts)] if args.alerts else []), *([Files.below(args.out)] if args.out else []))
+
+
+def _played(
+    args: argparse.Namespace, recording: Recording, asked: Asked, config: Path | None, keeps: Keeps
+) -> tuple[Played, list[bytes]]:
+    """Play with a progress bar; what came, and its alerts as lines."""
+    from gateway.replaying.outcome import line_of  # noqa: PLC0415 - as above
+    from gateway.replaying.play import play  # noqa: PLC0415 - as above
+
+    with bar(recording.files[0].about.gateway) as progress:
+        played = play(
+            recording,
+            keeps,
+            config=config,
+            speed=asked.speed,
+            from_ns=asked.from_ns,
+            to_ns=asked.to_ns,
+            progress=progress,
+            pieces=_pieces(args, recording, asked),
+            interruptible=True,
+        )
+    return played, [line_of(row) for row in played.alerts]
+
+
+def _pieces(args: argparse.Namespace, recording: Recording, asked: Asked) -> Iterable[Piece] | None:
+    """What is played instead of the recording's own pieces."""
+    if args.reinfer is None:
+        return None
+    from gateway.replaying.reinfer import reinferred  # noqa: PLC0415 - only this needs vision
+
+    return reinferred(recording, args.reinfer or None, from_ns=asked.from_ns, to_ns=asked.to_ns)
+
+
+def _expected(path: Path, played: Played, lines: list[bytes]) -> Difference:
+    from gateway.replaying.compare import Against, expect  # noqa: PLC0415 - as above
+
+    try:
+        return expect(path, lines, Against.of(played.configs[-1].config) if played.configs else None)
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read ({error.strerror})"]) from error
+
+
+def _as_recorded(recording: Recording, asked: Asked, played: Played, lines: list[bytes]) -> bool | None:
+    """Whether it says what was said then; None where that is not to be known: nothing was, or not all was played."""
+    from gateway.replaying.compare import comparable  # noqa: PLC0415 - as above
+
+    then = list(recording.alerts(asked.from_ns, asked.to_ns))
+    if played.stopped or played.holes or (not then and lines):
+        return None
+    return [*map(comparable, then)] == [*map(comparable, lines)]
+
+
+def _diff(args: argparse.Namespace, recording: Recording, asked: Asked, played: Played, lines: list[bytes]) -> Diff:
+    """What differs between what was asked for and its other side; draws it where that is wanted."""
+    from gateway.recording.reader import Recording as Reader  # noqa: PLC0415 - as above
+    from gateway.replaying.diff import diff  # noqa: PLC0415 - as above
+    from gateway.replaying.outcome import Memory  # noqa: PLC0415 - as above
+    from gateway.replaying.timeline import timeline  # noqa: PLC0415 - as above
+
+    mine = _about(recording, played)
+    other = Path(args.diff)
+    if args.diff == RECORDED:
+        sides = ([*recording.alerts(asked.from_ns, asked.to_ns)], lines, recording.files[-1].about, mine)
+    elif other.suffix == ".jsonl":
+        sides = (_lines_of(other), lines, None, mine)
+    elif other.suffix in {".yaml", ".yml"}:
+        again, theirs = _played(args, recording, asked, other, Memory())
+        sides = (lines, theirs, mine, _about(recording, again))
+    else:
+        second = Reader.open([other])
+        again, theirs = _played(args, second, asked, args.config, Memory())
+        sides = (lines, theirs, mine, _about(second, again))
+    found = diff(sides[0], sides[1], int(args.within), sides[2], sides[3])
+    if args.timeline:
+        timeline(found, args.timeline)
+    return found
+
+
+def _lines_of(path: Path) -> list[bytes]:
+    try:
+        return [line for line in path.read_bytes().splitlines() if line.strip()]
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read ({error.strerror})"]) from error
+
+
+def _about(recording: Recording, played: Played) -> About:
+    """What was played: the recording's, with the configuration that held at last."""
+    about = recording.files[-1].about
+    if not played.configs:
+        return about
+    last = played.configs[-1]
+    return msgspec.structs.replace(about, config=last.text, config_sha=last.config.sha)
+
+
+def _tell(recording: Recording, played: Played, as_recorded: bool | None) -> None:
+    zone = zone_of(recording.files[0].about.timezone)
+    for file in recording.files:
+        for damage in file.damage:
+            print(told(f"{file.path}: {damage}"))
+    for hole in played.holes:
+        print(told(hole))
+    summary = played.summary
+    if not played.begun_ns:
+        print(told("nothing was recorded in that span"))
+        return
+    print(f"{shown(played.begun_ns, zone)} – {shown(played.ended_ns, zone)}")
+    counts = (
+        f"{summary.messages} messages, {summary.frames} frames → {played.points} points, "
+        f"{len(played.alerts)} changes of alerts, {summary.alerts} raised"
+    )
+    print(told(counts))
+    if as_recorded is not None:
+        print(told("the alerts are those that were recorded" if as_recorded else NOT_AS_RECORDED))
+
+
+def _json(played: Played, as_recorded: bool | None, difference: Difference | None, diff: Diff | None) -> str:
+    whole: dict[str, object] = {
+        "begun_ns": played.begun_ns,
+        "ended_ns": played.ended_ns,
+        **msgspec.structs.asdict(played.summary),
+        "points": played.points,
+        "changes": len(played.alerts),
+        "requests": played.requests,
+        "dead": played.dead,
+        "state_sha": played.state_sha,
+        "holes": played.holes,
+        "config_shas": [one.config.sha for one in played.configs],
+        "stopped": played.stopped,
+        "as_recorded": as_recorded,
+    }
+    for name, found in (("expect", difference), ("diff", diff)):
+        if found is not None:
+            whole[name] = msgspec.Raw(found.json())
+    return msgspec.json.encode(whole).decode()

@@ -1,0 +1,140 @@
+"""A recording played again: the same bytes as live, whatever was killed on the way; other configurations; its pace."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from gateway.app.recording import FOLDER
+from gateway.clock import WallClock
+from gateway.recording.reader import Recording
+from gateway.replaying.outcome import Files, Memory
+from gateway.replaying.play import play
+from tests.conftest import ROOT
+from tests.e2e.played import CONFIG, T0, S, script
+from tests.e2e.played import play as run_live
+from tests.e2e.test_replayed import Came, _came, _folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from gateway.replaying.play import Played
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A gateway that ran through the script, recording."""
+    folder = _folder(tmp_path_factory.mktemp("live") / "play", [])
+    asyncio.run(run_live(folder, script([])))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def came(live: Path) -> Came:
+    """What that came to."""
+    return _came(live)
+
+
+def _replayed(folder: Path) -> tuple[Played, Came]:
+    memory = Memory()
+    played = play(Recording.open([folder / "state" / FOLDER]), memory)
+    rows = [msgspec.msgpack.encode(row) for row in played.alerts]
+    requests = [msgspec.msgpack.encode(row) for row in memory.requests]
+    return played, Came(b"".join(memory.series), rows, requests, b"")
+
+
+def test_a_replay_gives_the_bytes_that_came_live(live: Path, came: Came) -> None:
+    """Given what a gateway recorded, when it is played, then all three streams and the state are the same bytes."""
+    played, again = _replayed(live)
+    assert again._replace(state=came.state) == came
+    assert played.state_sha == hashlib.sha256(came.state).hexdigest()
+    assert not played.holes
+    assert played.summary.alerts == sum(row.change == "raised" for row in came.rows())
+
+
+def test_another_configuration_takes_the_place_of_the_recorded_one(live: Path, came: Came, tmp_path: Path) -> None:
+    """Given a limit that nothing reaches and a rule less, when it is played, then only their alerts are other ones."""
+    (tmp_path / "what-if.yaml").write_text(CONFIG.replace("red: 3.8}", "red: 9}").replace("  surge: ", "  surge2: "))
+    shutil.copy(live / "model.onnx", tmp_path)
+    memory = Memory()
+    played = play(Recording.open([live / "state" / FOLDER]), memory, config=tmp_path / "what-if.yaml")
+    names = {row.rule for row in played.alerts}
+    assert "surge2" in names
+    assert "surge" not in names
+    assert not any(row.rule == "flood" and '"extreme"' in row.body.decode() for row in played.alerts)
+    others = [row.body for row in came.rows() if row.rule == "dust"]
+    assert _bare(row.body for row in played.alerts if row.rule == "dust") == _bare(others)
+
+
+def _bare(bodies: Iterable[bytes]) -> list[dict[str, object]]:
+    """Without what follows from the configuration's sha and from how many alerts there are."""
+    left_out = {"config_sha", "seq"}
+    read = [msgspec.json.decode(body, type=dict[str, object]) for body in bodies]
+    return [{key: value for key, value in one.items() if key not in left_out} for one in read]
+
+
+def test_an_overlay_changes_a_setting_of_what_was_recorded(live: Path) -> None:
+    """Given a dotted path and a value, when it is played, then that setting holds."""
+    played = play(Recording.open([live / "state" / FOLDER]), Memory(), overlay={"rules.dust.mode": "'off'"})
+    assert "dust" not in {row.rule for row in played.alerts}
+
+
+def test_a_span_tells_what_came_in_it(live: Path, came: Came) -> None:
+    """Given a span in the middle, then what came there is told with its state from before, and nothing else is."""
+    from_ns, to_ns = T0 + 100 * S, T0 + 200 * S
+    memory = Memory()
+    played = play(Recording.open([live / "state" / FOLDER]), memory, from_ns=from_ns, to_ns=to_ns)
+    bodies = [row.body for row in came.rows()]
+    told = [row.body for row in played.alerts]
+    assert 0 < len(told) < len(bodies)
+    first = bodies.index(told[0])
+    assert bodies[first : first + len(told)] == told
+    assert (from_ns, to_ns) <= (played.begun_ns, played.ended_ns + S)
+    assert played.ended_ns <= to_ns
+
+
+def test_files_have_their_names_when_they_are_whole(live: Path, came: Came, tmp_path: Path) -> None:
+    """Given a folder to write to, then there are the three streams, alerts marked as a test's."""
+    played = play(Recording.open([live / "state" / FOLDER]), Files.below(tmp_path / "out"))
+    assert (tmp_path / "out/series.lp").read_bytes() == came.series
+    lines = (tmp_path / "out/alerts.jsonl").read_bytes().splitlines()
+    assert [msgspec.json.decode(line)["status"] for line in lines] == ["test"] * len(played.alerts)
+    assert len((tmp_path / "out/requests.jsonl").read_bytes().splitlines()) == len(came.requests)
+    assert not list((tmp_path / "out").glob("*.part"))
+
+
+def test_the_recordings_own_pace_is_kept(live: Path) -> None:
+    """Given a speed, when 20 s are played 40 times as fast, then it takes half a second."""
+    clock, span = WallClock(), (T0 + 100 * S, T0 + 120 * S)
+    began_ns = clock.monotonic_ns()
+    play(Recording.open([live / "state" / FOLDER]), Memory(), from_ns=span[0], to_ns=span[1], speed=40)
+    assert clock.monotonic_ns() - began_ns >= (span[1] - span[0]) / 40 * 0.9
+
+
+def test_a_replay_opens_no_connection(live: Path, tmp_path: Path) -> None:
+    """Given a configuration with brokers, cameras and sinks, when it is played, then no socket is made but the loop's.
+
+    The kernel is the witness: every call that has to do with a network, of every thread, is in strace's file.
+    """
+    sinks = 'sinks: {out: {mqtt: here}, store: {v1: "http://127.0.0.1:1", db: x}}\n'
+    text = (live / "gateway.yaml").read_text() + sinks
+    (tmp_path / "sinks.yaml").write_text(text)
+    shutil.copy(live / "model.onnx", tmp_path)
+    command = [sys.executable, "-m", "gateway", "replay", str(live / "state" / FOLDER), "--config", "sinks.yaml"]
+    witness = ["strace", "-f", "-qq", "-o", str(tmp_path / "calls"), "-e", "trace=%network"]
+    run = [*witness, *command, "--out", "out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(run, cwd=tmp_path, env=environment, check=False, timeout=120).returncode == 0
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert [call for call in calls if "AF_UNIX" not in call and "socket" in call] == []
+    assert not any("connect(" in call or "bind(" in call for call in calls)
+    assert (tmp_path / "out/alerts.jsonl").stat().st_size
