@@ -43,11 +43,12 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """What a backtest came to. `dots` is the curve of a sweep, over the alerts of `whose`; `outputs`: files."""
+    """What a backtest came to. `dots` is the curve of a sweep over the paths `swept`, of the alerts of `whose`."""
 
     table: list[Row]
     whose: str
     dots: list[Dot]
+    swept: tuple[str, ...]
     outputs: list[Path]
 
 
@@ -101,7 +102,7 @@ class Backtest:
             outputs.append(written.write_curve(self._folder / "curve.csv", self._asked.axes, dots))
             pictures.draw_curve(dots, self._asked.axes, whose, picture := self._folder / "curve.png")
             outputs.append(picture)
-        return Ended(table, whose, dots, outputs)
+        return Ended(table, whose, dots, tuple(one.path for one in self._asked.axes), outputs)
 
     def _judged(self) -> dict[str, Labels]:
         """By gateway: the labels that were given, else those in the recordings, and those beside them."""

@@ -1,7 +1,8 @@
 """The files of a backtest: its table as CSV, JSON and Parquet, its alerts as Parquet, its curve as CSV.
 
-`table.*`: a row a configuration, gateway, rule and day: configuration, gateway, rule, class, day, alerts,
-returned, right, wrong, found, missed, precision, recall (empty where there is nothing to tell by). `alerts.parquet`: a row an alert.
+`table.*`: a row a configuration, gateway, rule and day: configuration, gateway, rule, class, day, alerts, returned,
+right, wrong, found, missed, precision, recall (empty where there is nothing to tell by). `alerts.parquet`: a row an
+alert.
 """
 
 from __future__ import annotations

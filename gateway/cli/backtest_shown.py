@@ -60,11 +60,13 @@ def _by_day(rows: Sequence[Row]) -> Table:
 def _swept(ended: Ended) -> Table:
     """A line a configuration of the sweep."""
     judged = any(_judged(dot.counts) for dot in ended.dots)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=ended.whose, title_justify="left")
-    table.add_column(told("configuration"))
+    several = len({dot.file for dot in ended.dots}) > 1
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=told(ended.whose), title_justify="left")
+    for name in (["configuration"] if several else []) + [path.rpartition(".")[2] for path in ended.swept]:
+        table.add_column(told(name), no_wrap=True)
     _add_scores(table, judged=judged)
     for dot in ended.dots[:ROWS_SHOWN]:
-        table.add_row(dot.configuration, *_scores(dot.counts, judged=judged))
+        table.add_row(*([dot.file] if several else []), *dot.values, *_scores(dot.counts, judged=judged))
     if len(ended.dots) > ROWS_SHOWN:
         table.caption = told(f"{len(ended.dots) - ROWS_SHOWN} more rows in curve.csv")
     return table
