@@ -55,6 +55,7 @@ def make_plan(config: Config, registry: Registry, models: Mapping[str, Model]) -
         if (model := models.get(name))
     )
     known = {camera.name for camera in cameras}
+    recorder = () if config.recording == "off" else ("recorder/ring",)
     rules = tuple(rule for rule in config.rules.values() if _camera_of(rule.kind) in {*known, None})
     return Plan(
         gateway=config.gateway,
@@ -66,7 +67,7 @@ def make_plan(config: Config, registry: Registry, models: Mapping[str, Model]) -
         routes=tuple(routes),
         cameras=cameras,
         rules=rules,
-        others=frozenset({*OWN, *(f"sink/{name}" for name in config.sinks)}),
+        others=frozenset({*OWN, *recorder, *(f"sink/{name}" for name in config.sinks)}),
     )
 
 

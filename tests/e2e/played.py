@@ -15,6 +15,7 @@ import os
 import random
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from gateway.events import Cut, Stream
     from gateway.ports import Commit, Rejected, Row
 
+PAUSE = "PLAYED_PAUSE_S"  # in the environment: how long before it kills itself, for what is written in the meantime
 S = 10**9
 T0 = 1_780_000_020 * S
 AWAY_S, BACK_S = 100, 130
@@ -219,6 +221,7 @@ async def play(
         numbers = [number_of.get(id(item), -1) for item in cut.inputs]
         os.write(admitted, "".join(f"{cut.n0 + i} {number}\n" for i, number in enumerate(numbers)).encode())
         if kill_at >= 0 and kill_at in numbers:
+            time.sleep(float(os.environ.get(PAUSE, "0")))
             os.kill(os.getpid(), signal.SIGKILL)
 
     async def watch(running: Running) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -19,9 +20,9 @@ from gateway.recording.reader import Recording
 from gateway.replaying.outcome import Files, Memory
 from gateway.replaying.play import play
 from tests.conftest import ROOT
-from tests.e2e.played import CONFIG, T0, S, script
+from tests.e2e.played import CONFIG, PAUSE, T0, S, script
 from tests.e2e.played import play as run_live
-from tests.e2e.test_replayed import Came, _came, _folder
+from tests.e2e.test_replayed import Came, _came, _folder, _next_input, _play
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,6 +60,28 @@ def test_a_replay_gives_the_bytes_that_came_live(live: Path, came: Came) -> None
     assert played.state_sha == hashlib.sha256(came.state).hexdigest()
     assert not played.holes
     assert played.summary.alerts == sum(row.change == "raised" for row in came.rows())
+
+
+@pytest.mark.parametrize("seed", [4, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(5, 12))])
+def test_a_recording_across_kills_comes_to_the_same_state(tmp_path: Path, seed: int) -> None:
+    """Given a gateway killed at random inputs and started again, when its recording is played, then it ends as it did.
+
+    Twice what was admitted had been flushed, with inputs that were not durable and come again; once a kill took it:
+    that is a hole, which is said, and behind it the alerts are those that came.
+    """
+    folder, chance = _folder(tmp_path / "killed", []), random.Random(seed)
+    count, begin = sum(len(step.inputs) for step in script([])), 0
+    for pause_s, kill_at in zip(("6", "0", "6"), sorted(chance.sample(range(5, count), 3)), strict=True):
+        if kill_at >= begin:
+            assert _play(folder, begin, kill_at, **{PAUSE: pause_s}) == -9
+            begin = _next_input(folder)
+    assert _play(folder, begin) == 0
+    came, (played, again) = _came(folder), _replayed(folder)
+    assert played.state_sha == hashlib.sha256(came.state).hexdigest()
+    assert len(played.holes) == 1
+    assert set(again.alerts) <= set(came.alerts)
+    assert came.alerts[-1] == again.alerts[-1]
+    assert set(again.series.splitlines()) <= set(came.series.splitlines())
 
 
 def test_another_configuration_takes_the_place_of_the_recorded_one(live: Path, came: Came, tmp_path: Path) -> None:
