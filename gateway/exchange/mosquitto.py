@@ -46,7 +46,8 @@ STANDARD_INPUT = "-"
 class Line(msgspec.Struct):
     """A line of `-F %j` or `-F %J`, or of our own `export --format jsonl`."""
 
-    topic: str
+    topic: str = ""
+    kind: str | None = None
     tst: str | float | None = None
     time: str | float | None = None
     qos: int = 0
@@ -54,6 +55,7 @@ class Line(msgspec.Struct):
     payload: msgspec.Raw = msgspec.Raw(b'""')
     payload_base64: str | None = None
     source: str | None = None
+    event_time: str | None = None
 
 
 class MosquittoLog:
@@ -192,6 +194,8 @@ class MosquittoLog:
     def _json(self, body: bytes, number: int) -> Given | None:
         try:
             line = self._decode(body)
+            if line.kind is not None:  # of our own: what is no message is made anew
+                return None
             when = line.tst if line.tst is not None else line.time
             if when is None:
                 raise ValueError(LINE)  # noqa: TRY301 - told like every other wrong line
@@ -199,12 +203,17 @@ class MosquittoLog:
                 when = _DOUBLE_OFFSET.sub(r"\1", when)
             at_ns = one_ns(when, self._zone)
             payload = _payload(line)
+            if not line.topic:
+                raise ValueError(LINE)  # noqa: TRY301 - as above
+            event_ns = None if line.event_time is None else one_ns(line.event_time, self._zone)
         except (msgspec.DecodeError, ValueError):
             self._findings.bad(self._place(number), shown(body), JSON)
             return None
-        return self._message(at_ns, line.topic, payload, line)
+        return self._message(at_ns, line.topic, payload, line, event_ns)
 
-    def _message(self, at_ns: int, topic: str, payload: bytes, line: Line | None = None) -> Given:
+    def _message(
+        self, at_ns: int, topic: str, payload: bytes, line: Line | None = None, event_ns: int | None = None
+    ) -> Given:
         heard = self._topics.heard(topic)
         counts = self._findings.counts
         if not heard.sensors:
@@ -215,7 +224,8 @@ class MosquittoLog:
         if line is None:
             return Given(at_ns, Message(heard.source, topic, payload, qos=0))
         source = line.source if line.source in self.sources else heard.source
-        return Given(at_ns, Message(source or heard.source, topic, payload, qos=line.qos, retain=bool(line.retain)))
+        whole = Message(source or heard.source, topic, payload, line.qos, bool(line.retain), event_ns=event_ns)
+        return Given(at_ns, whole)
 
 
 def _payload(line: Line) -> bytes:

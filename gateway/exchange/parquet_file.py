@@ -51,6 +51,7 @@ class ParquetFile:
         self._findings = findings
         self._zone = zone
         self._share = 0.0
+        self._used: set[int] = set()
         module = parquet()
         try:
             self._file = module.ParquetFile(path)
@@ -65,11 +66,13 @@ class ParquetFile:
 
     def inputs(self) -> Generator[Given]:
         """The readings, in the order of their times."""
+        places = (*(place for _, place in self._columns.tags), *self._columns.fields)
+        self._used = {place for place in places if isinstance(place, int)}
         total = max(1, self._file.metadata.num_rows)
         done = 0
         for batch, lines in self._batches():
             times = self._times(batch.column(self._columns.time), lines)
-            rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            rows = zip(*(self._cells(place, column) for place, column in enumerate(batch.columns)), strict=True)
             for at_ns, line, row in zip(times.tolist(), lines.tolist(), rows, strict=True):
                 if at_ns != NO_TIME:
                     given = self._readings.read(at_ns, row, self._columns, f"{self.name}: row {line}")
@@ -78,6 +81,13 @@ class ParquetFile:
             done += len(lines)
             self._share = done / total
         self._file.close()
+
+    def _cells(self, place: int, column: Any) -> list[object]:
+        """A column's values, where they are wanted; moments as text, for Python's own hold no nanoseconds."""
+        if place not in self._used:
+            return [None] * len(column)
+        module = arrow()
+        return (column.cast(module.string()) if module.types.is_temporal(column.type) else column).to_pylist()
 
     def _batches(self) -> Iterator[tuple[Any, NDArray[np.int64]]]:
         """Batches, and the row of the file that each of their rows is."""
