@@ -10,7 +10,7 @@ from gateway.recording import columns
 from gateway.recording.parts import Begin, Checkpoint, Gap, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from gateway.events import Cut
     from gateway.recording.parts import About, Piece
@@ -31,14 +31,17 @@ class Assembly:
         self._next_n: int | None = None
         self._next_seq = 1
         self._last_ns = 0
+        self._seen = (0, 0)  # the number after the last input that was there, also beyond a hole, and its admission
         self._damage: list[str] = []
+        self._suspected: list[str] = []
         self._hole = ""  # why inputs are missing, while the next checkpoint is waited for
         self._cuts: list[Cut] = []
         self._count = self._weight = self._done = 0
 
-    def file(self, about: About, limit: int) -> None:
-        """A file begins, whose inputs count below `limit`."""
+    def file(self, about: About, limit: int, suspected: Sequence[str] = ()) -> None:
+        """A file begins, whose inputs count below `limit`; `suspected`: what is the reason should inputs be missing."""
         self._fresh, self._limit, self.skip = about, limit, False
+        self._suspected = [*self._suspected, *suspected]
 
     def damaged(self, why: str) -> None:
         """Something could not be read: it is the reason if inputs are missing next."""
@@ -56,7 +59,7 @@ class Assembly:
         self._next_seq = checkpoint.next_seq
         before, fresh = self._about, self._fresh
         if before is None or self._next_n is None:
-            yield from self._begin(checkpoint, "")
+            yield from self._begin(checkpoint, f"hole: {self._hole}" if self._hole else "")
         elif fresh is not None and fresh.epoch != before.epoch:
             yield from self._begin(checkpoint, f"epoch: {fresh.epoch} after {before.epoch}; the gateway began anew")
         elif self._hole or checkpoint.n > self._next_n:
@@ -65,10 +68,8 @@ class Assembly:
             if checkpoint.n > self._next_n:
                 yield Gap(self._next_n, checkpoint.n, self._last_ns, checkpoint.admitted_ns, why)
             yield from self._begin(checkpoint, f"hole: {why}")
-        elif fresh is not None and not _same(before, fresh):
-            yield from self.flush()
-            yield Begin(fresh, None, "restart")
-            self._about, self._fresh = fresh, None
+        else:
+            yield from self._carry_on()
         self._fresh = None
 
     def inputs(self, cut: Cut, weight: int, done_bytes: int, *, follows: bool) -> Iterator[Piece]:
@@ -77,23 +78,33 @@ class Assembly:
             return
         if cut.n0 + len(cut.inputs) > self._limit:
             cut, self.skip = columns.part_of(cut, 0, self._limit - cut.n0), True
-        if self._next_n is not None and cut.n0 < self._next_n and self._fresh is None:
+        same_epoch = self._fresh is None or self._about is None or self._fresh.epoch == self._about.epoch
+        if self._next_n is not None and same_epoch and cut.n0 < self._next_n:
             cut = columns.part_of(cut, self._next_n - cut.n0, len(cut.inputs))
         cut = self._until(cut)
         if not cut.inputs:
             return
-        if self._fresh is not None or self._next_n is None or cut.n0 > self._next_n:
-            yield from self._resume(cut, follows=follows)
-        if self._hole and not self._whole:
-            return
+        self._seen = (cut.n0 + len(cut.inputs), int(cut.admitted_ns[-1]))
+        if cut.n0 != self._next_n or not same_epoch:
+            yield from self._lost(cut, follows=follows)
+            if self._hole and not self._whole:
+                return
+        elif not self._hole:
+            yield from self._carry_on()
         self._cuts.append(cut)
         self._count += len(cut.inputs)
         self._weight += weight
-        self._next_n = cut.n0 + len(cut.inputs)
-        self._last_ns = int(cut.admitted_ns[-1])
+        self._next_n, self._last_ns = self._seen
         self._done = done_bytes
         if self._count >= self._most or self._weight >= JOINED_BYTES:
             yield from self.flush()
+
+    def finish(self, last_n: int, last_ns: int) -> Iterator[Piece]:
+        """Nothing more comes; the last file should hold inputs below `last_n`, the last admitted at `last_ns`."""
+        yield from self.flush()
+        to_n, to_ns = self._seen if self.ended or self._seen[0] > last_n else (last_n, last_ns)
+        if self._next_n is not None and self._next_n < to_n:
+            yield Gap(self._next_n, to_n, self._last_ns, to_ns, self._hole or self._why(to_n))
 
     def flush(self) -> Iterator[Piece]:
         """What was taken and not given yet."""
@@ -113,15 +124,20 @@ class Assembly:
         self.ended = True
         return columns.part_of(cut, 0, int(behind[0]))
 
-    def _resume(self, cut: Cut, *, follows: bool) -> Iterator[Piece]:
+    def _carry_on(self) -> Iterator[Piece]:
+        """The state is carried over into this file, if it is new."""
+        fresh, self._fresh = self._fresh, None
+        if fresh is not None and self._about is not None and not _same(self._about, fresh):
+            yield from self.flush()
+            self._about = fresh
+            yield Begin(fresh, None, "restart")
+
+    def _lost(self, cut: Cut, *, follows: bool) -> Iterator[Piece]:
         """Inputs come whose state is not known: wait for the next checkpoint, or where there is none begin anew."""
-        if self._hole and not self._whole:
-            return
-        why = self._why(cut.n0)
-        yield from self.flush()
-        self._hole = why
+        self._hole = why = self._hole or self._why(cut.n0)
         if follows and not self._whole:
             return
+        yield from self.flush()
         admitted_ns, elapsed_ns = int(cut.admitted_ns[0]), int(cut.elapsed_ns[0])
         if self._next_n is not None and cut.n0 > self._next_n:
             yield Gap(self._next_n, cut.n0, self._last_ns, admitted_ns, why)
@@ -135,15 +151,13 @@ class Assembly:
         if about is None:
             return
         self._about, self._fresh, self._hole = about, None, ""
-        self._damage.clear()
+        self._damage, self._suspected = [], []
         self._next_n, self._last_ns = checkpoint.n, checkpoint.admitted_ns
         yield Begin(about, checkpoint, why)
 
     def _why(self, to_n: int) -> str:
-        if self._damage:
-            why = "; ".join(dict.fromkeys(self._damage))
-            self._damage.clear()
-            return why
+        if reasons := self._damage or self._suspected:
+            return "; ".join(dict.fromkeys(reasons))
         return f"inputs {self._next_n} to {to_n - 1} are in no file" if self._next_n is not None else "no checkpoint"
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 ENCODING = "zhiwang.columns"  # MCAP's message_encoding of /zhiwang/inputs
 _SPAN = struct.Struct("<BIqIqq")  # version, head's length, n0, inputs, admitted_ns of the first and of the last
 _VERSION = 1
+AT_MOST = 1 << 20  # inputs in a record: what more claims to be is damage
 _ARRAYS = {"xyxy": np.dtype("<f4"), "score": np.dtype("<f4"), "label": np.dtype("<i2")}
 
 
@@ -102,8 +103,8 @@ _decoder = msgspec.msgpack.Decoder(_Head)
 def encode(cut: Cut) -> bytes:
     """The bytes that `decode` makes the same cut of.
 
-    Raises OverflowError, UnicodeEncodeError or TypeError for what no transport can have sent: numbers beyond 64 bits,
-    text that is no Unicode.
+    At most AT_MOST inputs. Raises OverflowError, UnicodeEncodeError or TypeError for what no transport can have sent:
+    numbers beyond 64 bits, text that is no Unicode.
     """
     inputs = cut.inputs
     messages = [one for one in inputs if type(one) is Message]
@@ -152,13 +153,15 @@ def decode(data: bytes) -> Cut:
     n0, n1, _, _ = span(data)
     begin = _SPAN.size + _SPAN.unpack_from(data)[1]
     count = n1 - n0
+    if count > AT_MOST:
+        raise RecordingError(f"found {count} inputs in one record; there are at most {AT_MOST}")
     try:
         head = _decoder.decode(memoryview(data)[_SPAN.size : begin])
         places = _several(head.places, len(head.others))
         messages = _messages(head, data, begin, count - len(places))
         inputs: list[Input] = messages if not head.others else _merged(messages, head.others, places.tolist(), count)
         return Cut(n0, inputs, _several(head.admitted_ns, count), _several(head.elapsed_ns, count))
-    except (msgspec.MsgspecError, ValueError, IndexError) as error:
+    except (msgspec.MsgspecError, ValueError, IndexError, OverflowError, TypeError) as error:
         raise RecordingError(f"found inputs from {n0} on that cannot be read: {error}") from error
 
 
@@ -167,7 +170,7 @@ def _messages(head: _Head, data: bytes, begin: int, count: int) -> list[Any]:
     ends = (begin + np.cumsum(lengths)).tolist()
     if count and (ends[-1] != len(data) or int(lengths.min()) < 0):
         raise ValueError(f"the bodies end at {ends[-1]}, the record at {len(data)}")
-    starts = [begin, *ends[:-1]]
+    starts = [begin, *ends][:count]
     envelopes = head.envelopes
     which = [envelopes[i] for i in _several(head.envelope, count).tolist()]
     packets = _several(head.packet_id, count).tolist()
@@ -183,6 +186,8 @@ def _messages(head: _Head, data: bytes, begin: int, count: int) -> list[Any]:
 
 def _merged(messages: list[Message], others: list[_Other], places: list[int], count: int) -> list[Input]:
     inputs: list[Input | None] = [None] * count
+    if sorted({*places}) != places or not 0 <= places[0] <= places[-1] < count:
+        raise ValueError("places that are none")
     for place, other in zip(places, others, strict=True):
         inputs[place] = _input(other)
     rest = iter(messages)

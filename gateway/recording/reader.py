@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -16,7 +17,8 @@ from gateway.recording.parts import Checkpoint, Gap
 from gateway.recording.scan import ChunkAt, read_chunk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from gateway.recording.parts import Piece
@@ -86,13 +88,16 @@ class Recording:
         done = 0
         for place, file in enumerate(self.files):
             if place >= start.file:
-                assembly.file(file.about, self._limits[place])
+                scanned = file.scanned
+                suspected = [scanned.head.hole] if scanned.head.hole else scanned.damage
+                assembly.file(file.about, self._limits[place], suspected)
                 first = start.chunk if place == start.file else 0
                 yield from self._of_file(assembly, place, first, done)
                 if assembly.ended:
                     break
             done += file.bytes
-        yield from assembly.flush()
+        last = self.files[-1]
+        yield from assembly.finish(last.last_n, last.last_ns)
 
     def alerts(self, from_ns: int | None = None, to_ns: int | None = None) -> Iterator[bytes]:
         """The JSON of /alerts that became durable in [from_ns, to_ns), in order."""
@@ -103,58 +108,51 @@ class Recording:
         """A channel's messages with log times in [from_ns, to_ns), in the order they were written: (log_ns, data)."""
         low, high = from_ns or 0, 2**64 if to_ns is None else to_ns
         for file in self.files:
-            for chunk_at, chunk in self._chunks_of(file, topic, low, high):
-                del chunk_at
+            known = {number for number, name in file.scanned.topics.items() if name == topic}
+            wanted = [at for at in _having(file, known) if at.last_ns >= low and at.first_ns < high]
+            for _, chunk in self._chunks(file, wanted):
                 ids = {number for number, name in chunk.topics.items() if name == topic}
                 for one in chunk.logged:
                     if one.channel in ids and low <= one.log_ns < high:
                         yield one.log_ns, bytes(one.data)
 
-    def _chunks_of(self, file: FileFound, topic: str, low: int, high: int) -> Iterator[tuple[ChunkAt, Chunk]]:
-        scanned = file.scanned
-        ids = {number for number, name in scanned.topics.items() if name == topic}
-        with file.path.open("rb") as stream:
-            for at in scanned.chunks:
-                if at.last_ns < low or at.first_ns >= high or (scanned.sure and ids.isdisjoint(at.channels)):
-                    continue
-                try:
-                    yield at, read_chunk(stream, at, self._decompressor)
-                except ValueError as error:
-                    self._say(file, at, error)
-
     def _of_file(self, assembly: Assembly, place: int, first: int, done: int) -> Iterator[Piece]:
         file = self.files[place]
-        scanned = file.scanned
-        states = [i for i, at in enumerate(scanned.chunks) if CHECKPOINT in at.channels]
+        chunks = file.scanned.chunks
         later_file = place + 1 < len(self.files)
-        for why in [*scanned.damage, *filter(None, [scanned.head.hole])]:
-            assembly.damaged(why)
-        with file.path.open("rb") as stream:
-            for i, at in enumerate(scanned.chunks[first:], first):
-                if scanned.sure and NEEDED.isdisjoint(at.channels):
-                    continue
+        last_state = max((at.at for at in chunks if CHECKPOINT in at.channels), default=-1)
+        for at, chunk in self._chunks(file, _having(file, NEEDED, first), assembly.damaged):
+            follows = later_file or last_state > at.at
+            for one in chunk.logged:
                 try:
-                    logged = read_chunk(stream, at, self._decompressor).logged
-                except ValueError as error:
-                    assembly.damaged(self._say(file, at, error))
-                    continue
-                follows = later_file or bool(states and states[-1] > i)
-                for one in logged:
-                    try:
-                        if one.channel == INPUTS:
-                            cut = columns.decode(bytes(one.data))
-                            yield from assembly.inputs(cut, len(one.data), done + at.at + at.length, follows=follows)
-                        elif one.channel == CHECKPOINT:
-                            yield from assembly.state(_checkpoints.decode(one.data))
-                        elif one.channel == GAP:
-                            assembly.missing(_gaps.decode(one.data))
-                    except (RecordingError, msgspec.MsgspecError) as error:
-                        assembly.damaged(self._say(file, at, error))
-                    if assembly.ended or assembly.skip:
-                        return
+                    if one.channel == INPUTS:
+                        cut = columns.decode(bytes(one.data))
+                        yield from assembly.inputs(cut, len(one.data), done + at.at + at.length, follows=follows)
+                    elif one.channel == CHECKPOINT:
+                        yield from assembly.state(_checkpoints.decode(one.data))
+                    elif one.channel == GAP:
+                        assembly.missing(_gaps.decode(one.data))
+                except (RecordingError, msgspec.MsgspecError) as error:
+                    assembly.damaged(self._say(file, f"the chunk at byte {at.at} is damaged: {error}"))
+                if assembly.ended or assembly.skip:
+                    return
 
-    def _say(self, file: FileFound, at: ChunkAt, error: Exception) -> str:
-        why = f"{file.path.name}: the chunk at byte {at.at} is damaged: {error}"
+    def _chunks(
+        self, file: FileFound, wanted: Iterable[ChunkAt], damaged: Callable[[str], None] = lambda _: None
+    ) -> Iterator[tuple[ChunkAt, Chunk]]:
+        """Chunks of a file, but for those that cannot be read: they are said, here and to `damaged`."""
+        try:
+            with file.path.open("rb") as stream:
+                for at in wanted:
+                    try:
+                        yield at, read_chunk(stream, at, self._decompressor)
+                    except ValueError as error:
+                        damaged(self._say(file, f"the chunk at byte {at.at} is damaged: {error}"))
+        except OSError as error:  # the ring removes its oldest files, also while they are read
+            damaged(self._say(file, f"{error.strerror or error}"))
+
+    def _say(self, file: FileFound, what: str) -> str:
+        why = f"{file.path.name}: {what}"
         if why not in file.damage:
             file.damage = (*file.damage, why)
         return why
@@ -179,11 +177,15 @@ class Recording:
         return best
 
     def _checkpoint(self, file: FileFound, at: ChunkAt) -> Checkpoint | None:
-        try:
-            with file.path.open("rb") as stream:
-                for one in read_chunk(stream, at, self._decompressor).logged:
-                    if one.channel == CHECKPOINT:
+        for _, chunk in self._chunks(file, [at]):
+            for one in chunk.logged:
+                if one.channel == CHECKPOINT:
+                    with contextlib.suppress(msgspec.MsgspecError):  # reading on finds the same, and says so
                         return _checkpoints.decode(one.data)
-        except (ValueError, msgspec.MsgspecError):
-            return None
         return None
+
+
+def _having(file: FileFound, channels: AbstractSet[int], first: int = 0) -> list[ChunkAt]:
+    """The chunks with any of these channels; all where no summary with a right checksum says which they have."""
+    scanned = file.scanned
+    return [at for at in scanned.chunks[first:] if not scanned.sure or not channels.isdisjoint(at.channels)]
