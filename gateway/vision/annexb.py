@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Codec = Literal["h264", "h265"]
 _LIBAV: dict[Codec, str] = {"h264": "h264", "h265": "hevc"}
 _CODECS: dict[str, Codec] = {name: codec for codec, name in _LIBAV.items()}
+_HOLE_NS = 1_000_000_000  # longer than between two pictures of most cameras, shorter than a reconnection
 _MARK = b"\0\0\1"
 
 
@@ -127,34 +128,50 @@ def _filtered(context: BitStreamFilterContext, data: bytes) -> bytes:
 
 
 class Coded(NamedTuple):
-    """One recorded picture: when it was taken, its codec, its Annex B bytes."""
+    """One recorded picture: when it was taken, its codec, its Annex B bytes, and when it came (UTC)."""
 
     event_ns: int
     codec: Codec
     data: bytes
+    log_ns: int = 0
 
 
 class Shown(NamedTuple):
-    """A picture decoded again: when it was taken, and the frame."""
+    """A picture decoded again: when it was taken, when it came, and the frame."""
 
     event_ns: int
+    log_ns: int
     frame: av.VideoFrame
+
+
+def is_key(picture: Coded) -> bool:
+    """Whether a decoder may begin here: the parameter sets are there."""
+    return _KINDS[picture.codec].sets <= {unit.kind for unit in head_units(picture.data, picture.codec)}
 
 
 def decode(pictures: Iterable[Coded]) -> Iterator[Shown]:
     """Frames in the order they are shown, each with the time of its own picture; what cannot be decoded is left out.
 
-    Begin with a key frame. A picture of another codec begins anew.
+    It begins with a key frame, and anew behind a hole: what was recorded around another alert, or by another
+    connection, is nothing that a frame may refer to.
     """
     decoder: av.VideoCodecContext | None = None
-    codec = ""
+    before: Coded | None = None
+    usual_ns = 0
     for picture in pictures:
-        if decoder is None or picture.codec != codec:
-            yield from _out(decoder, None)
-            codec = picture.codec
+        if before is not None:
+            step_ns = max(picture.log_ns - before.log_ns, picture.event_ns - before.event_ns)
+            if step_ns > max(_HOLE_NS, 4 * usual_ns) or picture.codec != before.codec:
+                yield from _out(decoder, None)
+                decoder = None
+            usual_ns = step_ns
+        before = picture
+        if decoder is None:
+            if not is_key(picture):
+                continue
             decoder = _decoder(picture.codec)
         packet = cast("av.Packet[av.VideoStream]", av.Packet(picture.data))
-        packet.opaque = picture.event_ns
+        packet.opaque = (picture.event_ns, picture.log_ns)
         yield from _out(decoder, packet)
     yield from _out(decoder, None)
 
@@ -174,5 +191,6 @@ def _out(decoder: av.VideoCodecContext | None, packet: av.Packet[av.VideoStream]
     except av.error.FFmpegError:
         return
     for frame in frames:
-        if not frame.is_corrupt and isinstance(frame.opaque, int):
-            yield Shown(frame.opaque, frame)
+        if not frame.is_corrupt and frame.opaque is not None:
+            event_ns, log_ns = cast("tuple[int, int]", frame.opaque)
+            yield Shown(event_ns, log_ns, frame)
