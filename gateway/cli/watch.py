@@ -41,6 +41,8 @@ EXAMPLE = "zhiwang watch gateway.yaml      zhiwang watch mqtt://broker --severit
 SHELVES_S = {"1": 900, "2": 3600, "3": 4 * 3600, "4": 8 * 3600}
 AGAIN_S = (1.0, 5.0)  # between tries, with full jitter
 READY_S = 10.0
+CODE = 4  # letters and digits of a code behind its dash; an id has more
+JUDGING = frozenset({"right", "wrong", "unmark"})  # also asked of alerts that have closed
 SHORTER_NS = 60 * NS  # clocks of a terminal and a gateway may differ so much
 
 
@@ -58,6 +60,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     act.add_argument("--ack", metavar="CODE", help="acknowledge this alert (its code or id) and end")
     act.add_argument("--shelve", metavar="CODE", help="put this alert aside for --for, and end")
     act.add_argument("--unshelve", metavar="CODE", help="take it back, and end")
+    act.add_argument("--right", metavar="CODE", help="say that this alert was real, also after it closed, and end")
+    act.add_argument("--wrong", metavar="CODE", help="say that it was a false alarm, and end")
+    act.add_argument("--unmark", metavar="CODE", help="take that back, and end")
     parser.add_argument(
         "--for",
         dest="for_",
@@ -115,6 +120,7 @@ class _Watch:
         """Do what was asked for."""
         args = self._args
         asked: dict[Verb, str | None] = {"acknowledge": args.ack, "shelve": args.shelve, "unshelve": args.unshelve}
+        asked |= {"right": args.right, "wrong": args.wrong, "unmark": args.unmark}
         for verb, code in asked.items():
             if code:
                 return await self._beside(partial(self._act, verb, code))
@@ -185,7 +191,7 @@ class _Watch:
 
     async def _act(self, verb: Verb, code: str) -> int:
         alert = self._board.find(code)
-        if alert is None:
+        if alert is None and verb not in JUDGING:
             answer = Answer(say(self._language, "not_open"))
         else:
             answer = await self._send(verb, code, alert, int(self._args.for_))
@@ -195,16 +201,18 @@ class _Watch:
         print(f"{code}: {answer.done}")
         return 0
 
-    async def _send(self, verb: Verb, code: str, alert: Alert, for_ns: int) -> Answer:
-        """Send a command, and what came of it."""
+    async def _send(self, verb: Verb, code: str, alert: Alert | None, for_ns: int) -> Answer:
+        """Send a command, and what came of it. Without an alert `code` is one that may have closed."""
         until_ns = self._clock.now_ns() + for_ns if verb == "shelve" else None
         command = Command(
             id=f"watch-{self._clock.token_hex(8)}",
-            target=alert.id,
+            target=alert.id if alert else _named(code),
             verb=verb,
             who=self._args.who,
             note=self._args.note,
-            if_seq=alert.seq if not code else None,  # a code typed by hand means the alert, not one of its moments
+            if_seq=alert.seq
+            if alert and not code
+            else None,  # a code typed by hand means the alert, not one of its moments
             until_ns=until_ns,
         )
         try:
@@ -250,12 +258,26 @@ class _Watch:
             screen.move(-1 if key in {"up", "k"} else 1)
         elif key == "s":
             screen.told = say(self._language, "shelve_keys")
-        elif alert and key in {"a", "u", *SHELVES_S}:
-            verb: Verb = "acknowledge" if key == "a" else "unshelve" if key == "u" else "shelve"
+        elif alert and (verb := _verb(key, alert)):
             answer = await self._send(verb, "", alert, SHELVES_S.get(key, 0) * NS)
             done = f"{alert.code}: {answer.done}"
             screen.told = say(self._language, "refused", why=answer.why) if answer.why else done
         return True
+
+
+def _named(word: str) -> str:
+    """A code as gateways write it, whatever was typed; an id as it is."""
+    return word if len(word.rpartition("-")[2]) > CODE else word.upper()
+
+
+def _verb(key: str, alert: Alert) -> Verb | None:
+    """What a key asks of the chosen alert; the key of what was said of it already takes that back."""
+    if key in SHELVES_S:
+        return "shelve"
+    if key in {"v", "x"}:
+        verdict: Verb = "right" if key == "v" else "wrong"
+        return "unmark" if alert.verdict == verdict else verdict
+    return "acknowledge" if key == "a" else "unshelve" if key == "u" else None
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

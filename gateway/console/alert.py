@@ -30,6 +30,15 @@ class Shelf(msgspec.Struct, frozen=True):
     until: str = ""
 
 
+class Label(msgspec.Struct, frozen=True):
+    """What a person said of it (right, wrong), who, when (ISO 8601), and a note."""
+
+    verdict: str = ""
+    who: str = ""
+    at: str = ""
+    note: str = ""
+
+
 class Recent(msgspec.Struct, frozen=True):
     """The last values, `step_s` apart, the newest last."""
 
@@ -71,6 +80,7 @@ class Alert(msgspec.Struct, frozen=True, rename={"class_": "class"}):
     unknown: bool = False
     acknowledged: Ack | None = None
     shelved: Shelf | None = None
+    label: Label | None = None
 
     @property
     def colour(self) -> str:
@@ -101,6 +111,11 @@ class Alert(msgspec.Struct, frozen=True, rename={"class_": "class"}):
     def is_closed(self) -> bool:
         """Whether this is its last word."""
         return self.change == "closed" or self.state == "normal"
+
+    @property
+    def verdict(self) -> str:
+        """What a person said of it: right, wrong, or nothing."""
+        return self.label.verdict if self.label else ""
 
     @property
     def device(self) -> str:

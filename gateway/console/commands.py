@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gateway.console.alert import NS, Alert
 from gateway.console.situation import Blind, Lookout
@@ -24,6 +24,11 @@ class Desk:
         self._place = place
         self._count = 0
         self.who = who
+
+    async def judge(self, verdict: Literal["right", "wrong"], alert: Alert) -> tuple[Verb, str]:
+        """Say that an alert was right or wrong, or take that back where it was said already: the verb, and why not."""
+        verb: Verb = "unmark" if alert.verdict == verdict else verdict
+        return verb, await self.send(verb, alert)
 
     async def send(self, verb: Verb, alert: Alert, *, for_s: int = 0, note: str = "") -> str:
         """Do it, and return why not, or the empty string when it was done.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from nicegui import ui
@@ -155,6 +155,8 @@ class Detail:
             facts.append(say(language, "rule", rule=alert.rule))
             if not alert.is_closed:
                 facts.append(pieces.who_has_it(language, alert, now))
+            facts.append(pieces.said_of(language, alert))
+            facts.append(pieces.rule_so_far(language, alert, now))
         state = (
             ""
             if alert is None or alert.is_closed
@@ -164,7 +166,8 @@ class Detail:
             if alert.is_acknowledged
             else "new"
         )
-        return (text, pick(language, alert.do) if alert else "", state, *facts)
+        verdict = alert.verdict if alert else "none"
+        return (text, pick(language, alert.do) if alert else "", state, verdict, *facts)
 
     @staticmethod
     def _since(shown: Alert | Blind) -> int:
@@ -174,7 +177,7 @@ class Detail:
         if not foot:
             return
         language = self._language
-        text, do, state, *facts = foot
+        text, do, state, verdict, *facts = foot
         if text:
             span(text, "zw-text")
         if do:
@@ -188,7 +191,11 @@ class Detail:
                 button(say(language, "shelve"), self.ask_shelve, key="S")
             if state == "shelved":
                 button(say(language, "unshelve"), self._unshelve)
-            span(" · ".join(fact for fact in facts if fact), "zw-facts")
+            if verdict != "none":
+                for side, key in (("right", "V"), ("wrong", "X")):
+                    pressed = button(say(language, side), self._judging(side), key=key)
+                    pressed.props(f'aria-pressed="{str(side == verdict).lower()}"').classes("zw-verdict")
+        span(" · ".join(fact for fact in facts if fact), "zw-facts")
 
     def _show_picture(self, now: Situation, camera: str) -> bool:
         picture = self._lookout.view.picture(camera) if camera else None
@@ -257,6 +264,23 @@ class Detail:
         ):
             await self._send("acknowledge", self.alert)
 
+    def _judging(self, verdict: str) -> Callable[[], Any]:
+        return self.wrong if verdict == "wrong" else self.right
+
+    async def right(self) -> None:
+        """The chosen alert was real; the same again takes that back."""
+        await self._judge("right")
+
+    async def wrong(self) -> None:
+        """The chosen alert was a false alarm; the same again takes that back."""
+        await self._judge("wrong")
+
+    async def _judge(self, verdict: Literal["right", "wrong"]) -> None:
+        alert = self.alert
+        if alert is not None:
+            verb, why = await self._desk.judge(verdict, alert)
+            await self._tell(verb, alert, why)
+
     async def _unshelve(self) -> None:
         if self.alert is not None:
             await self._send("unshelve", self.alert)
@@ -285,7 +309,10 @@ class Detail:
         dialog.open()
 
     async def _send(self, verb: Verb, alert: Alert, *, for_s: int = 0, note: str = "") -> None:
-        why = await self._desk.send(verb, alert, for_s=for_s, note=note)
+        await self._tell(verb, alert, await self._desk.send(verb, alert, for_s=for_s, note=note))
+
+    async def _tell(self, verb: Verb, alert: Alert, why: str) -> None:
+        """Say what came of it."""
         language = self._language
         if why:
             said = say(language, "conflict") if why == "conflict" else why

@@ -169,7 +169,10 @@ class BrokerFeed:
     async def command(self, command: Command, alert: Alert | None) -> dict[str, object]:
         """Publish it on the alert's command topic and wait for the reply there. Raises RefusedError, Unreachable."""
         if alert is None:
-            raise RefusedError(f"no open alert has the id or code {command.target}")
+            raise RefusedError(
+                f"no open alert has the id or code {command.target}; of one that has closed ask its own gateway: "
+                "zhiwang watch CONFIG there, or command/<alert id>"
+            )
         if self._client is None:
             raise Unreachable("the broker is away")
         topic = f"{ROOT}/{alert.community or '_'}/{alert.gateway}/command/{alert.id}"

@@ -186,6 +186,10 @@ class Page:
             await self.detail.acknowledge()
         elif key == "s":
             self.detail.ask_shelve()
+        elif key == "v":
+            await self.detail.right()
+        elif key == "x":
+            await self.detail.wrong()
         elif key in {"arrowdown", "arrowup", "j", "k"}:
             keys = [a.id for a in self.situation.city] + [b.key for b in self.situation.blind]
             if keys:

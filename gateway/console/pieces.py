@@ -120,6 +120,18 @@ def who_has_it(language: Language, alert: Alert, now: Situation) -> str:
     return say(language, "unacknowledged")
 
 
+def said_of(language: Language, alert: Alert) -> str:
+    """That somebody said that it was right or wrong, and who; empty where nobody did."""
+    return words.verdict(language, alert.verdict, alert.label.who if alert.label else "")
+
+
+def rule_so_far(language: Language, alert: Alert, now: Situation) -> str:
+    """How its rule did this month, where anybody judged that."""
+    one = now.judged.get(alert.rule)
+    judged = one.right + one.wrong if one else 0
+    return say(language, "judged", raised=one.raised, judged=judged, wrong=one.wrong) if one and judged else ""
+
+
 def tag(language: Language, alert: Alert) -> str:
     """The severity's colour as a word, with an arrow where it has just risen or has fallen."""
     arrow = " ↑" if alert.change == "raised_level" else " ↓" if alert.change == "lowered_level" else ""
@@ -143,6 +155,7 @@ def alert_rows(language: Language, now: Situation, chosen: str) -> tuple[AlertRo
                     say(language, "cleared") if alert.is_cleared else "",
                     say(language, "unknown") if alert.unknown else "",
                     who_has_it(language, alert, now),
+                    words.verdict(language, alert.verdict, ""),
                 )
                 if part
             ),
@@ -163,11 +176,18 @@ def recent_rows(language: Language, now: Situation, chosen: str) -> tuple[AlertR
             tag=say(language, words.colour_of(alert.severity_max or alert.severity)),
             title=pick(language, alert.title, alert.rule or alert.id),
             value="",
-            line=say(
-                language,
-                "lasted",
-                at=words.moment(alert.changed_ns, now.now_ns, now.zone),
-                length=words.length(language, alert.changed_ns - alert.started_ns),
+            line=" · ".join(
+                part
+                for part in (
+                    say(
+                        language,
+                        "lasted",
+                        at=words.moment(alert.changed_ns, now.now_ns, now.zone),
+                        length=words.length(language, alert.changed_ns - alert.started_ns),
+                    ),
+                    words.verdict(language, alert.verdict, ""),
+                )
+                if part
             ),
             acknowledged=True,
             muted=True,

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from gateway.console.alert import NS, Alert, Words, from_json, worst_first
-from gateway.ports import Component
+from gateway.ports import Component, Judged
 
 if TYPE_CHECKING:
     from gateway.ports import View
@@ -64,7 +64,7 @@ class Situation(msgspec.Struct, frozen=True):
 
     `city`: open alerts of the city, worst first; `shelved` apart. `seeing`: share of cameras and sources that are well,
     0–1. `last_ns`: when the last alert of the city changed, 0 where there was none. `today`: how many began today.
-    `recent`: the last few that ended, the newest first.
+    `recent`: the last few that ended, the newest first. `judged`: what people said of each rule's alerts, by rule.
     """
 
     now_ns: int
@@ -77,6 +77,7 @@ class Situation(msgspec.Struct, frozen=True):
     last_ns: int
     today: int
     recent: list[Alert]
+    judged: dict[str, Judged]
 
     @property
     def zone(self) -> ZoneInfo:
@@ -188,6 +189,7 @@ class Lookout:
             last_ns=past.last_ns,
             today=past.today,
             recent=past.recent,
+            judged={one.rule: one for one in self.view.judged()},
         )
         return self._last
 

@@ -40,8 +40,9 @@ def state_words(language: Language, alert: Alert) -> str:
     """Whether somebody has it, and whether it still holds."""
     parts = [say(language, "cleared")] if alert.is_cleared else []
     parts += [say(language, "unknown")] if alert.unknown else []
+    said = words.verdict(language, alert.verdict, alert.label.who if alert.label else "")
     if alert.is_closed:
-        return say(language, "closed")
+        return " · ".join(part for part in (say(language, "closed"), said) if part)
     if alert.is_shelved:
         by, until = (alert.shelved.by, alert.shelved.until[11:16]) if alert.shelved else ("", "")
         parts.append(say(language, "shelved_until", who=by, until=until) if until else say(language, "shelved_plain"))
@@ -50,6 +51,7 @@ def state_words(language: Language, alert: Alert) -> str:
         parts.append(say(language, "acknowledged", who=by) if by else say(language, "acknowledged_plain"))
     else:
         parts.append(say(language, "unacknowledged"))
+    parts += [said] if said else []
     return " · ".join(parts)
 
 
@@ -62,7 +64,8 @@ def line(language: Language, alert: Alert) -> str:
     arrow = {"raised_level": "↑", "lowered_level": "↓", "raised": "+", "closed": "×"}.get(alert.change, " ")
     what = f"{_what(language, alert)} {words.quantity(alert.value, alert.unit or '')}".strip()
     where = " ".join(part for part in (alert.gateway, pick(language, alert.place)) if part)
-    text = f"{alert.changed[11:19]} {say(language, alert.colour)} {arrow} {alert.code} {what}"
+    changed = alert.label.at if alert.change == "labelled" and alert.label else alert.changed  # nothing else moved
+    text = f"{changed[11:19]} {say(language, alert.colour)} {arrow} {alert.code} {what}"
     rest = " · ".join(part for part in (where, state_words(language, alert)) if part)
     return f"{text} · {rest}"[:FIRST_LINE]
 

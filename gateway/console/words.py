@@ -63,6 +63,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "acknowledge": ("确认", "Acknowledge"),
     "shelve": ("搁置…", "Shelve…"),
     "unshelve": ("取消搁置", "Unshelve"),
+    "right": ("属实", "Real"),
+    "wrong": ("误报", "False"),
+    "said_right": ("{who}标为属实", "marked real by {who}"),
+    "said_wrong": ("{who}标为误报", "marked false by {who}"),
+    "judged": (
+        "本月 {raised} 起,判断过 {judged} 起,误报 {wrong} 起",
+        "this month {raised}, judged {judged}, wrong {wrong}",
+    ),
     "back": ("返回", "Back"),
     "for_how_long": ("搁置多久", "Shelve for"),
     "why": ("原因(可不填)", "Why (may be empty)"),
@@ -74,6 +82,9 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Shelved until {until}: the gateway allows no longer (commands.shelve_at_most)",
     ),
     "done_unshelve": ("已取消搁置", "Unshelved"),
+    "done_right": ("已标为属实", "Marked as real"),
+    "done_wrong": ("已标为误报", "Marked as false"),
+    "done_unmark": ("已收回判断", "Mark taken back"),
     "refused": ("没有办成:{why}", "Not done: {why}"),
     "conflict": ("别人刚刚改过,请再看一眼", "somebody has just changed it: look again"),
     # blindness
@@ -106,8 +117,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "closed": ("已结束", "ended"),
     "not_open": ("没有这个编号的未结束警报", "no open alert has this id or code"),
     "keys": (
-        "↑↓ 选择 · A 确认 · S 搁置 · U 取消搁置 · Q 退出",
-        "↑↓ choose · A acknowledge · S shelve · U unshelve · Q quit",
+        "↑↓ 选择 · A 确认 · S 搁置 · U 取消搁置 · V 属实 · X 误报(再按收回) · Q 退出",
+        "↑↓ choose · A acknowledge · S shelve · U unshelve · V real · X false (again: take back) · Q quit",
     ),
     "shelve_keys": (
         "搁置多久:1 = 15 分钟 · 2 = 1 小时 · 3 = 4 小时 · 4 = 8 小时",
@@ -176,6 +187,11 @@ def say(language: Language, key: str, **values: object) -> str:
 def condition(language: Language, name: str) -> str:
     """A component's condition in words; one that is not known stays as it is."""
     return CONDITIONS[name][language == "en"] if name in CONDITIONS else name
+
+
+def verdict(language: Language, said: str, who: str) -> str:
+    """Who said that an alert was right or wrong; empty where nobody did."""
+    return say(language, f"said_{said}", who=who).removesuffix(" by ") if said in {"right", "wrong"} else ""
 
 
 def pick(language: Language, words: Mapping[str, object] | None, otherwise: str = "") -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.ports import Judged
 from tests.console import memory
 from tests.console.serving import TOKEN, serving
 
@@ -91,6 +92,34 @@ async def test_the_keyboard_acknowledges_and_shelves(browser: Browser, corner: t
     await expect(page.locator(".zw-sum")).to_contain_text("1 件事要处理")
     shelve = view.commands[-1]
     assert (shelve.verb, shelve.note, shelve.until_ns) == ("shelve", "在修", memory.NOW_NS + 3600 * memory.NS)
+
+
+async def test_one_key_says_that_an_alert_was_real_or_false(
+    browser: Browser, corner: tuple[memory.MemoryView, str]
+) -> None:
+    """Given an open alert and one that ended, X and V judge the chosen one, the same again takes that back."""
+    view, url = corner
+    view.said_of = [Judged("flood", 12, 7, 2, 30, 4), Judged("dust", 3, 0, 0, 0, 0)]
+    page = await look(browser, url)
+    await expect(page.locator(".zw-facts")).to_contain_text("本月 12 起,判断过 9 起,误报 2 起")
+
+    await page.keyboard.press("x")
+    await expect(page.locator(".zw-row").first).to_contain_text("未确认 · 标为误报")
+    await expect(page.locator(".zw-verdict[aria-pressed=true]")).to_contain_text("误报")
+    await page.keyboard.press("x")
+    await expect(page.locator(".zw-row").first).not_to_contain_text("标为误报")
+
+    await page.locator(".zw-row", has_text="积尘").click()
+    await expect(page.locator(".zw-detail-title")).to_contain_text("积尘")
+    await expect(page.locator(".zw-facts")).not_to_contain_text("本月")
+    await page.locator(".zw-recent .zw-row").first.click()
+    await page.locator(".zw-verdict", has_text="属实").click()
+    await expect(page.locator(".zw-recent .zw-row").first).to_contain_text("标为属实")
+    assert [(c.target, c.verb, c.if_seq) for c in view.commands] == [
+        ("flood-7d1c", "wrong", 812),
+        ("flood-7d1c", "unmark", 813),
+        ("flood-old", "right", 812),
+    ]
 
 
 async def test_a_value_that_moved_on_meanwhile_is_no_conflict_but_a_worse_level_is(

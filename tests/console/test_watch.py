@@ -111,6 +111,31 @@ async def test_acknowledge_and_shelve_by_code(tmp_path: Path) -> None:
     assert (shelve.target, shelve.verb, shelve.who, shelve.note) == ("dust-91aa", "shelve", "chief", "mended tomorrow")
 
 
+async def test_right_and_wrong_by_code_also_of_an_alert_that_has_closed(tmp_path: Path) -> None:
+    """Given an open alert and one that closed, each is judged by its code or id; of an unknown one exit 3 says why."""
+    view = memory.corner()
+    view.past[0] |= {"id": "flood-5ca1ab1e00c0ffee", "code": "LG17-0LD1"}
+    async with running(tmp_path, view) as config:
+        said = await watch(config, "--wrong", "lg17-9qx3", "--who", "王工", "--note", "fog")
+        assert said == (0, "lg17-9qx3: Marked as false\n", "")
+        assert await watch(config, "--right", "lg17-0ld1") == (0, "lg17-0ld1: Marked as real\n", "")
+        assert await watch(config, "--unmark", "flood-5ca1ab1e00c0ffee") == (
+            0,
+            "flood-5ca1ab1e00c0ffee: Mark taken back\n",
+            "",
+        )
+        code, _, err = await watch(config, "--right", "LG17-0000")
+        assert (code, "no open alert has this id or code" in err) == (3, True)
+        _, out, _ = await watch(config, "--once")
+        assert "acknowledged by 王工 · marked false by 王工" in out
+    wrong, right, unmark, _ = view.commands
+    assert (wrong.target, wrong.verb, wrong.who, wrong.note) == ("dust-91aa", "wrong", "王工", "fog")
+    assert (right.target, right.verb, unmark.target, unmark.verb) == (
+        *("LG17-0LD1", "right"),
+        *("flood-5ca1ab1e00c0ffee", "unmark"),
+    )
+
+
 async def test_shelving_says_until_when_and_when_that_is_less_than_was_wanted(tmp_path: Path) -> None:
     """Given two hours, the time they end; given 99 days, when the gateway's most ends, and that it is that."""
     view = memory.corner()
@@ -157,8 +182,8 @@ async def test_in_a_pipe_each_change_is_a_line(tmp_path: Path) -> None:
             await process.wait()
 
 
-async def test_on_a_terminal_keys_acknowledge(tmp_path: Path) -> None:
-    """Given a terminal, the table shows the alerts and A acknowledges the chosen one; Q leaves."""
+async def test_on_a_terminal_keys_acknowledge_and_judge(tmp_path: Path) -> None:
+    """Given a terminal, A acknowledges the chosen alert, X and V judge it, the same key takes it back; Q leaves."""
     view = memory.corner()
     async with running(tmp_path, view) as config:
         ours, theirs = pty.openpty()
@@ -171,12 +196,20 @@ async def test_on_a_terminal_keys_acknowledge(tmp_path: Path) -> None:
             assert "Send someone to close" in seen
             os.write(ours, b"a")
             await shown(ours, "LG17-4K2M: Acknowledged", "acknowledged by chief")
+            os.write(ours, b"x")
+            await shown(ours, "LG17-4K2M: Marked as false", "marked false by chief")
+            os.write(ours, b"v")
+            await shown(ours, "LG17-4K2M: Marked as real", "marked real by chief")
+            os.write(ours, b"v")
+            await shown(ours, "LG17-4K2M: Mark taken back")
             os.write(ours, b"q")
             assert await asyncio.wait_for(process.wait(), 20) == 0
         finally:
             os.close(ours)
             os.close(theirs)
-    assert [(c.target, c.verb, c.if_seq) for c in view.commands] == [("flood-7d1c", "acknowledge", 812)]
+    assert [(c.target, c.verb, c.if_seq) for c in view.commands] == [
+        ("flood-7d1c", verb, seq) for seq, verb in enumerate(("acknowledge", "wrong", "right", "unmark"), 812)
+    ]
 
 
 async def shown(terminal: int, *wanted: str) -> str:
