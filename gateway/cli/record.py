@@ -42,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the span. 1 where nothing was recorded in it."""
-    from gateway.recording.export import export  # noqa: PLC0415 - `--help` does without
+    from gateway.recording.export import Form, export  # noqa: PLC0415 - `--help` does without
 
     if args.from_ and args.last:
         raise ConfigError(["record: give either --from or --last"])
@@ -55,11 +55,16 @@ def run(args: argparse.Namespace) -> int:
         from_ns = (to_ns or now_ns) - int(args.last)
     with bar("recording") as progress:
         done = export(
-            recording, args.output, from_ns=from_ns, to_ns=to_ns, readable=not args.batched, progress=progress
+            recording,
+            args.output,
+            from_ns=from_ns,
+            to_ns=to_ns,
+            form=Form(readable=not args.batched),
+            progress=progress,
         )
     copy_labels(state / FOLDER, args.output, recording)
     if args.json:
-        print(msgspec.json.encode(done).decode())
+        print(msgspec.json.encode(done, enc_hook=str).decode())
         return 0
     begun, ended = shown(done.begun_ns, zone), shown(done.ended_ns, zone)
     what = f"{done.inputs} inputs, {done.alerts} changes of alerts, {size(done.bytes)}"

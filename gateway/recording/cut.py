@@ -29,6 +29,7 @@ class _Line(msgspec.Struct, frozen=True):
     change: str
     changed: str
     code: str = ""
+    config_sha: str = ""
 
 
 class Told(NamedTuple):
@@ -46,6 +47,7 @@ class Told(NamedTuple):
     from_ns: int
     to_ns: int
     ended: bool
+    config_sha: str
 
 
 def told(recording: Recording) -> Iterator[tuple[int, bytes]]:
@@ -79,7 +81,7 @@ def _told(lines: list[tuple[int, _Line]]) -> Told:
             ended, to_ns, last = True, log_ns, line
         elif line.change in HOLDS and ended:
             ended, (to_ns, last) = False, lines[-1]
-    return Told(first.id, last.code, first.rule, first.subject, first.seq, last.seq, from_ns, to_ns, ended)
+    return Told(first.id, last.code, first.rule, first.subject, first.seq, last.seq, from_ns, to_ns, ended, first.config_sha)
 
 
 def _missing(name: str, lines: list[_Line]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -31,6 +31,30 @@ if TYPE_CHECKING:
 
 LEVEL = 3  # zstd: an export is made once, and carried about
 FOREVER_NS = 2**63 - 1
+DURABLE_NS = 60 * 10**9  # an alert stands in a recording when it is durable: within a second, on a slow disk a minute
+
+
+class Form(NamedTuple):
+    """What goes along with the inputs.
+
+    readable: each message as a record of its own, too; beside: video, boxes, positions; states: the recording's later
+    checkpoints. last_seq: the last alert that belongs to the inputs, where that is known.
+    """
+
+    readable: bool = True
+    beside: bool = True
+    states: bool = True
+    last_seq: int | None = None
+
+
+WHOLE = Form()
+
+
+class _Numbered(msgspec.Struct, frozen=True):
+    """An alert's number."""
+
+    seq: int
+    epoch: str = ""
 
 
 class Exported(msgspec.Struct):
@@ -56,18 +80,18 @@ def export(
     *,
     from_ns: int | None = None,
     to_ns: int | None = None,
-    readable: bool = True,
+    form: Form = WHOLE,
     made: Made = "export",
     pieces: Iterable[Piece] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Exported:
     """Write what was admitted in [from_ns, to_ns), and what replay needs of before, to `path`.
 
-    readable: each message as a record of its own, too. pieces: instead of the recording's own, from a state that was
-    worked out. Raises RecordingError where nothing was recorded in that span, GatewayError where it cannot be written.
+    pieces: instead of the recording's own, from a state that was worked out. Raises RecordingError where nothing was
+    recorded in that span, GatewayError where it cannot be written.
     """
     given = recording.pieces(from_ns, to_ns) if pieces is None else pieces
-    exporting = _Exporting(recording, path, from_ns, to_ns, made, readable=readable)
+    exporting = _Exporting(recording, path, from_ns, to_ns, made, form)
     try:
         for piece in given:
             exporting.take(piece)
@@ -84,16 +108,16 @@ class _Exporting:
     """What is being written; nothing has its name before all is."""
 
     def __init__(
-        self, recording: Recording, path: Path, from_ns: int | None, to_ns: int | None, made: Made, *, readable: bool
+        self, recording: Recording, path: Path, from_ns: int | None, to_ns: int | None, made: Made, form: Form
     ) -> None:
-        self._recording, self._path, self._made, self._wanted = recording, path, made, readable
+        self._recording, self._path, self._made, self._form = recording, path, made, form
         self._from_ns, self._to_ns = from_ns, to_ns
         self._done = Exported([])
         self._written: list[FileWriter] = []
         self._readable: Readable | None = None
         self._begin: Begin | None = None  # until its first inputs come
         self._next_n = 0
-        self._states = checkpoints(recording)
+        self._states = checkpoints(recording) if form.states else iter(())
         self._state = next(self._states, None)
         self._beside: Iterator[Shown] = iter(())
         self._waiting: Shown | None = None
@@ -116,7 +140,7 @@ class _Exporting:
         """All of it is on the disk, under its name."""
         if not self._written or (self._from_ns is not None and self._done.ended_ns < self._from_ns):
             raise RecordingError(self._nothing())
-        self._aside(FOREVER_NS if self._to_ns is None else self._to_ns)
+        self._aside(FOREVER_NS)
         for number, writer in enumerate(self._written):
             writer.close()
             path = self._path if not number else self._path.with_stem(f"{self._path.stem}-{number + 1}")
@@ -168,10 +192,14 @@ class _Exporting:
         path = self._path.with_name(f".{self._path.name}.{len(self._written)}.part")
         self._written.append(FileWriter(path, about, checkpoint, level=LEVEL))
         self._about, self._begin = begin.about, None
-        if self._wanted:
+        if self._form.readable:
             self._readable = Readable(self._written[-1])
         if len(self._written) == 1:
-            self._beside = beside(self._recording, checkpoint.admitted_ns, self._to_ns)
+            self._first = _Numbered(checkpoint.next_seq, begin.about.epoch)
+            until_ns = self._to_ns
+            if until_ns is not None and self._form.last_seq is not None:
+                until_ns += DURABLE_NS
+            self._beside = beside(self._recording, checkpoint.admitted_ns, until_ns)
             self._waiting = next(self._beside, None)
 
     def _of_file(self, about: About, n: int) -> Checkpoint:
@@ -185,23 +213,33 @@ class _Exporting:
 
     def _aside(self, before_ns: int) -> None:
         """Alerts and what stands beside, up to then, so that the file is in the order of time."""
-        while self._waiting is not None and self._waiting[1] < before_ns:
+        while self._waiting is not None and self._waiting.log_ns < before_ns:
             channel, log_ns, data = self._waiting
-            if is_readable(channel):
-                pass  # of an export that is exported again: its inputs are written anew
-            elif channel.topic == OWN[ALERTS].topic:
-                self._written[-1].alert(data, log_ns)
-                self._done.alerts += 1
-            else:
+            if channel.topic == OWN[ALERTS].topic:
+                if self._belongs(data):
+                    self._written[-1].alert(data, log_ns)
+                    self._done.alerts += 1
+            elif self._form.beside and not is_readable(channel):  # of an export: its inputs are written anew
                 self._written[-1].beside(channel, log_ns, data)
                 self._done.beside += 1
             self._waiting = next(self._beside, None)
 
+    def _belongs(self, alert: bytes) -> bool:
+        """Whether an alert comes from these inputs: it became durable after them, perhaps beside later ones."""
+        try:
+            one, last = msgspec.json.decode(alert, type=_Numbered), self._form.last_seq
+        except msgspec.MsgspecError:
+            return False
+        if one.epoch != self._first.epoch:
+            return last is None
+        return one.seq >= self._first.seq and (last is None or one.seq <= last)
+
     def _nothing(self) -> str:
-        held = [file for file in self._recording.files if file.last_n > file.first_n]
-        if not held:
+        first = next((piece for piece in self._recording.pieces(most=1) if isinstance(piece, Part)), None)
+        if first is None:
             return "nothing was recorded yet"
-        begun, ended = (_words(at_ns, held[-1].about.timezone) for at_ns in (held[0].first_ns, held[-1].last_ns))
+        last = self._recording.files[-1]
+        begun, ended = (_words(at_ns, last.about.timezone) for at_ns in (int(first.cut.admitted_ns[0]), last.last_ns))
         return f"nothing was recorded then; what there is goes from {begun} to {ended}"
 
 
