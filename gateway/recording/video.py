@@ -211,7 +211,7 @@ class VideoTap:
                 film.ring.drain(partial(self._send, film), BURST_BYTES)
 
     def unfit(self, camera: str, codec: str) -> None:
-        """The camera sends something else than H.264 and H.265."""
+        """The camera sends something else than H.264 and H.265, `codec`; or what is wrong with it."""
         film = self._films[camera]
         with film.lock:
             self._say(

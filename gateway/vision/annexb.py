@@ -95,7 +95,7 @@ class AnnexB:
         try:
             return BitStreamFilterContext(self._kinds.filter_name, stream)
         except av.error.FFmpegError as error:
-            raise CameraError(f"its {self.codec} stream is described wrongly ({error.strerror})") from None
+            raise CameraError(f"{self.codec} whose description is wrong ({error.strerror})") from None
 
     def convert(self, packet: av.Packet[av.VideoStream]) -> bytes:
         """The packet's bytes, copied; empty where libav finds that they are no such packet."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from av.codec.context import Flags
 
+from gateway.errors import CameraError
 from gateway.vision.annexb import AnnexB, codec_of
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class TakesVideo(Protocol):
         ...
 
     def unfit(self, camera: str, codec: str) -> None:
-        """The camera sends something else than H.264 and H.265."""
+        """The camera sends something else than H.264 and H.265, `codec`; or what is wrong with it."""
         ...
 
 
@@ -68,11 +69,15 @@ class CameraTap:
     def begin(self, stream: av.VideoStream) -> None:
         """A connection was opened; nothing of it was decoded yet."""
         codec = codec_of(stream)
+        self._annexb = None
         if codec is None:
-            self._annexb = None
             self._taker.unfit(self._camera, stream.codec_context.codec.canonical_name)
             return
-        self._annexb = AnnexB(stream, codec)
+        try:
+            self._annexb = AnnexB(stream, codec)
+        except CameraError as error:  # costs the recording, not the detections
+            self._taker.unfit(self._camera, str(error))
+            return
         stream.codec_context.flags |= Flags.copy_opaque  # so a frame tells which packet it is from
         self._taker.began(self._camera)
 
