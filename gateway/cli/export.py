@@ -17,8 +17,7 @@ from gateway.errors import ConfigError
 if TYPE_CHECKING:
     import argparse
 
-    from gateway.exchange.spans import Span, Watching
-    from gateway.exchange.tables import Exported
+    from gateway.exchange.spans import Exported, Span, Watching
     from gateway.recording.reader import Recording
 
 EXAMPLE = "zhiwang export day.mcap -o day/ --format parquet"

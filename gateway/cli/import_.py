@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from gateway.exchange.importing import Asked, Imported
+    from gateway.exchange.choosing import Asked
+    from gateway.exchange.importing import Imported
 
 EXAMPLE = "zhiwang import monday.log --config gateway.yaml -o monday.mcap"
 HELP = """\
@@ -113,8 +114,8 @@ def _shift(text: str) -> int:
 
 def _asked(args: argparse.Namespace) -> Asked:
     from gateway.config.load import load  # noqa: PLC0415 - as above
+    from gateway.exchange.choosing import Asked  # noqa: PLC0415 - as above
     from gateway.exchange.columns import Told  # noqa: PLC0415 - as above
-    from gateway.exchange.importing import Asked  # noqa: PLC0415 - as above
     from gateway.exchange.influx import Login  # noqa: PLC0415 - as above
     from gateway.registry import registry  # noqa: PLC0415 - as above
 

@@ -128,7 +128,7 @@ class _Finder:
             for place, column in enumerate(self._plain):
                 if column == plain and place not in self._taken:
                     self._taken.add(place)
-                    if self._columns[place] != what:
+                    if column != _plain(names[0]):
                         self.findings.note(f"{self.name}: guessed {what} from column {self._columns[place]!r}")
                     return place
         return None

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from gateway.config.names import listed, nearest
 from gateway.errors import GatewayError
 from gateway.events import Detections
-from gateway.exchange.json_lines import label_of, stamp
-from gateway.exchange.spans import UNWATCHED, Span, Watching, cuts
-from gateway.exchange.tables import Exported
+from gateway.exchange.json_lines import stamp
+from gateway.exchange.spans import UNWATCHED, Exported, Span, Watching, cuts, label_of
 from gateway.recording import video
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.events import Detections, Message, Tick
-from gateway.exchange.spans import Span, Watching, cuts
-from gateway.exchange.tables import Exported
+from gateway.exchange.spans import Exported, Span, Watching, cuts, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -86,11 +85,6 @@ def _detections(one: Detections, about: About) -> dict[str, object]:
     ]
     told = {"kind": "detections", "camera": one.camera, "frame": one.frame, "event_time": stamp(one.event_ns)}
     return {**told, "width": one.width_px, "height": one.height_px, "boxes": boxes}
-
-
-def label_of(labels: tuple[str, ...], number: int) -> str:
-    """The model's word for a label, else its number."""
-    return labels[number] if 0 <= number < len(labels) and labels[number] else str(number)
 
 
 @contextlib.contextmanager

@@ -28,9 +28,10 @@ def in_order(
 ) -> Iterator[Given]:
     """The items, each with its line, sorted as far as `window_ns` reaches; `where` writes a line's place.
 
-    What is further back than that is a clock that was set: a recording's time never runs back, so it follows what came
-    before, and what comes after it keeps its distance to it, until the file's times are ahead again. It is said once a
-    step and counted as `shifted`. Equal times keep their order.
+    What is before something already given is a clock that was set: a recording's time never runs back, so it follows
+    what came before, and what comes after it keeps its distance to it, until the file's times are ahead again. It is
+    said once a step and counted as `shifted`. One time far ahead of all others moves none of them. Equal times keep
+    their order.
     """
     heap: list[tuple[int, int, Given]] = []
     number, newest, given_until, offset = count(), -(2**63), -(2**63), 0

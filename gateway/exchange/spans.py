@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import numpy as np
 
 from gateway.errors import ConfigError, RecordingError
@@ -36,6 +37,20 @@ def _nobody(done: int, of: int) -> None:
 
 
 UNWATCHED = Watching(_nobody, lambda: False)
+
+
+class Exported(msgspec.Struct):
+    """What an export came to: rows by file; payloads that no codec could read, messages that no sensor reads."""
+
+    rows: dict[str, int] = {}
+    bad: int = 0
+    unrouted: int = 0
+    interrupted: bool = False
+
+
+def label_of(labels: tuple[str, ...], number: int) -> str:
+    """The model's word for a label, else its number."""
+    return labels[number] if 0 <= number < len(labels) and labels[number] else str(number)
 
 
 def cuts(recording: Recording, span: Span, watching: Watching) -> Iterator[tuple[About, Cut]]:

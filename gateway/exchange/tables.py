@@ -41,7 +41,8 @@ import numpy as np
 from gateway.events import Detections, Looked
 from gateway.exchange.arrow import arrow, parquet
 from gateway.exchange.decoded import TIMES, Decoding, Rows, decoding_of
-from gateway.exchange.spans import Span, Watching, cuts
+from gateway.exchange.sheets import ALERTS, COVERAGE, DETECTIONS, Sheet, schema_of, type_of
+from gateway.exchange.spans import Exported, Span, Watching, cuts, label_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,18 +52,8 @@ if TYPE_CHECKING:
     from gateway.recording.parts import About
     from gateway.recording.reader import Recording
 
-ROWS = 100_000  # of a row group: some megabytes in memory, and few enough groups
 OWN = "zhiwang_"
 KINDS = {"float": "float64", "int": "int64", "bool": "bool_", "str": "string"}
-
-
-class Exported(msgspec.Struct):
-    """What an export came to: rows by file; payloads that no codec could read, messages that no sensor reads."""
-
-    rows: dict[str, int] = {}
-    bad: int = 0
-    unrouted: int = 0
-    interrupted: bool = False
 
 
 def to_parquet(
@@ -92,8 +83,8 @@ class _Sheets:
     def __init__(self, folder: Path, config: Path | None) -> None:
         self.written: dict[str, int] = {}
         self._folder, self._config = folder, config
-        self._sheets: dict[str, _Sheet] = {}
-        self._latest: dict[str, _Sheet] = {}  # of each measurement
+        self._sheets: dict[str, Sheet] = {}
+        self._latest: dict[str, Sheet] = {}  # of each measurement
         self._decodings: dict[str, Decoding] = {}
 
     @property
@@ -116,11 +107,11 @@ class _Sheets:
         seen = [(at, one) for at, one in zip(cut.admitted_ns.tolist(), cut.inputs, strict=True)]
         found = [(at, one) for at, one in seen if isinstance(one, Detections)]
         if found:
-            self._sheet(f"{OWN}detections", _schema(DETECTIONS, about)).add(_boxes(found, about))
+            self._sheet(f"{OWN}detections", schema_of(DETECTIONS, about)).add(_boxes(found, about))
         looked = [one for _, one in seen if isinstance(one, Looked)]
         if looked:
             columns = [[getattr(one, name) for one in looked] for name in ("camera", "from_ns", "to_ns", "why")]
-            self._sheet(f"{OWN}coverage", _schema(COVERAGE, about)).add(columns)
+            self._sheet(f"{OWN}coverage", schema_of(COVERAGE, about)).add(columns)
 
     def alerts(self, recording: Recording, span: Span) -> None:
         """The alerts that were said."""
@@ -134,7 +125,7 @@ class _Sheets:
             told |= {f"title_{language}": alert.title.get(language) for language in ("zh", "en")}
             told |= {f"text_{language}": alert.text.get(language) for language in ("zh", "en")}
             row = [told.get(name, value) for (name, _), value in zip(ALERTS, row, strict=True)]
-            self._sheet(f"{OWN}alerts", _schema(ALERTS, about)).add([[value] for value in row])
+            self._sheet(f"{OWN}alerts", schema_of(ALERTS, about)).add([[value] for value in row])
 
     def finish(self) -> None:
         """Write what waits, and give the files their names."""
@@ -146,7 +137,7 @@ class _Sheets:
         for sheet in self._sheets.values():
             sheet.close()
 
-    def _sheet(self, measurement: str, schema: Any) -> _Sheet:
+    def _sheet(self, measurement: str, schema: Any) -> Sheet:
         latest = self._latest.get(measurement)
         if latest is not None and latest.schema.equals(schema):
             return latest
@@ -154,104 +145,19 @@ class _Sheets:
         again = next((self._sheets[name] for name in names if self._sheets[name].schema.equals(schema)), None)
         if again is None:
             name = f"{measurement}@{len(names) + 1}" if names else measurement
-            again = self._sheets[name] = _Sheet(self._folder / f"{name}.parquet", schema)
+            again = self._sheets[name] = Sheet(self._folder / f"{name}.parquet", schema)
         self._latest[measurement] = again
         return again
-
-
-class _Sheet:
-    """One file: columns wait until they are a row group."""
-
-    def __init__(self, path: Path, schema: Any) -> None:
-        self.schema = schema
-        self._path = path
-        self._part = path.with_name(f"{path.name}.part")
-        self._writer: Any = parquet().ParquetWriter(self._part, schema, compression="zstd")
-        self._waiting: list[Any] = []
-        self._rows = self._waits = 0
-
-    def add(self, columns: list[Any]) -> None:
-        """Columns of equal length, in the schema's order: lists, numpy or arrow arrays."""
-        module = arrow()
-        arrays = [
-            column if isinstance(column, module.Array) else module.array(column, type=field.type)
-            for column, field in zip(columns, self.schema, strict=True)
-        ]
-        batch = module.record_batch(arrays, schema=self.schema)
-        self._waiting.append(batch)
-        self._waits += len(batch)
-        if self._waits >= ROWS:
-            self._flush()
-
-    def finish(self) -> int:
-        """Close the file under its name; how many rows it has."""
-        self._flush()
-        self._writer.close()
-        self._part.replace(self._path)
-        return self._rows
-
-    def close(self) -> None:
-        """Let go of a file that is not finished."""
-        self._writer.close()
-        self._part.unlink(missing_ok=True)
-
-    def _flush(self) -> None:
-        if self._waiting:
-            table = arrow().Table.from_batches(self._waiting, self.schema).unify_dictionaries()
-            self._writer.write_table(table)
-            self._rows += len(table)
-            self._waiting, self._waits = [], 0
-
-
-def _type(name: str) -> Any:
-    module = arrow()
-    if name == "time":
-        return module.timestamp("ns", "UTC")
-    return module.dictionary(module.int32(), module.string()) if name == "dictionary" else getattr(module, name)()
-
-
-ALERTS: tuple[tuple[str, str], ...] = (
-    ("seq", "int64"),
-    *((name, "string") for name in ("id", "code", "rule", "subject", "class", "change", "state", "status")),
-    ("severity", "string"),
-    ("severity_max", "string"),
-    ("started", "time"),
-    ("changed", "time"),
-    ("value", "float64"),
-    ("limit", "float64"),
-    *((name, "string") for name in ("unit", "title_zh", "title_en", "text_zh", "text_en", "camera", "json")),
-)
-DETECTIONS: tuple[tuple[str, str], ...] = (
-    ("time", "time"),
-    ("admitted", "time"),
-    ("camera", "dictionary"),
-    ("frame", "int64"),
-    ("label", "dictionary"),
-    *((name, "float32") for name in ("score", "x1", "y1", "x2", "y2")),
-    ("width", "int32"),
-    ("height", "int32"),
-)
-COVERAGE: tuple[tuple[str, str], ...] = (
-    ("camera", "dictionary"),
-    ("from", "time"),
-    ("to", "time"),
-    ("why", "dictionary"),
-)
-
-
-def _schema(columns: tuple[tuple[str, str], ...], about: About) -> Any:
-    module = arrow()
-    return module.schema([module.field(name, _type(kind)) for name, kind in columns], {"gateway": about.gateway})
 
 
 def _reading_schema(route: Route, about: About) -> Any:
     """Columns of a sensor's readings. A tag or value that is called as another column gets a `_` behind it."""
     module = arrow()
-    columns = [module.field("time", _type("time")), module.field("admitted", _type("time"))]
-    columns.append(module.field("taken", _type("dictionary")))
+    columns = [module.field("time", type_of("time")), module.field("admitted", type_of("time"))]
+    columns.append(module.field("taken", type_of("dictionary")))
     taken = {column.name for column in columns}
-    values = [(field.name, _type(KINDS[field.kind]), {"unit": field.unit}) for field in route.decoder.fields]
-    for name, kind, metadata in [*((tag, _type("dictionary"), None) for tag in route.tag_names), *values]:
+    values = [(field.name, type_of(KINDS[field.kind]), {"unit": field.unit}) for field in route.decoder.fields]
+    for name, kind, metadata in [*((tag, type_of("dictionary"), None) for tag in route.tag_names), *values]:
         free = name
         while free in taken:
             free += "_"
@@ -293,16 +199,12 @@ def _boxes(found: list[tuple[int, Detections]], about: About) -> list[Any]:
         np.repeat(np.array([at for at, _ in found], np.int64), counts),
         [one.camera for one in each],
         [one.frame for one in each],
-        [_label(labels.get(one.camera, ()), number) for one, number in zip(each, numbers, strict=True)],
+        [label_of(labels.get(one.camera, ()), number) for one, number in zip(each, numbers, strict=True)],
         np.concatenate([one.score for _, one in found]),
         *(np.ascontiguousarray(xyxy[:, side]) for side in range(4)),
         [one.width_px for one in each],
         [one.height_px for one in each],
     ]
-
-
-def _label(labels: tuple[str, ...], number: int) -> str:
-    return labels[number] if 0 <= number < len(labels) and labels[number] else str(number)
 
 
 class _Alert(msgspec.Struct, rename=lambda name: name.rstrip("_")):
