@@ -33,6 +33,7 @@ VERBS = {
     "record": "a span of what a gateway recorded, as one file",
     "cut": "one alert of a recording, as a test",
     "replay": "run a recording through the same core again: expect, what if, diff",
+    "labels": "what people said of the alerts of a recording: right or wrong",
     "backtest": "many recordings through many configurations; sweeps; one table",
     "outbox": "look into the durable store",
     "models": "list, fetch and check models",

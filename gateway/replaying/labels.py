@@ -124,8 +124,12 @@ class Labels:
 
     def of_span(self, alert: Span) -> Verdict | None:
         """What was said of this alert: by its id, else a window of its subject, of its rule, else its lines."""
-        window = self._by_id.get(alert.id) or self._closest(alert)
+        window = self.window_for(alert)
         return window.verdict if window else alert.verdict
+
+    def window_for(self, alert: Span) -> Window | None:
+        """The window that speaks of this alert most closely; None: none does."""
+        return self._by_id.get(alert.id) or self._closest(alert)
 
     def _closest(self, alert: Span) -> Window | None:
         fitting = [w for w in self._by_rule.get(alert.rule, ()) if w.fits(alert)]

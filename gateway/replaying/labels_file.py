@@ -133,10 +133,15 @@ def _moment(name: str, text: str, zone: str) -> int:
 
 def _row(window: Window, zone: ZoneInfo) -> Iterable[str]:
     sides = [] if window.from_ns > window.to_ns else [window.from_ns, window.to_ns]
-    times = [_written(ns, zone) if abs(ns) != END_NS else "" for ns in sides] or ["", ""]
+    times = [_at(ns, zone) if abs(ns) != END_NS else "" for ns in sides] or ["", ""]
     return (window.rule, window.subject, *times, window.verdict, window.note, window.alert)
 
 
-def _written(ns: int, zone: ZoneInfo) -> str:
+def written(ns: int, zone: str) -> str:
+    """ISO 8601 with the zone's offset."""
+    return _at(ns, ZoneInfo(zone or "UTC"))
+
+
+def _at(ns: int, zone: ZoneInfo) -> str:
     moment = datetime.fromtimestamp(ns // 10**9, UTC).replace(microsecond=ns % 10**9 // 1000)
     return moment.astimezone(zone).isoformat()
