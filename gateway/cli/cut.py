@@ -98,7 +98,9 @@ def _tell(done: CutOut) -> None:
     if not done.same:
         print(told("a replay by this version does not say what was said then: replay it with --diff"))
     name = re.sub(r"\W+", "_", done.path.stem).strip("_").lower() or "alert"
-    print(told("as a test:"))
-    print(f"  zhiwang replay {done.path} --expect {done.expectation}")
-    print(f"  def test_{name}(replayed):")
-    print(f'      replayed("{done.path}").expect("{done.expectation}")')
+    print(told("as a test, in this folder:"))
+    print(f"  zhiwang replay {done.path.name} --expect {done.expectation.name}")
+    print(f"  def test_{name}(replay):")
+    print(f'      assert replay("{done.path.name}").as_expected("{done.expectation.name}")')
+    print(told("where it was a false alarm, this fails until the rule is mended:"))
+    print(f'      assert not replay("{done.path.name}", config="gateway.yaml").raised("{done.rule}")')

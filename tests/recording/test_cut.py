@@ -21,6 +21,7 @@ from gateway.replaying.lead_in import LEAST_NS, needed_ns
 from gateway.replaying.outcome import Memory
 from gateway.replaying.play import play
 from gateway.replaying.restep import from_state_at
+from gateway.testing.replayed import Replay
 from tests.e2e.played import CONFIG, T0, S, script
 from tests.e2e.played import play as run_live
 from tests.e2e.test_replayed import _folder
@@ -147,7 +148,15 @@ def test_the_command_says_how_to_use_what_it_cut(
     code, path = str(_of(told, "surge")["code"]), tmp_path / "fog.mcap"
     assert main(["cut", code, "-o", str(path), "--state", str(state)]) == 0
     said = capsys.readouterr().out
-    assert f"zhiwang replay {path} --expect {tmp_path / 'fog.alerts.jsonl'}" in said
+    assert "zhiwang replay fog.mcap --expect fog.alerts.jsonl" in said
+    lines = [line.strip() for line in said.splitlines() if line.startswith("  ")]
+    replay, [as_it_was, false_alarm] = Replay(tmp_path), [line for line in lines if line.startswith("assert")]
+    exec(as_it_was, {"replay": replay})  # noqa: S102 - what it prints is a test
+    (tmp_path / "gateway.yaml").write_text(CONFIG)
+    with pytest.raises(AssertionError):
+        exec(false_alarm, {"replay": replay})  # noqa: S102 - as above
+    (tmp_path / "gateway.yaml").write_text(CONFIG.replace("orange: 2 m/min", "orange: 200 m/min"))
+    exec(false_alarm, {"replay": replay})  # noqa: S102 - as above
     assert main(["cut", code, str(path), "-o", str(tmp_path / "again.mcap"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["path"] == str(tmp_path / "again.mcap")
     assert main(["cut", "X-1", "-o", str(path), "--state", str(state)]) == 1
