@@ -41,10 +41,11 @@ class Against(msgspec.Struct, frozen=True):
     shadow: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, config: Config) -> Against:
-        """What replaying with this configuration makes."""
-        shadow = frozenset(name for name, rule in config.rules.items() if rule.common.mode == "shadow")
-        return cls(config.gateway, config.sha, frozenset(config.rules), shadow)
+    def of(cls, *configs: Config) -> Against:
+        """What replaying with this configuration makes; several: one after another, as a recording has them."""
+        rules = {name: rule.common.mode for config in configs for name, rule in config.rules.items()}
+        shadow = frozenset(name for name, mode in rules.items() if mode == "shadow")
+        return cls(configs[-1].gateway, configs[-1].sha, frozenset(rules), shadow)
 
 
 class _Head(msgspec.Struct):
