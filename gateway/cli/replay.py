@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 EXAMPLE = "zhiwang replay day.mcap --config changed.yaml --diff"
 HELP = """\
-Several files of one gateway are played in order; a folder stands for all files in it. Nothing of the configuration is
-opened: no broker, camera or sink. What comes out has status test, and goes where --out and --alerts say.
+Several files of one gateway are played in order, those of several each through a core of its own; a folder stands for
+all files in it. Nothing of the configuration is opened: no broker, camera or sink. What comes out has status test, and
+goes where --out and --alerts say. (A centre fed with all: zhiwang import *.mcap --config centre.yaml -o all.mcap)
 
   zhiwang replay day.mcap                                 does this version say what was said then?
   zhiwang replay day.mcap --alerts day.alerts.jsonl       pin it …
@@ -103,10 +104,34 @@ class Asked(NamedTuple):
 def run(args: argparse.Namespace) -> int:
     """0 done; 2 wrong use; 3 where --expect or --diff find a difference; 130 interrupted, with what there was."""
     from gateway.recording.reader import Recording  # noqa: PLC0415 - `--help` does without
+    from gateway.replaying.several import by_gateway  # noqa: PLC0415 - as above
 
     if args.timeline and not args.diff:
         raise ConfigError(["--timeline draws what --diff finds: give --diff too"])
-    recording = Recording.open(args.files)
+    gateways = by_gateway(args.files)
+    if len(gateways) > 1:
+        return _each(args, gateways)
+    return _one(args, Recording.open(args.files))
+
+
+def _each(args: argparse.Namespace, gateways: dict[str, list[Path]]) -> int:
+    """Several gateways, a core each, one after another."""
+    from gateway.recording.reader import Recording  # noqa: PLC0415 - as above
+
+    if args.expect or args.diff or args.alerts:
+        names = ", ".join(gateways)
+        raise ConfigError([f"found recordings of {names}; --expect, --diff and --alerts are about one gateway at a time"])
+    worst = 0
+    for gateway, paths in gateways.items():
+        print(f"── {gateway}", file=sys.stderr if args.json else sys.stdout)
+        own = {**vars(args), "out": args.out and args.out / gateway}
+        worst = max(worst, _one(type(args)(**own), Recording.open(paths)))
+        if worst == INTERRUPTED:
+            break
+    return worst
+
+
+def _one(args: argparse.Namespace, recording: Recording) -> int:
     asked = _span(args, recording)
     played, lines = _played(args, recording, asked, args.config, _files(args))
     if played.stopped:

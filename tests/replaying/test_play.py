@@ -7,14 +7,17 @@ import hashlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
 from gateway.app.recording import FOLDER
+from gateway.cli import main
 from gateway.clock import WallClock
 from gateway.recording.reader import Recording
 from gateway.replaying.outcome import Files, Memory
@@ -23,10 +26,10 @@ from tests.conftest import ROOT
 from tests.e2e.played import CONFIG, PAUSE, T0, S, script
 from tests.e2e.played import play as run_live
 from tests.e2e.test_replayed import Came, _came, _folder, _next_input, _play
+from tests.servers.gateway import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from gateway.replaying.play import Played
 
@@ -161,3 +164,34 @@ def test_a_replay_opens_no_connection(live: Path, tmp_path: Path) -> None:
     assert [call for call in calls if "AF_UNIX" not in call and "socket" in call] == []
     assert not any("connect(" in call or "bind(" in call for call in calls)
     assert (tmp_path / "out/alerts.jsonl").stat().st_size
+
+
+def test_several_gateways_have_a_core_each(live: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given recordings of two gateways, when they are played, then each writes to a folder of its own."""
+    other = _folder(tmp_path / "other", [])
+    text = (other / "gateway.yaml").read_text().replace("gateway: played", "gateway: second")
+    (other / "gateway.yaml").write_text(text)
+    asyncio.run(run_live(other, script([], seconds=60)))
+    folders = [str(folder / "state" / FOLDER) for folder in (live, other)]
+    assert main(["replay", *folders, "--out", str(tmp_path / "out")]) == 0
+    assert "second" in capsys.readouterr().out
+    for gateway in ("played", "second"):
+        lines = (tmp_path / "out" / gateway / "alerts.jsonl").read_bytes().splitlines()
+        assert {msgspec.json.decode(line)["gateway"] for line in lines} == {gateway}
+    assert main(["replay", *folders, "--expect", str(tmp_path / "any.jsonl")]) == 2
+    assert "one gateway at a time" in capsys.readouterr().err
+
+
+def test_an_interrupted_replay_leaves_what_came_until_then(live: Path, tmp_path: Path) -> None:
+    """Given a replay at its own pace, when it gets SIGINT, then its files are whole, and it says so: 130."""
+    command = [sys.executable, "-m", "gateway", "replay", str(live / "state" / FOLDER), "--out", "out", "--speed", "50"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        threads = Path(f"/proc/{process.pid}/task")
+        until(lambda: len(list(threads.iterdir())) >= 3)  # the loop's own, the reader and the core: it plays
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert not list((tmp_path / "out").glob("*.part"))
+    assert (tmp_path / "out/alerts.jsonl").exists()
