@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway import __version__
 from gateway.config.model import Recording
+from gateway.recording.beside_channels import BesideChannels
 from gateway.recording.parts import About, Checkpoint, ModelNote
 from gateway.recording.recorder import Recorder
 
@@ -70,6 +71,9 @@ def recorder_of(
     door.on_admitted(recorder.admitted)
     door.on_snapshot(recorder.wants_checkpoint, snapshot)
     door.on_stepped(stepped)
+    shown = BesideChannels(config, about.models, clock, recorder.beside)
+    door.on_admitted(shown.admitted)
+    door.on_stepped(shown.stepped)
     return recorder
 
 
