@@ -120,7 +120,7 @@ def _each(args: argparse.Namespace, gateways: dict[str, list[Path]]) -> int:
 
     if args.expect or args.diff or args.alerts:
         names = ", ".join(gateways)
-        raise ConfigError([f"found recordings of {names}; --expect, --diff and --alerts are about one gateway at a time"])
+        raise ConfigError([f"found recordings of {names}; --expect, --diff and --alerts are about one at a time"])
     worst = 0
     for gateway, paths in gateways.items():
         print(f"── {gateway}", file=sys.stderr if args.json else sys.stdout)
