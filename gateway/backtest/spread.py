@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import tempfile
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from gateway.backtest.parts import failed
 from gateway.backtest.program import program_key
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 RETRIES = 2
 CONNECT_S = 10
-CLOSE_S = 5
 SETTINGS: dict[str, object] = {
     "distributed.worker.multiprocessing-method": "spawn",  # a forked copy of threads and locks may hang
     "distributed.scheduler.allowed-failures": RETRIES,
@@ -100,16 +101,31 @@ def local(workers: int) -> Generator[Pool]:
 @contextlib.contextmanager
 def existing(address: str) -> Generator[Pool]:
     """The workers of a cluster that is there. Raises GatewayError where it has none, or none of this program."""
-    dask, distributed = _libraries()
-    with dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_S} s"}):
-        try:
-            client = distributed.Client(address, set_as_default=False, timeout=CONNECT_S)
-        except (OSError, ValueError) as error:
-            raise Unreachable(
-                f"no Dask scheduler answers at {address} ({error}); start one with: dask scheduler"
-            ) from error
-        with client:
-            yield Pool(client, _same_program(client, address))
+    _, distributed = _libraries()
+    _knock(address)
+    try:
+        client = distributed.Client(address, set_as_default=False, timeout=CONNECT_S)
+    except (OSError, ValueError) as error:
+        raise Unreachable(f"{address} answers, but is no Dask scheduler: {error}") from error
+    with client:
+        yield Pool(client, _same_program(client, address))
+
+
+def _knock(address: str) -> None:
+    """Try the address itself first: a Dask client tries for long, and leaves its thread behind. Raises GatewayError."""
+    parts = urlsplit(address)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port:
+        raise GatewayError(f"found {address!r}; the address of a scheduler is written tcp://10.0.0.5:8786")
+    try:
+        socket.create_connection((host, port), CONNECT_S).close()
+    except OSError as error:
+        raise Unreachable(
+            f"nobody answers at {address} ({error.strerror or error}); start one with: dask scheduler"
+        ) from error
 
 
 def _same_program(client: Any, address: str) -> int:
