@@ -128,7 +128,7 @@ class _Finder:
             for place, column in enumerate(self._plain):
                 if column == plain and place not in self._taken:
                     self._taken.add(place)
-                    if column != _plain(names[0]):
+                    if self._columns[place].lower() != names[0].lower():
                         self.findings.note(f"{self.name}: guessed {what} from column {self._columns[place]!r}")
                     return place
         return None

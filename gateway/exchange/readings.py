@@ -67,7 +67,7 @@ class Readings:
         """One row as a message at its time; None where it cannot be used, which is then said."""
         at_ns = (at_ns + self._shift_ns) // self._within * self._within
         if at_ns < EARLIEST_NS:
-            self._findings.bad(where, f"a time of {np.datetime64(at_ns, 's')}", OLD)
+            self._findings.bad(where, f"a time of {np.datetime64(at_ns, 'ns').astype('datetime64[s]')}", OLD)
             return None
         tags = {name: _text(row[place]) if isinstance(place, int) else place for name, place in columns.tags}
         key = tuple(tags.values())
