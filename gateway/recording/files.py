@@ -12,8 +12,9 @@ import zstandard
 from gateway.errors import RecordingError
 from gateway.recording import columns
 from gateway.recording.channels import INPUTS
+from gateway.recording.chunks import read_chunk
 from gateway.recording.parts import About
-from gateway.recording.scan import Scanned, read_chunk, scan
+from gateway.recording.scan import Scanned, scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

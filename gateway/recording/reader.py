@@ -12,17 +12,17 @@ from gateway.errors import RecordingError
 from gateway.recording import columns
 from gateway.recording.assembly import Assembly
 from gateway.recording.channels import ALERTS, CHECKPOINT, GAP, INPUTS, OWN
+from gateway.recording.chunks import ChunkAt, read_chunk
 from gateway.recording.files import FileFound, found, limits, ordered
 from gateway.recording.parts import Checkpoint, Gap
-from gateway.recording.scan import ChunkAt, read_chunk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
+    from gateway.recording.chunks import Chunk
     from gateway.recording.parts import Piece
-    from gateway.recording.scan import Chunk
 
 __all__ = ["FileFound", "Recording"]
 

@@ -9,13 +9,23 @@ import asyncio
 import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from gateway.events import AlertRow, Cut, Health, Message
+from gateway.events import AlertRow, Cut, Health
 from gateway.recording.columns import joined
 from gateway.recording.parts import Checkpoint, Gap
+from gateway.recording.queued import (
+    INPUT_BYTES,
+    Changed,
+    Counts,
+    Entry,
+    Hole,
+    Shown,
+    State,
+    beyond,
+    weight_of,
+    with_status,
+)
 from gateway.recording.ring import Ring
 
 if TYPE_CHECKING:
@@ -32,52 +42,7 @@ FLUSH_S = 5.0  # what kill -9 may take; more often, chunks get small and so does
 WAKE_BYTES = 1 << 20  # as much as a chunk: so often the thread takes the interpreter from the core
 AGAIN_NS = 10_000_000_000  # how long a disk that failed is left alone
 CLOSE_S = 10.0  # how long a stop waits for a disk that hangs
-INPUT_BYTES = 150  # what an input weighs in memory beside its body
 COMPONENT, CONDITION = "recorder/ring", "recording"
-
-
-class _State(NamedTuple):
-    """A checkpoint for the file; `hole`: the inputs before it that were let go."""
-
-    checkpoint: Checkpoint
-    hole: Gap | None
-    roll: bool
-
-
-class _Beside(NamedTuple):
-    channel: Beside
-    log_ns: int
-    body: bytes
-
-
-class _Alert(NamedTuple):
-    row: AlertRow
-    log_ns: int
-
-
-class _Entry(NamedTuple):
-    """What waits, and how many bytes it keeps."""
-
-    what: Cut | _State | _Beside | _Alert
-    weight: int
-
-
-class _Hole(msgspec.Struct):
-    """Inputs that are not recorded, from from_n on; not before again_ns (monotonic) is a checkpoint wanted."""
-
-    from_n: int
-    from_ns: int
-    why: str
-    again_ns: int
-
-
-class Counts(msgspec.Struct):
-    """Since the start: inputs recorded and dropped, messages of other channels dropped, holes."""
-
-    inputs: int = 0
-    dropped: int = 0
-    dropped_beside: int = 0
-    gaps: int = 0
 
 
 class Recorder:
@@ -99,7 +64,7 @@ class Recorder:
     ) -> None:
         self._ring = Ring(folder, about, clock, budget=budget, file_bytes=file_bytes, file_ns=file_ns)
         self._clock = clock
-        self._queue_bytes = queue_bytes
+        self._queue_bytes, self._wake_bytes = queue_bytes, min(WAKE_BYTES, queue_bytes // 4)
         self._counts = Counts()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._written = (0, 0)  # the number after the last input on the disk, and that one's admission
@@ -107,9 +72,9 @@ class Recorder:
         self._bytes = 0
         self._full = False
         self._lock = threading.Condition()  # guards what follows
-        self._queue: list[_Entry] = []
+        self._queue: list[Entry] = []
         self._weight = 0
-        self._hole: _Hole | None = None
+        self._hole: Hole | None = None
         self._rolling = False
         self._ending = self._over = False
         self._waiting: list[Callable[[], None]] = []
@@ -121,12 +86,13 @@ class Recorder:
     def begin(self, checkpoint: Checkpoint) -> None:
         """Begin the first file, before the first cut. Never fails: a folder that cannot be written is said."""
         self._written = (checkpoint.n, checkpoint.admitted_ns)
-        self._queue.append(_Entry(_State(checkpoint, None, roll=True), 0))
+        self._queue.append(Entry(State(checkpoint, None, roll=True), 0))
+        self._rolling = True
         self._thread.start()
 
     def admitted(self, cut: Cut) -> None:
         """Record a cut. Never waits; what does not fit into the queue is a hole from there to the next checkpoint."""
-        weight = _weight(cut)
+        weight = weight_of(cut)
         with self._lock:
             if self._hole is None and self._weight + weight > self._queue_bytes:
                 self._let_beside_go()
@@ -152,8 +118,9 @@ class Recorder:
             gap = None
             if hole is not None:
                 gap = Gap(hole.from_n, checkpoint.n, hole.from_ns, checkpoint.admitted_ns, hole.why)
-            self._put(_State(checkpoint, gap, self._full), len(checkpoint.state or b""))
+            self._put(State(checkpoint, gap, self._full), len(checkpoint.state or b""))
             self._full, self._rolling = False, True
+            self._lock.notify_all()
 
     # Called from the event loop, or any thread.
 
@@ -165,7 +132,7 @@ class Recorder:
                 if self._weight > self._queue_bytes + WAKE_BYTES:  # a reserve beyond what inputs may take
                     self._counts.dropped_beside += 1
                 else:
-                    self._put(_Alert(row, log_ns), len(row.body) + INPUT_BYTES)
+                    self._put(Changed(row, log_ns), len(row.body) + INPUT_BYTES)
 
     def beside(self, channel: Beside, log_ns: int, data: bytes) -> bool:
         """What a channel beside the inputs shows; False: let go, as more than half of the queue is taken."""
@@ -173,7 +140,7 @@ class Recorder:
             if self._hole is not None or self._weight + len(data) > self._queue_bytes // 2:
                 self._counts.dropped_beside += 1
                 return False
-            self._put(_Beside(channel, log_ns, data), len(data) + INPUT_BYTES)
+            self._put(Shown(channel, log_ns, data), len(data) + INPUT_BYTES)
             return True
 
     async def run(self, report: Callable[[Health], Awaitable[None]]) -> None:
@@ -247,20 +214,20 @@ class Recorder:
 
     # With the lock held.
 
-    def _put(self, what: Cut | _State | _Beside | _Alert, weight: int) -> None:
-        self._queue.append(_Entry(what, weight))
+    def _put(self, what: Cut | State | Shown | Changed, weight: int) -> None:
+        self._queue.append(Entry(what, weight))
         before, self._weight = self._weight, self._weight + weight
-        if before < WAKE_BYTES <= self._weight:
+        if before < self._wake_bytes <= self._weight:
             self._lock.notify_all()
 
     def _let_beside_go(self) -> None:
-        kept = [one for one in self._queue if not isinstance(one.what, _Beside)]
+        kept = [one for one in self._queue if not isinstance(one.what, Shown)]
         self._counts.dropped_beside += len(self._queue) - len(kept)
         self._weight -= sum([one.weight for one in self._queue]) - sum([one.weight for one in kept])
         self._queue = kept
 
     def _open_hole(self, from_n: int, from_ns: int, why: str, *, again_ns: int) -> None:
-        self._hole = _Hole(from_n, from_ns, why, again_ns)
+        self._hole = Hole(from_n, from_ns, why, again_ns)
         self._counts.gaps += 1
         self._say(ok=False, detail=f"{why}; inputs from {from_n} on are not recorded")
 
@@ -275,7 +242,7 @@ class Recorder:
         over = False
         while not over:
             with self._lock:
-                if not (self._waiting or self._ending or self._weight >= WAKE_BYTES):
+                if not (self._waiting or self._ending or self._rolling or self._weight >= self._wake_bytes):
                     self._lock.wait(FLUSH_S)
                 queue, self._queue = self._queue, []
                 waiting, self._waiting = self._waiting, []
@@ -296,7 +263,7 @@ class Recorder:
         for done in waiting:
             done()
 
-    def _write(self, queue: list[_Entry], *, over: bool) -> None:
+    def _write(self, queue: list[Entry], *, over: bool) -> None:
         """Write what was taken. Small cuts go together: a record of its own each would cost more than it holds."""
         cuts: list[Cut] = []
         weight, well = 0, None
@@ -306,12 +273,12 @@ class Recorder:
                 weight += its_weight
                 if weight < WAKE_BYTES:
                     continue
-            elif not isinstance(one, _State):
+            elif not isinstance(one, State):
                 self._write_beside(one)
                 continue
             self._write_cuts(cuts)
             cuts, weight = [], 0
-            if isinstance(one, _State):
+            if isinstance(one, State):
                 self._write_state(one)
                 well = one.hole or well
         self._write_cuts(cuts)
@@ -333,16 +300,16 @@ class Recorder:
             if writer.pending >= WAKE_BYTES:
                 self._ring.flush()
 
-    def _write_beside(self, one: _Beside | _Alert) -> None:
+    def _write_beside(self, one: Shown | Changed) -> None:
         writer = self._ring.writer
         if writer is None:
             self._counts.dropped_beside += 1
-        elif isinstance(one, _Alert):
+        elif isinstance(one, Changed):
             writer.alert(with_status(one.row), one.log_ns)
         else:
             writer.beside(one.channel, one.log_ns, one.body)
 
-    def _write_state(self, state: _State) -> None:
+    def _write_state(self, state: State) -> None:
         ring, hole = self._ring, state.hole
         if ring.writer is None or state.roll:
             ring.begin(state.checkpoint, hole.why if hole is not None else "")
@@ -357,7 +324,7 @@ class Recorder:
         if self._ring.writer is not None:
             self._written = self._ring.writer.written
 
-    def _fail(self, queue: list[_Entry], why: str) -> None:
+    def _fail(self, queue: list[Entry], why: str) -> None:
         """The disk does not take it: leave the file, let go of what waits, try again with a checkpoint later."""
         self._remember()
         self._ring.abandon()
@@ -368,7 +335,7 @@ class Recorder:
             queue = [*queue, *self._queue]
             self._weight -= sum([one.weight for one in self._queue])
             self._queue = []
-            self._counts.dropped += sum([_beyond(one.what, from_n) for one in queue])
+            self._counts.dropped += sum([beyond(one.what, from_n) for one in queue])
             self._full, self._rolling = False, False
             if self._hole is None:
                 self._open_hole(from_n, from_ns, why, again_ns=again_ns)
@@ -382,23 +349,6 @@ class Recorder:
         with self._lock:
             self._weight -= weight
             self._full = full and not self._rolling
-
-
-def with_status(row: AlertRow) -> bytes:
-    """The alert's JSON as /alerts has it: the core's body with `status`, test for a shadow rule's."""
-    status = b"test" if row.shadow else b"actual"
-    return b'%b,"status":"%b"}' % (row.body.rstrip()[:-1], status)
-
-
-def _weight(cut: Cut) -> int:
-    """About how many bytes a cut keeps in memory."""
-    inputs = cut.inputs
-    return sum([len(one.body) for one in inputs if type(one) is Message]) + INPUT_BYTES * len(inputs)
-
-
-def _beyond(entry: object, n: int) -> int:
-    """How many of an entry's inputs have this number or a higher one."""
-    return min(len(entry.inputs), max(0, entry.n0 + len(entry.inputs) - n)) if isinstance(entry, Cut) else 0
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -29,7 +29,8 @@ class OverBudget(OSError):
 class Ring:
     """Files by serial number and time in one folder, together within `budget` bytes.
 
-    A file is `full` at file_bytes or file_ns after its beginning. Every method raises OSError as the disk does.
+    A file is `full` at file_bytes or file_ns after its beginning. Where the disk itself is full the oldest go too, but
+    for the last one. Every method raises OSError as the disk does.
     """
 
     def __init__(self, folder: Path, about: About, clock: Clock, *, budget: int, file_bytes: int, file_ns: int) -> None:
@@ -80,7 +81,7 @@ class Ring:
                 self.writer = FileWriter(path, about, checkpoint, hole=hole)
             except OSError as error:
                 path.unlink(missing_ok=True)
-                if error.errno not in NO_ROOM or not self._remove_oldest():
+                if error.errno not in NO_ROOM or not self._remove_oldest(keep=1):
                     raise
             else:
                 self._began_ns = self._clock.monotonic_ns()
@@ -96,7 +97,7 @@ class Ring:
             try:
                 writer.flush()
             except OSError as error:
-                if error.errno not in NO_ROOM or not self._remove_oldest():
+                if error.errno not in NO_ROOM or not self._remove_oldest(keep=1):
                     raise
             else:
                 return
@@ -136,8 +137,9 @@ class Ring:
                     raise OverBudget(errno.EFBIG, "the file has all of the budget, and no checkpoint came to roll it")
                 return
 
-    def _remove_oldest(self) -> bool:
-        if not self._others:
+    def _remove_oldest(self, *, keep: int = 0) -> bool:
+        """Let a file go; `keep` of them stay: a disk that others fill takes not all of what was recorded."""
+        if len(self._others) <= keep:
             return False
         path = next(iter(self._others))
         path.unlink(missing_ok=True)
