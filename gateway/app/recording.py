@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway import __version__
@@ -12,6 +14,7 @@ from gateway.recording.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from gateway.config.manifest import Manifest
     from gateway.config.model import Config
@@ -68,6 +71,7 @@ def recorder_of(
         if rows:
             recorder.alerts(rows)
 
+    outbox.spare = partial(spare, config.state / FOLDER)
     door.on_admitted(recorder.admitted)
     door.on_snapshot(recorder.wants_checkpoint, snapshot)
     door.on_stepped(stepped)
@@ -75,6 +79,22 @@ def recorder_of(
     door.on_admitted(shown.admitted)
     door.on_stepped(shown.stepped)
     return recorder
+
+
+def spare(folder: Path, wanted: int) -> int:
+    """Remove the oldest recordings but for the newest file until so many bytes are free; returns how many are.
+
+    In the disk thread: the recorder, which writes the newest, does not mind that others are gone.
+    """
+    freed = 0
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.glob("*.mcap"))[:-1]:
+            if freed >= wanted:
+                break
+            size = path.stat().st_size
+            path.unlink()
+            freed += size
+    return freed
 
 
 def video_of(config: Config, recorder: Recorder | None, door: Door, clock: Clock) -> VideoTap | None:

@@ -73,15 +73,25 @@ def spend(folder: Path) -> bool:
     return True
 
 
-def make(connection: sqlite3.Connection, ballast: Ballast, drop: Callable[[sqlite3.Connection, int], int]) -> None:
-    """Free what can be freed: the ballast, the oldest series, the journal, pages at the file's end; then the ballast.
+def make(
+    connection: sqlite3.Connection,
+    ballast: Ballast,
+    drop: Callable[[sqlite3.Connection, int], int],
+    spare: Callable[[int], int],
+) -> None:
+    """Free what can be freed: the ballast, what others can spare, the oldest series, the journal, pages at the file's
+    end; then the ballast.
 
-    `drop(connection, bytes)` deletes some rows of series inside a transaction and returns the bytes of them. What fails
-    for want of room is left for the next try; raises sqlite3.Error for anything else.
-    """
+    `spare(bytes)` removes so much, or what there is, of what may go before series do, and returns the bytes of it;
+    `drop(connection, bytes)` deletes some rows of series inside a transaction and returns theirs. What fails for want
+    of room is left for the next try; raises sqlite3.Error for anything else.
+    """  # noqa: D205 - one thought
     ballast.spend()
-    log.warning("the disk is full: the ballast is removed and the oldest series are dropped")
     goal = max(LEAST_FREED, ballast.size * 2)
+    spared = spare(goal)
+    goal = max(0, goal - spared)
+    gone = f"{spared} bytes of recordings" if spared else "the ballast"
+    log.warning("the disk is full: %s went%s", gone, ", and the oldest series do" if goal else "")
     freed = 0
     try:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

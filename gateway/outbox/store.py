@@ -74,6 +74,7 @@ class Outbox:
             Health("disk/outbox", "durable", self.durable, opened.why),
             soundness(opened, ledger),
         ]
+        self.spare: Callable[[int], int] = lambda _: 0  # what else on this disk may go before series do; see room.make
         self._clock = clock
         self._lock = opened.lock
         self._ledger = ledger
@@ -370,7 +371,7 @@ class Outbox:
     def _make_room(self, connection: sqlite3.Connection) -> None:
         """In the disk thread, while the disk is full."""
         if self.durable:
-            room.make(connection, self._ballast, lambda db, free: self._ledger.drop(db, "disk", free=free))
+            room.make(connection, self._ballast, lambda db, free: self._ledger.drop(db, "disk", free=free), self.spare)
             self._waiters.wake("drops")
 
     def _idle(self) -> bool:

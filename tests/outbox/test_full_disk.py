@@ -6,10 +6,12 @@ import asyncio
 import os
 import sqlite3
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from gateway.app.recording import spare
 from gateway.clock import WallClock
 from gateway.errors import DiskFull
 from gateway.outbox import Budget, Outbox
@@ -86,6 +88,21 @@ async def test_what_does_not_fit_costs_the_oldest_series_and_nothing_else(disk: 
     db = sqlite3.connect(disk / FILE)
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
+
+
+async def test_recordings_go_before_series_do(disk: Path) -> None:
+    """Given recordings that have most of the disk, when it is full, then the oldest of them go and no series does."""
+    ring = disk / "recording"
+    ring.mkdir()
+    for n in range(1, 4):
+        (ring / f"0000000{n}-20260101T00000{n}Z.mcap").write_bytes(b"x" * 5_000_000 if n < 3 else b"the newest")
+    async with store(disk) as outbox:
+        outbox.spare = partial(spare, ring)
+        for n in range(60):
+            await write(outbox, transaction(BODY, next_n=n + 1))
+        assert outbox.stats().dropped_rows == 0
+        assert len(await outbox.read("series", "influx", 1000, 10**9)) == 60
+    assert [path.name[7] for path in ring.iterdir()] == ["3"]
 
 
 async def test_others_that_fill_the_disk_are_outlived_and_told(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
