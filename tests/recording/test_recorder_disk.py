@@ -183,12 +183,15 @@ def test_a_disk_that_does_not_answer_costs_video_first_then_inputs_and_never_tim
     tmp_path: Path, slow_disk: Path
 ) -> None:
     """The queue is bounded; `admitted` and `checkpoint` answer while the disk does not."""
-    silent, ring = tmp_path / "silent", tmp_path / "ring"
-    with child(ring, LD_PRELOAD=str(slow_disk), SLOW_AT=str(ring), SLOW_BY=str(silent)) as one:
+    silent, held, ring = tmp_path / "silent", tmp_path / "held", tmp_path / "ring"
+    bad = {"SLOW_AT": str(ring), "SLOW_BY": str(silent), "SLOW_HELD": str(held)}
+    with child(ring, LD_PRELOAD=str(slow_disk), **bad) as one:
         one.ask("admit 0 100")
         one.ask("flush")
         silent.touch()
         one.ask("admit 100 200")  # more than wakes the thread, which takes it and hangs
+        while not held.exists():
+            one.ask("stats")
         one.ask("beside 10000")
         assert one.stat("dropped_beside") == 0
         for n0 in range(300, 700, 100):
