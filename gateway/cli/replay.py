@@ -18,15 +18,15 @@ from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
 
     from gateway.language import Language
-    from gateway.recording.parts import About, Piece
+    from gateway.recording.parts import About
     from gateway.recording.reader import Recording
     from gateway.replaying.diff import Diff
     from gateway.replaying.difference import Difference
     from gateway.replaying.outcome import Keeps
     from gateway.replaying.play import Played
+    from gateway.replaying.reinfer import Reinferred
 
 EXAMPLE = "zhiwang replay day.mcap --config changed.yaml --diff"
 HELP = """\
@@ -177,6 +177,7 @@ def _played(
     from gateway.replaying.outcome import line_of  # noqa: PLC0415 - as above
     from gateway.replaying.play import play  # noqa: PLC0415 - as above
 
+    again = _again(args, recording, asked)
     with bar(recording.files[0].about.gateway) as progress:
         played = play(
             recording,
@@ -186,19 +187,22 @@ def _played(
             from_ns=asked.from_ns,
             to_ns=asked.to_ns,
             progress=progress,
-            pieces=_pieces(args, recording, asked),
+            pieces=again,
             interruptible=True,
         )
+    if again is not None:
+        print(again.words("zh" if chinese() else "en"), file=sys.stderr)
     return played, [line_of(row) for row in played.alerts]
 
 
-def _pieces(args: argparse.Namespace, recording: Recording, asked: Asked) -> Iterable[Piece] | None:
+def _again(args: argparse.Namespace, recording: Recording, asked: Asked) -> Reinferred | None:
     """What is played instead of the recording's own pieces."""
     if args.reinfer is None:
         return None
-    from gateway.replaying.reinfer import reinferred  # noqa: PLC0415 - only this needs vision
+    from gateway.replaying.reinfer import MOST, reinferred  # noqa: PLC0415 - only this needs vision
 
-    return reinferred(recording, args.reinfer or None, from_ns=asked.from_ns, to_ns=asked.to_ns)
+    most = MOST if asked.speed is None else 1
+    return reinferred(recording, args.reinfer or None, from_ns=asked.from_ns, to_ns=asked.to_ns, most=most)
 
 
 def _expected(path: Path, played: Played, lines: list[bytes]) -> Difference:

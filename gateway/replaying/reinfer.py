@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from gateway.config.manifest import Manifest
     from gateway.events import Input
+    from gateway.language import Language
     from gateway.recording.parts import Piece
     from gateway.recording.reader import Recording
     from gateway.vision.annexb import Shown
@@ -75,13 +76,16 @@ class Reinferred:
             else:
                 yield piece
 
-    def words(self) -> str:
-        """How much of what was looked at was looked at again: `gate 1200 of 1500 looks (80 %)`."""
-        parts = [
-            f"{camera} {one.again} of {one.looks} looks ({100 * one.again // one.looks} %)"
-            for camera, one in sorted(self.coverage.items())
-        ]
-        return "; ".join(parts) or "no camera looked at anything"
+    def words(self, language: Language = "en") -> str:
+        """How much of what was looked at was looked at again, for people: `looked again: gate 3 of 14 looks (21 %)`."""
+        parts: list[str] = []
+        for camera, one in sorted(self.coverage.items()):
+            share = 100 * one.again // one.looks
+            zh, en = f"{one.looks} 次中 {one.again} 次({share} %)", f"{one.again} of {one.looks} looks ({share} %)"
+            parts.append(f"{camera} {zh if language == 'zh' else en}")
+        if language == "zh":
+            return f"重新检测:{';'.join(parts) or '没有可检测的画面'}"
+        return f"looked again: {'; '.join(parts) or 'no camera looked at anything'}"
 
     def _again(self, cut: Cut, translated: Mapping[str, NDArray[np.int16]]) -> Cut:
         inputs: list[Input] = []
@@ -99,9 +103,14 @@ class Reinferred:
 
 
 def reinferred(
-    recording: Recording, model: str | None = None, *, from_ns: int | None = None, to_ns: int | None = None
+    recording: Recording,
+    model: str | None = None,
+    *,
+    from_ns: int | None = None,
+    to_ns: int | None = None,
+    most: int = MOST,
 ) -> Reinferred:
-    """A recording's pieces with detections made again.
+    """A recording's pieces, as Recording.pieces gives them, with detections made again.
 
     model: a manifest's name or an .onnx file; None: each camera's own. Raises RecordingError where no camera has video,
     ModelError where a model is not here or is another than the recorded one.
@@ -121,7 +130,7 @@ def reinferred(
         for note in about.models:
             if note.camera in seers:
                 chosen.note(note)  # a model that is not here is said before anything is played
-    return Reinferred(recording.pieces(from_ns, to_ns, most=MOST), seers, chosen)
+    return Reinferred(recording.pieces(from_ns, to_ns, most=most), seers, chosen)
 
 
 def _has_video(recording: Recording, camera: str) -> bool:

@@ -91,7 +91,7 @@ async def test_the_same_model_finds_the_same_again(
     assert len(looks(was)) == 14
     assert all(same(a, b) for a, b in zip(looks(was), looks(now), strict=True))
     assert again.coverage == {"gate": Coverage(14, 14)}
-    assert again.words() == "gate 14 of 14 looks (100 %)"
+    assert again.words() == "looked again: gate 14 of 14 looks (100 %)"
     for a, b in zip(was, now, strict=True):
         if isinstance(a, Part):
             assert isinstance(b, Part)
@@ -121,7 +121,8 @@ async def test_another_model_sees_its_own_and_what_is_not_covered_stays(
         assert names == {"person" if covered else "red"}
         assert np.array_equal(a.xyxy, b.xyxy)
     assert again.coverage == {"gate": Coverage(14, 3)}
-    assert again.words() == "gate 3 of 14 looks (21 %)"
+    assert again.words() == "looked again: gate 3 of 14 looks (21 %)"
+    assert again.words("zh") == "重新检测:gate 14 次中 3 次(21 %)"
 
 
 @pytest.mark.parametrize(("codec", "b_frames"), [("libx264", 0), ("libx265", 3)])
