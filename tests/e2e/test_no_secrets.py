@@ -8,6 +8,8 @@ import zlib
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
+from mcap.reader import make_reader
+
 from tests.conftest import free_port
 from tests.e2e.centre import Peer
 from tests.servers.gateway import until
@@ -52,6 +54,16 @@ def _blobs(path: Path) -> list[bytes]:
     return values
 
 
+def _records(path: Path) -> bytes:
+    """All of a recording, read by the standard's own reader."""
+    with path.open("rb") as file:
+        reader = make_reader(file)
+        messages = [message.data for _, _, message in reader.iter_messages()]
+        attachments = [attachment.data for attachment in reader.iter_attachments()]
+        metadata = [str(one.metadata).encode() for one in reader.iter_metadata()]
+    return b"\n".join([*messages, *attachments, *metadata])
+
+
 def test_a_password_in_a_url_is_in_no_log_no_alert_and_no_database(
     own_mosquitto: Mosquitto, gateway_of: Callable[[str], Gateway]
 ) -> None:
@@ -73,4 +85,8 @@ def test_a_password_in_a_url_is_in_no_log_no_alert_and_no_database(
         blobs = _blobs(path)
         assert any(b"127.0.0.1" in blob for blob in blobs), f"{path.name} can be read"
         places[path.name] = b"\n".join([*blobs, path.read_bytes()])
+    [recording] = (gateway.folder / "state/recording").iterdir()
+    places["recording"] = _records(recording)
+    assert b"tank/a" in places["recording"]
+    assert b"mqtt://" in places["recording"], "the configuration is in it"
     assert [place for place, text in places.items() if SECRET in text] == []
