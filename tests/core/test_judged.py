@@ -204,17 +204,43 @@ def test_what_is_said_of_the_one_before_while_the_next_is_open_is_in_its_next_ch
     assert "本月第 2 次,前 1 次属实" in json_of(day.rows[-1])["text"]["zh"], "its own label is not among those before"
 
 
+def test_what_is_said_of_an_open_alert_itself_is_not_among_those_before() -> None:
+    """Given the second alert, marked real, then the first marked false, its next change tells of the first alone."""
+    day = Day()
+    first = day.flood()
+    second = day.level(3.5)
+    assert second is not None
+    day.tell("right", second.id)
+    day.tell("wrong", first.id)
+    worse = day.level(4.5)
+    assert worse is not None
+    assert "本月第 2 次,前 1 次误报。" in json_of(worse)["text"]["zh"]
+
+
 def test_a_month_is_the_local_one() -> None:
     """Given an alert in the last minute of May in Shanghai and one in the first of June, the latter is the first."""
     june = int(datetime(2026, 6, 1, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp()) * S
     day = Day(june - 60 * S)
-    day.tell("right", day.flood().id)
+    may = day.flood()
+    day.tell("right", may.id)
     day.now = june + S
     second = day.level(3.5)
     assert second is not None
     assert "本月" not in json_of(second)["text"]["zh"]
     (tally,) = day.core.judged(day.now)
     assert (tally.raised, tally.right, tally.wrong, tally.said_right) == (1, 0, 0, 1)
+    day.tell("wrong", may.id)
+    (tally,) = day.core.judged(day.now)
+    assert (tally.raised, tally.right, tally.wrong, tally.said_wrong) == (1, 0, 0, 1), (
+        "what is said of May is not June's"
+    day.level(1)
+    day.tell("acknowledge", second.id)
+    third = day.level(3.5)
+    assert third is not None
+    assert "本月第 2 次。" in json_of(third)["text"]["zh"]
+    )
+    (tally,) = day.core.judged(day.now + 40 * 24 * HOUR)
+    assert (tally.raised, tally.said_right) == (0, 1), "July has had none"
 
 
 VERBS: tuple[Verb, ...] = ("right", "wrong", "unmark", "acknowledge", "right", "wrong")
