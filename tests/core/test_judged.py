@@ -231,14 +231,12 @@ def test_a_month_is_the_local_one() -> None:
     assert (tally.raised, tally.right, tally.wrong, tally.said_right) == (1, 0, 0, 1)
     day.tell("wrong", may.id)
     (tally,) = day.core.judged(day.now)
-    assert (tally.raised, tally.right, tally.wrong, tally.said_wrong) == (1, 0, 0, 1), (
-        "what is said of May is not June's"
+    assert (tally.raised, tally.right, tally.wrong, tally.said_wrong) == (1, 0, 0, 1), "May is not June"
     day.level(1)
     day.tell("acknowledge", second.id)
     third = day.level(3.5)
     assert third is not None
     assert "本月第 2 次。" in json_of(third)["text"]["zh"]
-    )
     (tally,) = day.core.judged(day.now + 40 * 24 * HOUR)
     assert (tally.raised, tally.said_right) == (0, 1), "July has had none"
 
