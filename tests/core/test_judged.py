@@ -26,6 +26,7 @@ sensors: {water: {mqtt: here, topic: "water/{g}", json: {level: v}}}
 rules: {flood: {threshold: water.level, levels: {yellow: 3, red: 4}, do: {zh: 关门, en: Close the gate}}}
 """
 HOUR = 3600 * S
+packed, unpacked = msgspec.msgpack.encode, msgspec.msgpack.decode
 
 
 def json_of(row: AlertRow) -> dict[str, Any]:
@@ -306,3 +307,31 @@ def test_counts_are_those_that_one_counts_by_hand(acts: list[tuple[int, int, str
     assert (tally.rule, tally.raised) == ("flood", sum(month == newest for month in months.values()))
     assert (tally.right, tally.wrong) == (mine["right"], mine["wrong"])
     assert (tally.said_right, tally.said_wrong) == (marks["right"], marks["wrong"])
+
+
+def test_an_alert_that_an_earlier_release_stored_is_judged_too() -> None:
+    """Given the state as 0.1 wrote it, without labels and months, it is restored, judged, and its month begins anew."""
+    day = Day()
+    raised = day.level(3.5)
+    assert raised is not None
+    shorter = {"alerts": -2, "alerts/before": 2}
+    parts = [
+        [
+            name,
+            mark,
+            [[key, packed(unpacked(body)[: shorter[name]])] for key, body in whole] if name in shorter else whole,
+        ]
+        for name, mark, whole in unpacked(day.core.snapshot())
+        if name not in {"alerts/rules", "alerts/closed", "alerts/counted"}
+    ]
+    day.core = core_of(CONFIG)
+    day.core.restore(packed(parts), [])
+    assert day.tell("wrong", raised.id)["result"] == "ok"
+    day.level(1)
+    day.tell("acknowledge", raised.id)
+    assert day.tell("right", raised.id)["result"] == "ok"
+    second = day.level(3.5)
+    assert second is not None
+    assert "本月" not in json_of(second)["text"]["zh"]
+    (tally,) = day.core.judged(day.now)
+    assert (tally.raised, tally.right, tally.said_right, tally.said_wrong) == (1, 0, 1, 1)
