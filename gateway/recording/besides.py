@@ -14,9 +14,9 @@ from mcap.records import Channel, Schema
 from gateway.recording import mcap_records
 from gateway.recording.beside import Beside
 from gateway.recording.channels import CHECKPOINT, GAP, INPUTS
+from gateway.recording.chunks import chunk_bytes
 from gateway.recording.files import limits
 from gateway.recording.parts import Checkpoint
-from gateway.recording.scan import chunk_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
