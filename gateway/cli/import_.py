@@ -72,6 +72,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="a broker of which nothing came for so long was not heard, instead of its sensors being silent",
     )
     parser.add_argument("--start", metavar="T", help="when the first video was begun")
+    parser.add_argument(
+        "--keep-video", action="store_true", help="have H.264 and H.265 video in the recording, too (nobody is blurred)"
+    )
     parser.add_argument("--every", type=positive, metavar="N", help="look at each Nth frame (default: by rate:)")
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="engines side by side (default 1)")
     parser.add_argument("--from", dest="from_", metavar="T", help="only what came from here on")
@@ -145,6 +148,7 @@ def _asked(args: argparse.Namespace) -> Asked:
         now_ns=now_ns,
         every=args.every,
         threads=args.threads,
+        keep_video=args.keep_video,
         login=Login(args.db, args.bucket, args.org, args.user, _secret(args.password_file), _secret(args.token_file)),
         query=args.query,
     )

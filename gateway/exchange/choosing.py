@@ -74,6 +74,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     now_ns: int = 0
     every: int | None = None
     threads: int = 1
+    keep_video: bool = False
     login: Login = Login()
     query: str | None = None
 
@@ -210,6 +211,7 @@ class Choosing:
                 start_ns=asked.start_ns,
                 every=asked.every,
                 threads=asked.threads,
+                keep=asked.keep_video,
             )
             for name, files in by_camera.items()
         ]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gateway.config.names import listed, nearest
 from gateway.errors import GatewayError
 from gateway.events import Detections
@@ -19,17 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from gateway.recording.parts import About
     from gateway.recording.reader import Recording
+    from gateway.vision.annexb import Coded
     from gateway.vision.film import Box
 
 NS = 1_000_000_000
 HELD_NS = NS  # how long a look's boxes stand: SEMANTICS.md §4 counts over looks of two seconds
 AHEAD_NS = 10 * NS  # packets are logged when they came: later than their frames were taken
-_CODECS = {"h264": "h264", "h265": "hevc"}
 
 
 def to_video(
@@ -102,25 +103,27 @@ def _pictures(
     recording: Recording, camera: str, span: Span, watching: Watching
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Decoded frames with the times that their detections have. They begin at a key frame before the span."""
-    from gateway.vision.film import PacketDecoder  # noqa: PLC0415 - as above
+    from gateway.vision.annexb import decode  # noqa: PLC0415 - as above
 
-    from_ns = None if span.from_ns is None else span.from_ns - AHEAD_NS
+    for shown in decode(_packets(recording, camera, span, watching)):
+        yield shown.event_ns, np.ascontiguousarray(shown.frame.to_ndarray(format="rgb24"), np.uint8)
+
+
+def _packets(recording: Recording, camera: str, span: Span, watching: Watching) -> Iterator[Coded]:
+    from gateway.vision.annexb import Coded  # noqa: PLC0415 - as above
+
+    from_ns = None if span.from_ns is None else max(0, span.from_ns - AHEAD_NS)
     to_ns = None if span.to_ns is None else span.to_ns + AHEAD_NS
     first_ns = from_ns or min(file.first_ns for file in recording.files)
     last_ns = to_ns or max(file.last_ns for file in recording.files)
-    decoder, codec = None, ""
     for log_ns, message in recording.messages(video.topic(camera), from_ns, to_ns):
         if watching.stop():
-            break
-        packet = video.decode(message)
-        if decoder is None or codec != packet.codec:
-            if decoder is not None:
-                yield from decoder.rest()
-            decoder, codec = PacketDecoder(_CODECS[packet.codec]), packet.codec
-        yield from decoder.decode(packet.data, packet.event_ns)
-        watching.progress(log_ns - first_ns, max(1, last_ns - first_ns))
-    if decoder is not None:
-        yield from decoder.rest()
+            return
+        try:
+            yield Coded(*video.decode(message), log_ns)
+        except ValueError:
+            continue  # of a newer version, or damaged: the frames around it are shown
+        watching.progress(max(0, log_ns - first_ns), max(1, last_ns - first_ns))
 
 
 class _Looks:

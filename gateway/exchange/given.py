@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from gateway.events import Input
+    from gateway.recording.beside import Beside as Channel
 
 LONGEST_SHOWN = 60
 
@@ -18,6 +19,14 @@ class Given(NamedTuple):
 
     admitted_ns: int
     input: Input
+
+
+class Beside(NamedTuple):
+    """A message of a channel beside the inputs."""
+
+    channel: Channel
+    log_ns: int
+    message: bytes
 
 
 class Importer(Protocol):

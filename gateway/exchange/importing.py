@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,6 +14,7 @@ from gateway.exchange.given import Findings
 from gateway.exchange.order import merged, within
 from gateway.exchange.recorded import Written, write
 from gateway.exchange.topics import Topics
+from gateway.exchange.videos import Videos
 from gateway.registry import registry
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def import_into(output: Path, config_path: Path, asked: Asked, watching: Watchin
             sources,
             findings,
             hole_ns=asked.hole_ns,
+            beside=lambda: chain.from_iterable(one.beside() for one in importers if isinstance(one, Videos)),
             progress=progress,
             stop=watching.stop,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import numpy as np
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     from gateway.config.model import Config
     from gateway.events import Input
-    from gateway.exchange.given import Findings, Given
+    from gateway.exchange.given import Beside, Findings, Given
     from gateway.exchange.weave import Stamped
 
+T = TypeVar("T")
 CUT = 2_000  # inputs of a record: a replay takes them apart again, and a seek reads one whole
 CUT_BYTES = 500_000  # of payloads
 
@@ -52,13 +53,15 @@ def write(
     findings: Findings,
     *,
     hole_ns: int | None = None,
+    beside: Callable[[], Iterable[Beside]] = tuple,
     progress: Callable[[int], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Written:
     """Write what was given, in time order, to a recording. `text`: the configuration's, without secrets.
 
-    `progress` is told how many inputs are written so far. Where `stop` says so, the recording ends in order, with what
-    there is. Raises GatewayError where nothing was given.
+    `beside` gives what stands beside the inputs, and is asked when all of these are written. `progress` is told how
+    many inputs are written so far. Where `stop` says so, the recording ends in order, with what there is. Raises
+    GatewayError where nothing was given.
     """
     inputs = _until(given, stop)
     first = next(inputs, None)
@@ -74,6 +77,8 @@ def write(
         writer = FileWriter(part, about, Checkpoint(0, start_ns, 0, 1, None))
         try:
             count, messages = _fill(writer, stamped, start_ns, progress)
+            for channel, log_ns, message in _until(beside(), stop):
+                writer.beside(channel, log_ns, message)
         finally:
             writer.close()
         size = part.stat().st_size
@@ -107,7 +112,7 @@ def about_of(config: Config, text: str, start_ns: int, findings: Findings) -> Ab
     )
 
 
-def _until(given: Iterable[Given], stop: Callable[[], bool]) -> Iterator[Given]:
+def _until(given: Iterable[T], stop: Callable[[], bool]) -> Iterator[T]:
     for one in given:
         if stop():
             return

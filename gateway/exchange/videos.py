@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from gateway.codecs.times import one_ns
 from gateway.errors import CameraError, GatewayError
 from gateway.events import Detections
-from gateway.exchange.given import Given
+from gateway.exchange.given import Beside, Given
+from gateway.recording import video
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -46,7 +47,7 @@ class Videos:
     """Fulfils given.Importer for one camera's files.
 
     start_ns: when the first of them was begun. every: looks at each so-manieth frame; None: as many a second as the
-    camera's `rate:` asks for.
+    camera's `rate:` asks for. keep: have the video itself in the recording, too.
     """
 
     sources: frozenset[str] = frozenset()
@@ -63,6 +64,7 @@ class Videos:
         start_ns: int | None = None,
         every: int | None = None,
         threads: int = 1,
+        keep: bool = False,
     ) -> None:
         self.name = f"camera {name}"
         self._camera_name = name
@@ -72,6 +74,8 @@ class Videos:
         self._zone = zone
         self._every = every
         self._threads = threads
+        self._keep = keep
+        self._taken: list[tuple[_File, int]] = []
         self._share = 0.0
         self._files = self._dated(list(paths), start_ns)
 
@@ -94,6 +98,7 @@ class Videos:
                 self._findings.note(
                     f"{file.path}: begins before the one in front of it ends: it was taken to follow it"
                 )
+            self._taken.append((file, begun_ns))
             for look in self._looks(file):
                 event_ns = begun_ns + round(look.time_s * NS)
                 if event_ns <= last_ns:
@@ -105,6 +110,22 @@ class Videos:
                 self._share = (place + min(1.0, share)) / len(self._files)
             frames += round((file.film.rate or 25) * file.film.length_ns / NS)
         self._share = 1.0
+
+    def beside(self) -> Iterator[Beside]:
+        """The video of the files that were looked at, where it is to be kept."""
+        if not self._keep:
+            return
+        from gateway.vision.film import packets  # noqa: PLC0415 - as above
+
+        channel, log_ns = video.channel(self._camera_name), 0
+        for file, begun_ns in self._taken:
+            try:
+                for coded in packets(file.path):
+                    picture = video.Picture(begun_ns + coded.event_ns, coded.codec, coded.data)
+                    log_ns = max(log_ns, picture.event_ns)  # frames are coded out of order, and logged in order
+                    yield Beside(channel, log_ns, video.encode(self._camera_name, picture))
+            except CameraError as error:
+                self._findings.note(f"{error!s}: it was looked at, but is not kept")
 
     def _inputs(self, coverage: Coverage, look: Looked, event_ns: int, frames: int) -> Sequence[Input]:
         counts = self._findings.counts

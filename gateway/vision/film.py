@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import av
 import av.error
@@ -15,19 +15,21 @@ import cv2
 import numpy as np
 
 from gateway.errors import CameraError
+from gateway.vision.annexb import AnnexB, Coded, codec_of
 from gateway.vision.stream import pts_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from av.video.codeccontext import VideoCodecContext
     from numpy.typing import NDArray
 
 NS = 1_000_000_000
+_REORDERED = 17  # pictures: the first that is shown is among as many (H.264 A.3.1: at most 16 wait)
 _TICK = Fraction(1, 90_000)  # of a second: the clock of MPEG
 _PALETTE = ((66, 200, 66), (230, 160, 40), (60, 140, 240), (220, 70, 70), (200, 80, 200), (70, 200, 200))  # RGB
-_OPTIONS = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "preset": "veryfast", "crf": "26"}
+_FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+_CODING = {"preset": "veryfast", "crf": "26", "bf": "0"}  # in fragments B-frames would begin late
 
 
 class Film(NamedTuple):
@@ -96,7 +98,7 @@ class FilmWriter:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._container = av.open(str(path), "w", format="mp4", options=_OPTIONS)
+        self._container = av.open(str(path), "w", format="mp4", options=_FRAGMENTS)
         self._stream: av.VideoStream | None = None
         self._first_ns = 0
         self._last = -1
@@ -106,7 +108,7 @@ class FilmWriter:
         """Append uint8[h, w, 3] RGB, taken then; one that is not later than the one before is left out."""
         even = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]  # 4:2:0 has no odd sides
         if self._stream is None:
-            stream = self._container.add_stream("libx264", rate=30, options={"preset": "veryfast", "crf": "26"})
+            stream = self._container.add_stream("libx264", rate=30, options=_CODING)
             stream.width, stream.height, stream.pix_fmt = even.shape[1], even.shape[0], "yuv420p"
             stream.codec_context.time_base = _TICK
             self._stream, self._first_ns = stream, at_ns
@@ -144,36 +146,36 @@ class FilmWriter:
         self.close()
 
 
-class PacketDecoder:
-    """Pictures of a camera's own packets (`h264` or `hevc`, Annex B), as a recording has them."""
+def packets(path: Path) -> Iterator[Coded]:
+    """The pictures of an H.264 or H.265 file, as a recording keeps them, in decoding order.
 
-    def __init__(self, codec: str) -> None:
-        self._context = cast("VideoCodecContext", av.CodecContext.create(codec, "r"))
-        self.bad = 0
-
-    def decode(self, data: bytes, at_ns: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """(when it was taken, uint8[h, w, 3] RGB) of what a packet completes; `at_ns`: when this packet's was."""
-        packet = av.Packet(data)
-        packet.pts = at_ns // 1000
-        packet.time_base = Fraction(1, 1_000_000)
-        try:
-            frames = self._context.decode(packet)
-        except av.error.FFmpegError:
-            self.bad += 1
-            return
-        for frame in frames:
-            yield from _picture(frame)
-
-    def rest(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """What the decoder still holds."""
-        try:
-            for frame in self._context.decode(None):
-                yield from _picture(frame)
-        except av.error.FFmpegError:
-            self.bad += 1
-
-
-def _picture(frame: av.VideoFrame) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    at_ns = pts_ns(frame)
-    if at_ns is not None and not frame.is_corrupt:
-        yield at_ns, np.ascontiguousarray(frame.to_ndarray(format="rgb24"), np.uint8)
+    `event_ns` counts from the file's first frame. Raises CameraError where it cannot be opened or has another codec.
+    """
+    try:
+        with av.open(str(path), "r") as container:
+            if not container.streams.video:
+                raise CameraError(f"{path}: has no video stream; expected a video file")
+            stream = container.streams.video[0]
+            codec = codec_of(stream)
+            if codec is None:
+                found = stream.codec_context.codec.canonical_name
+                raise CameraError(f"{path}: its video is {found}; only H.264 and H.265 can stand in a recording")
+            converter = AnnexB(stream, codec)
+            ahead: list[tuple[int, bytes]] = []
+            first_ns: int | None = None
+            for packet in container.demux(stream):
+                at_ns = pts_ns(packet)
+                data = converter.convert(packet) if packet.size else b""
+                if not data or at_ns is None:
+                    continue
+                ahead.append((at_ns, data))
+                if len(ahead) < _REORDERED and first_ns is None:
+                    continue
+                first_ns = min(at for at, _ in ahead) if first_ns is None else first_ns
+                yield from (Coded(at - first_ns, codec, body) for at, body in ahead)
+                ahead = []
+            if ahead:
+                first_ns = min(at for at, _ in ahead) if first_ns is None else first_ns
+                yield from (Coded(at - first_ns, codec, body) for at, body in ahead)
+    except av.error.FFmpegError as error:
+        raise CameraError(f"{path}: cannot be read ({error.strerror})") from None
