@@ -9,7 +9,7 @@ BASE_WHEELS := x86_64 aarch64
 
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint soak bench lock wheels-check
+.PHONY: help demo test lint soak bench recordings lock wheels-check
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,9 @@ soak: .venv/dev.ready .venv/servers.ready  ## the long form of the tests
 
 bench: .venv/dev.ready .venv/servers.ready  ## the figures of the README, one after another: make bench BENCH=ingest
 	@set -e; for one in $(BENCH); do echo "── benchmarks/$$one.py"; $(BIN)/python benchmarks/$$one.py $(ARGS); done
+
+recordings: .venv/dev.ready  ## makes tests/recordings anew: make recordings ARGS="flood restart"
+	$(BIN)/python -m tests.recordings.make $(ARGS)
 
 lock: .venv/dev.ready  ## makes requirements/*.txt anew from pyproject.toml
 	$(PIP) install uv
