@@ -1,7 +1,8 @@
 """Alerts of gateways as what their ops centre would have heard: messages on the topics of DESIGN.md.
 
 A source is a recording, or a file of alerts as JSON lines (`alerts.jsonl` of `export` or `replay --out`). Each change
-is published when it was made; its severity in the topic is the highest that the alert had, and its end goes to every
+is published when it was made (where some have the status actual, those of status test are a shadow rule's, which are
+not published; a replay's all have it); its severity in the topic is the highest that the alert had, and its end goes to every
 topic it was on (SEMANTICS.md §9). Several gateways' alerts are merged by time: that is how a centre is fed with all.
 """
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.exchange.topics import Topics
 
 NS = 1_000_000_000
+ACTUAL = "actual"
 ENDS = frozenset({"cleared", "closed", "returned"})
 ENDED = frozenset({"normal", "cleared_acknowledged"})
 ALERT = "an alert is one JSON object a line, as `zhiwang export --format jsonl` writes it"
@@ -41,6 +43,7 @@ class _Alert(msgspec.Struct):
     changed: str
     state: str
     late_s: float = 0.0
+    status: str = ACTUAL
     community: str | None = None
     class_: str = msgspec.field(default="city", name="class")
 
@@ -68,12 +71,15 @@ class GatewayAlerts:
         self._share = 1.0
 
     def _messages(self) -> Iterator[tuple[Given, int]]:
+        some_actual = any(b'"status":"actual"' in body.replace(b" ", b"") for body in self._bodies())
         for number, body in enumerate(self._bodies(), 1):
             try:
                 alert = self._decode(body)
                 at_ns = _ns(alert.changed) + round(alert.late_s * NS)  # when it was said, which may be later
             except (msgspec.DecodeError, ValueError):
                 self._findings.bad(f"{self.name}:{number}", shown(body), ALERT)
+                continue
+            if some_actual and alert.status != ACTUAL:
                 continue
             for severity in self._severities(alert):
                 self._findings.counts["messages"] += 1
