@@ -129,6 +129,7 @@ class Core:
     def _begin(self) -> None:
         self._ingest.restored()
         self._health.restored()
+        self._alerts.judged.restored()
         self._ready = True
         self._meet()
 

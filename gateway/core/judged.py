@@ -69,6 +69,7 @@ class Judged:
         self._rules = state.book("alerts/rules", Tally)
         self._closed = state.book("alerts/closed", Record)
         self._counted = state.book("alerts/counted", Count)
+        self._told: tuple[tuple[str, Tally], ...] = ()  # derived: what others read beside a step
 
     def month_of(self, at_ns: int) -> int:
         """The local month: year × 12 + month − 1."""
@@ -82,7 +83,7 @@ class Judged:
             month = tally.month
         if tally.month != month:
             tally = msgspec.structs.replace(tally, month=month, raised=0, right=0, wrong=0)
-        self._rules.put(rule, msgspec.structs.replace(tally, raised=tally.raised + 1))
+        self._tell(rule, msgspec.structs.replace(tally, raised=tally.raised + 1))
         before = self._before.get(key) or Before(started_ns - 1, 0)
         k = before.k + 1 if before.started_ns == started_ns else 0
         if before.month != month:
@@ -103,7 +104,7 @@ class Judged:
             "said_right": tally.said_right + (verdict == "right"),
             "said_wrong": tally.said_wrong + (verdict == "wrong"),
         }
-        self._rules.put(record.rule, msgspec.structs.replace(tally, **said))
+        self._tell(record.rule, msgspec.structs.replace(tally, **said))
         if before is not None and before.month == month:
             changed = {"right": before.right + by["right"], "wrong": before.wrong + by["wrong"]}
             self._before.put(record.key, msgspec.structs.replace(before, **changed))
@@ -141,10 +142,18 @@ class Judged:
 
     # ── for those who look ───────────────────────────────────────────────────────────────────────────────────────────
 
+    def restored(self) -> None:
+        """The books hold what was stored."""
+        self._told = tuple(self._rules.items())
+
+    def _tell(self, rule: str, tally: Tally) -> None:
+        self._rules.put(rule, tally)
+        self._told = tuple(self._rules.items())
+
     def tallies(self, now_ns: int) -> list[ports.Judged]:
         """Each rule's in the local month of `now_ns`, by name. May be called beside a step: it is then a step old."""
         month, out = self.month_of(now_ns), list[ports.Judged]()
-        for rule, tally in self._rules.items():
+        for rule, tally in self._told:
             now = (tally.raised, tally.right, tally.wrong) if tally.month == month else (0, 0, 0)
             out.append(ports.Judged(rule, *now, tally.said_right, tally.said_wrong))
         return out

@@ -287,6 +287,7 @@ def test_labels_are_the_same_however_inputs_are_cut_and_wherever_it_restarts(
     late = run(second, inputs[split:], sizes, n0=split + 1)
     assert [*early.alerts, *late.alerts] == whole.alerts
     assert second.snapshot() == single.snapshot()
+    assert second.judged(inputs[-1].admitted_ns) == single.judged(inputs[-1].admitted_ns)
 
 
 @searching(60)
