@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -159,22 +160,25 @@ class Recording:
 
     def _start(self, from_ns: int | None) -> _Start:
         """The last checkpoint before the first one that is later than from_ns; the beginning where there is none."""
-        best = _Start(0, 0)
         if from_ns is None:
-            return best
-        for place, file in enumerate(self.files):
-            for i, at in enumerate(file.scanned.chunks):
-                if CHECKPOINT not in at.channels:
-                    continue
-                if at.first_ns > from_ns and (place, i) != (0, 0):
-                    return best
-                checkpoint = self._checkpoint(file, at)
-                if checkpoint is None or checkpoint.n >= self._limits[place]:
-                    continue
-                if checkpoint.admitted_ns > from_ns:
-                    return best
-                best = _Start(place, i)
-        return best
+            return _Start(0, 0)
+        states = [
+            (at.first_ns, _Start(place, i))
+            for place, file in enumerate(self.files)
+            for i, at in enumerate(file.scanned.chunks)
+            if CHECKPOINT in at.channels
+        ]
+        early = itertools.takewhile(lambda state: state[0] <= from_ns, states)
+        return self._latest([start for _, start in early], from_ns)
+
+    def _latest(self, candidates: Sequence[_Start], from_ns: int) -> _Start:
+        """The last of them that counts: not after from_ns itself, nor of inputs that a later file holds again."""
+        for start in reversed(candidates):
+            file = self.files[start.file]
+            checkpoint = self._checkpoint(file, file.scanned.chunks[start.chunk])
+            if checkpoint is not None and checkpoint.admitted_ns <= from_ns and checkpoint.n < self._limits[start.file]:
+                return start
+        return _Start(0, 0)
 
     def _checkpoint(self, file: FileFound, at: ChunkAt) -> Checkpoint | None:
         for _, chunk in self._chunks(file, [at]):

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 FLUSH_S = 5.0  # what kill -9 may take; more often, chunks get small and so does what compression saves
 WAKE_BYTES = 1 << 20  # as much as a chunk: so often the thread takes the interpreter from the core
 AGAIN_NS = 10_000_000_000  # how long a disk that failed is left alone
+CHECKPOINT_INPUTS = 200_000  # between checkpoints at most: a replay that begins in the middle is there within 2 s
 CLOSE_S = 10.0  # how long a stop waits for a disk that hangs
 COMPONENT, CONDITION = "recorder/ring", "recording"
 
@@ -71,6 +72,7 @@ class Recorder:
         self._files: list[Path] = []
         self._bytes = 0
         self._full = False
+        self._since = 0  # inputs since the last checkpoint; the thread core's own
         self._lock = threading.Condition()  # guards what follows
         self._queue: list[Entry] = []
         self._weight = 0
@@ -93,6 +95,7 @@ class Recorder:
     def admitted(self, cut: Cut) -> None:
         """Record a cut. Never waits; what does not fit into the queue is a hole from there to the next checkpoint."""
         weight = weight_of(cut)
+        self._since += len(cut.inputs)
         with self._lock:
             if self._hole is None and self._weight + weight > self._queue_bytes:
                 self._let_beside_go()
@@ -105,14 +108,15 @@ class Recorder:
             self._put(cut, weight)
 
     def wants_checkpoint(self) -> bool:
-        """Whether a checkpoint should be given with the next seal: the file is full, or a hole can end."""
+        """Whether a checkpoint should be given with the next seal: for the next file, to begin at, or to end a hole."""
         hole = self._hole
         if hole is None:
-            return self._full
+            return self._full or (self._since >= CHECKPOINT_INPUTS and not self._rolling)
         return self._weight <= self._queue_bytes // 2 and self._clock.monotonic_ns() >= hole.again_ns
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """The core's state after everything that was admitted until now."""
+        self._since = 0
         with self._lock:
             hole, self._hole = self._hole, None
             gap = None

@@ -234,3 +234,19 @@ async def test_a_recorder_that_never_began_is_closed_without_a_trace(tmp_path: P
     assert await recorder.flush() == []
     await recorder.aclose()
     assert not (tmp_path / "ring").exists()
+
+
+async def test_a_long_file_has_checkpoints_to_begin_at(tmp_path: Path) -> None:
+    """At least every 200,000 inputs, whatever the file's size: a replay from the middle does not begin a day before."""
+    async with recording(tmp_path) as recorder:
+        for n0 in range(0, 200_000, 20_000):
+            assert not recorder.wants_checkpoint()
+            recorder.admitted(cut(n0, 20_000))
+            await recorder.flush()
+        assert recorder.wants_checkpoint()
+        recorder.checkpoint(state(200_000))
+        assert not recorder.wants_checkpoint()
+        recorder.admitted(cut(200_000))
+    found = Recording.open([tmp_path])
+    assert len(found.files) == 1
+    assert numbers(found.pieces(T0 + 20_001 * NS)) == list(range(200_000, 200_010))
