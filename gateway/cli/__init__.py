@@ -20,6 +20,7 @@ from gateway.errors import ConfigError, GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
 VERBS = {
     "run": "run a gateway",
@@ -63,6 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def module_of(verb: str) -> ModuleType:
+    """A verb's module, loaded; behind the name of one that Python keeps for itself stands a `_`."""
+    return importlib.import_module(f"gateway.cli.{verb}{'_' if iskeyword(verb) else ''}")
+
+
 def _give_up_output() -> None:
     """Write nothing more to standard output, where it cannot be written: Python would try again at its end."""
     try:
@@ -83,7 +89,7 @@ def _main(argv: Sequence[str] | None) -> int:
     asked = next((word for word in words if not word.startswith("-")), None)
     for name, summary in VERBS.items():
         if name == asked:
-            module = importlib.import_module(f"gateway.cli.{name}{'_' if iskeyword(name) else ''}")
+            module = module_of(name)
             verb = verbs.add_parser(
                 name,
                 help=summary,

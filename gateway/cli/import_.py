@@ -212,7 +212,7 @@ def _tell(output: Path, imported: Imported) -> None:
     counts = findings.counts
     span = f"{shown(written.first_ns, zone)} – {shown(written.last_ns, zone)}"
     megabytes = written.bytes / 1e6
-    print(f"{output}: {written.messages:,} messages, {written.ticks:,} ticks, {span}, {megabytes:.2f} MB")
+    print(told(f"{output}: {written.messages:,} messages, {written.ticks:,} ticks, {span}, {megabytes:.2f} MB"))
     more = {
         "looks": f"{counts['looks']:,} looks at video, {counts['boxes']:,} boxes",
         "unrouted": f"{counts['unrouted']:,} messages that no sensor reads: kept, and counted in a replay",

@@ -1,9 +1,9 @@
 """Alerts of gateways as what their ops centre would have heard: messages on the topics of DESIGN.md.
 
 A source is a recording, or a file of alerts as JSON lines (`alerts.jsonl` of `export` or `replay --out`). Each change
-is published when it was made (where some have the status actual, those of status test are a shadow rule's, which are
-not published; a replay's all have it); its severity in the topic is the highest that the alert had, and its end goes to every
-topic it was on (SEMANTICS.md §9). Several gateways' alerts are merged by time: that is how a centre is fed with all.
+is published when it was made; its severity in the topic is the highest that the alert had, and its end goes to every
+topic it was on (SEMANTICS.md §9). Where some are actual, those with the status test are a shadow rule's, and are not
+published; a replay's all have it. Several gateways' alerts are merged by time: so a centre is fed with all.
 """
 
 from __future__ import annotations

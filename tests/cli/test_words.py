@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import ast
 import errno
-import importlib
 import json
 import os
 import re
@@ -18,7 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from gateway.app import Summary
-from gateway.cli import VERBS, main
+from gateway.cli import VERBS, main, module_of
 from gateway.cli.parser import Parser
 from gateway.cli.words import PLACE, finding, pattern_of, summed, table, told
 from gateway.config.load import loads
@@ -85,7 +84,7 @@ def _helps(parser: argparse.ArgumentParser) -> list[str]:
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_arguments_help_has_its_chinese(verb: str) -> None:
     parser = Parser()
-    importlib.import_module(f"gateway.cli.{verb}").arguments(parser)
+    module_of(verb).arguments(parser)
     said = [text for text in _helps(parser) if not text.startswith("default: ")]
     assert [text for text in said if not CHINESE.search(told(text))] == []
 
