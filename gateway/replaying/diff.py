@@ -7,13 +7,13 @@ left over two that were active at the same time, or nearly, are one that moved.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
 from gateway.replaying.causes import Cause, Key, Why
 from gateway.replaying.diff_text import text_of
-from gateway.replaying.lives import Life, lives
+from gateway.replaying.lives import Life, active_s, lives
 from gateway.replaying.pairing import nearest_pairs
 from gateway.replaying.shown import MOST
 
@@ -131,7 +131,8 @@ def diff(
     for place, side in enumerate(sides):
         for life in sorted(side, key=lambda life: life.raised_ns):
             groups.setdefault((life.rule, life.subject), ([], []))[place].append(life)
-    pairs = [_judged(one, two, within_ns, why) for group in groups.values() for one, two in _matched(*group, within_ns)]
+    judging = _Judging(within_ns, max((_last_ns(life) for side in sides for life in side), default=0), why)
+    pairs = [judging.pair(one, two) for group in groups.values() for one, two in _matched(*group, within_ns)]
     pairs.sort(key=lambda pair: (pair.at_ns(), pair.rule, pair.subject))
     return Diff(_side(sides[0], a_about), _side(sides[1], b_about), within_ns, tuple(pairs), tuple(why.keys))
 
@@ -165,27 +166,44 @@ def _apart_ns(a: Life, b: Life) -> int:
     return 0 if first.ended_ns is None else max(0, second.raised_ns - first.ended_ns)
 
 
-def _judged(a: Life | None, b: Life | None, within_ns: int, why: Why) -> Pair:
-    one = a or b
-    assert one is not None  # noqa: S101 - a match has at least one side
-    if a is None or b is None:
-        kind: Kind = "appeared" if a is None else "vanished"
-        return Pair(kind, one.rule, one.subject, a, b, cause=why.cause([one]))
-    fields = _fields(a, b, within_ns)
-    kind = "same" if not fields else "moved" if TIMES.issuperset(fields) else "changed"
-    return Pair(kind, one.rule, one.subject, a, b, fields, why.cause([a, b]) if fields else None)
+def _last_ns(life: Life) -> int:
+    return max([life.raised_ns, *(span.to_ns or span.from_ns for span in life.spans)])
 
 
-def _fields(a: Life, b: Life, within_ns: int) -> dict[str, tuple[object, object]]:
-    fields: dict[str, tuple[object, object]] = {}
-    if abs(a.raised_ns - b.raised_ns) > within_ns:
-        fields["raised"] = a.raised, b.raised
-    if (a.ended_ns is None) != (b.ended_ns is None) or abs((a.ended_ns or 0) - (b.ended_ns or 0)) > within_ns:
-        fields["ended"] = a.ended, b.ended
-    for name in ("severity_max", "times", "value", "limit"):
-        if getattr(a, name) != getattr(b, name):
-            fields[name] = getattr(a, name), getattr(b, name)
-    return fields
+class _Judging(NamedTuple):
+    """What it takes to say how two alerts differ. `until_ns`: when the last thing was told on either side."""
+
+    within_ns: int
+    until_ns: int
+    why: Why
+
+    def pair(self, a: Life | None, b: Life | None) -> Pair:
+        one = a or b
+        assert one is not None  # noqa: S101 - a match has at least one side
+        if a is None or b is None:
+            kind: Kind = "appeared" if a is None else "vanished"
+            return Pair(kind, one.rule, one.subject, a, b, cause=self.why.cause([one]))
+        fields = self._differing(a, b)
+        kind = "same" if not fields else "moved" if TIMES.issuperset(fields) else "changed"
+        return Pair(kind, one.rule, one.subject, a, b, fields, self.why.cause([a, b]) if fields else None)
+
+    def _differing(self, a: Life, b: Life) -> dict[str, tuple[object, object]]:
+        fields: dict[str, tuple[object, object]] = {}
+        if self._apart(a.raised_ns, b.raised_ns):
+            fields["raised"] = a.raised, b.raised
+        if (a.ended_ns is None) != (b.ended_ns is None) or self._apart(a.ended_ns or 0, b.ended_ns or 0):
+            fields["ended"] = a.ended, b.ended
+        for name in ("severity_max", "times", "value", "limit"):
+            if getattr(a, name) != getattr(b, name):
+                fields[name] = getattr(a, name), getattr(b, name)
+        one, two = active_s(a, self.until_ns), active_s(b, self.until_ns)
+        longer = [abs(one.get(name, 0.0) - two.get(name, 0.0)) for name in {*one, *two}]
+        if not TIMES & fields.keys() and max(longer, default=0.0) > self.within_ns / 1e9 * max(a.times, b.times):
+            fields["active_s"] = one, two
+        return fields
+
+    def _apart(self, a_ns: int, b_ns: int) -> bool:
+        return abs(a_ns - b_ns) > self.within_ns
 
 
 def _of_rule(rule: str, pairs: Sequence[Pair]) -> OfRule:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from gateway.events import COLOUR_OF
 from gateway.replaying.shown import STYLE, Words, brief, clock, lasting, rendered, signed
@@ -137,7 +137,17 @@ def _fields(pair: Pair, a: Life, b: Life, within_ns: int, say: Words) -> str:
         if field in pair.fields:
             old, new = (COLOUR_OF.get(str(value), brief(value)) for value in pair.fields[field])
             parts.append(f"{name} {old} → {new}")
+    if "active_s" in pair.fields:
+        one, two = (_active(value, say) for value in pair.fields["active_s"])
+        parts.append(say(f"active {one} → {two}", f"持续 {one} → {two}"))
     return "; ".join(parts)
+
+
+def _active(seconds: object, say: Words) -> str:
+    """`blue 35 s, yellow 1 min 20 s`."""
+    given = cast("dict[str, float]", seconds)
+    shown = [f"{COLOUR_OF.get(name, name)} {lasting(round(length * 1e9))}" for name, length in given.items()]
+    return say(", ", "、").join(shown) or lasting(0)
 
 
 def _moved(old: str, new: str, by_ns: int) -> str:

@@ -159,7 +159,7 @@ def _detail(detail: Line | Changed, missing: tuple[Line, ...], say: Words) -> Te
     from rich.text import Text  # noqa: PLC0415 - as in `rendered`
 
     if isinstance(detail, Changed):
-        return Text.assemble(*_head(detail.expected, "~", say("changed", "改变"), "yellow"), _fields(detail))
+        return Text.assemble(*_head(detail.expected, "~", say("changed", "改变"), "yellow"), _fields(detail, say))
     if any(detail is one for one in missing):
         return Text.assemble(*_head(detail, "−", say("missing", "缺少"), "red"), _end(detail, say("line", "行")))
     where = say("replayed line", "回放行")
@@ -182,9 +182,12 @@ def _end(line: Line, where: str) -> str:
     return f"  ({where} {line.line})"
 
 
-def _fields(changed: Changed) -> str:
+def _fields(changed: Changed, say: Words) -> str:
     """What differs; what is written from the rest only where nothing else does, the numbers where not even that."""
-    names = sorted(changed.fields, key=_rank)
+    other = say("zh", "en")  # of texts in two languages the reader's own is shown
+    names = sorted(
+        changed.fields, key=lambda name: (_rank(name), name.endswith(f".{other}"), not name.startswith("text"))
+    )
     rank = _rank(names[0])
     shown = [name for name in names if _rank(name) == rank][: 1 if rank == 1 else FIELDS]
     parts = [f"{name} {' → '.join(pair(*changed.fields[name]))}" for name in shown]

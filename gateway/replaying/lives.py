@@ -121,6 +121,15 @@ class _Growing:
         )
 
 
+def active_s(life: Life, until_ns: int) -> dict[str, float]:
+    """How many seconds it was active at each severity; what is still active is until then."""
+    total: dict[str, int] = {}
+    for span in life.spans:
+        ended_ns = max(until_ns, span.from_ns) if span.to_ns is None else span.to_ns
+        total[span.severity] = total.get(span.severity, 0) + ended_ns - span.from_ns
+    return {severity: total[severity] / 1e9 for severity in SEVERITIES if severity in total}
+
+
 def lives(lines: Iterable[bytes], name: str = "alerts") -> list[Life]:
     """The alerts of these lines, in the order in which they were first told.
 

@@ -13,7 +13,7 @@ from gateway.replaying.diff import Diff, diff
 from gateway.replaying.lives import lives
 from gateway.replaying.pairing import nearest_pairs
 from tests.core.build import HEAD, T0, S, config_of
-from tests.replaying.alert_lines import DUSTS, FLOOD, SENSORS, TEXT, replayed, rows
+from tests.replaying.alert_lines import DUSTS, FLOOD, LEVELS, SENSORS, TEXT, replayed, rows
 
 WITHIN = 2 * S
 CAMERA = HEAD + "cameras: {gate: {detect: a.mp4}}\nrules: {crowd: {count: person, in: gate, levels: {yellow: 2}}}\n"
@@ -83,6 +83,16 @@ def test_the_severity_reached_the_value_and_how_often_it_was_raised() -> None:
     assert pair.fields["value"] == (3.4, 2.9)
     assert pair.fields["times"] == (2, 1)
     assert "reached orange → yellow; times raised 2 → 1; value 3.4 → 2.9; limit 3.3 → 2.8" in found.text()
+
+
+def test_how_long_it_was_at_each_severity() -> None:
+    later = ((10, 2.9), (40, 3.4), *LEVELS[2:])
+
+    found = diff(replayed(rows()), replayed(rows(levels=later)), WITHIN)
+
+    (pair,) = found.differences()
+    assert pair.fields["active_s"] == ({"moderate": 30.0, "severe": 40.0}, {"moderate": 50.0, "severe": 20.0})
+    assert "active yellow 30 s, orange 40 s → yellow 50 s, orange 20 s" in found.text()
 
 
 def test_a_rules_own_configuration_is_the_cause_key_by_key() -> None:
