@@ -149,4 +149,4 @@ def _tell_outcome(backtest: Backtest, ended: Ended, folder: Path, *, interrupted
     if interrupted:
         count = len(backtest.results)
         _tell(f"interrupted: {count} of {len(backtest.tasks)} tasks are kept; the same command goes on from there")
-    _tell(f"{', '.join(path.name for path in ended.outputs)} in {folder}")
+    _tell(f"written to {folder}: {', '.join(path.name for path in ended.outputs)}")

@@ -38,7 +38,7 @@ def test_two_configurations_side_by_side(days: Path, tmp_path: Path, capsys: pyt
         ["new", "flood", "·", "1", "1", "0"],
         ["new", "rise", "·", "·", "0", "0"],
     ]
-    assert said == f"table.csv, table.json, table.parquet, alerts.parquet, days.png in {out}\n"
+    assert said == f"written to {out}: table.csv, table.json, table.parquet, alerts.parquet, days.png\n"
 
 
 def test_a_sweep_as_json(days: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
