@@ -99,9 +99,8 @@ def main(folder: Path, gigabytes: float) -> None:
         n = make(folder, int(gigabytes * 1e9), one_file=one_file, closed=closed)
         for share in (0.0, 0.5, 0.999):
             opened, first, began = seek(folder, int(n * share))
-            print(
-                f"{name}, at {share:.1%} of {n} messages: opened in {opened:.3f} s, first inputs ({began}) in {first:.3f} s"
-            )
+            where = f"{name}, at {share:.1%} of {n} messages"
+            print(f"{where}: opened in {opened:.3f} s, first inputs ({began}) in {first:.3f} s")
         for path in folder.glob("*.mcap"):
             path.unlink()
     print(f"peak {peak_mb():.0f} MB (48 of them the noise it is made of)")

@@ -62,7 +62,10 @@ class _Envelope(msgspec.Struct, array_like=True, frozen=True):
 
 
 class _Seen(msgspec.Struct, array_like=True, frozen=True, tag="seen"):
-    """Detections with their arrays as bytes (float32, float32, int16, little-endian)."""
+    """Detections with their arrays as bytes (float32, float32, int16, little-endian).
+
+    `planes`: all numbers' first bytes, then their second …: so packed, boxes are a quarter smaller.
+    """
 
     camera: str
     frame: int
@@ -72,6 +75,7 @@ class _Seen(msgspec.Struct, array_like=True, frozen=True, tag="seen"):
     xyxy: bytes
     score: bytes
     label: bytes
+    planes: bool = False
 
 
 _Other = _Seen | Looked | Health | Evidence | Command | Tick | ClockStep | Configured | Restart
@@ -197,14 +201,25 @@ def _merged(messages: list[Message], others: list[_Other], places: list[int], co
 def _stored(one: Input) -> _Other:
     if not isinstance(one, Detections):
         return one  # pyright: ignore[reportReturnType] - messages were taken out before
-    arrays = [np.ascontiguousarray(getattr(one, name), kind).tobytes() for name, kind in _ARRAYS.items()]
-    return _Seen(one.camera, one.frame, one.event_ns, one.width_px, one.height_px, *arrays)
+    arrays = [_planes(np.ascontiguousarray(getattr(one, name), kind)) for name, kind in _ARRAYS.items()]
+    return _Seen(one.camera, one.frame, one.event_ns, one.width_px, one.height_px, *arrays, planes=True)
+
+
+def _planes(array: NDArray[np.generic]) -> bytes:
+    return array.reshape(-1).view(np.uint8).reshape(-1, array.itemsize).T.tobytes()
+
+
+def _from_planes(data: bytes, kind: np.dtype[np.generic]) -> bytes:
+    return np.frombuffer(data, np.uint8).reshape(kind.itemsize, -1).T.tobytes()
 
 
 def _input(other: _Other) -> Input:
     if not isinstance(other, _Seen):
         return other
-    xyxy, score, label = (np.frombuffer(getattr(other, name), kind) for name, kind in _ARRAYS.items())
+    stored = {name: getattr(other, name) for name in _ARRAYS}
+    if other.planes:
+        stored = {name: _from_planes(data, _ARRAYS[name]) for name, data in stored.items()}
+    xyxy, score, label = (np.frombuffer(data, _ARRAYS[name]) for name, data in stored.items())
     return Detections(
         other.camera,
         other.frame,

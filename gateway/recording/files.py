@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,17 +79,18 @@ def ordered(files: Sequence[FileFound]) -> list[FileFound]:
     alone gives the order.
     """
     began: dict[str, int] = {}
+    ring: dict[str, bool] = {}
     for file in files:
         epoch = file.about.epoch
         began[epoch] = min(began.get(epoch, file.about.began_ns), file.about.began_ns)
-    return sorted(files, key=lambda file: (began[file.about.epoch], file.about.epoch, *_place(file, files)))
+        ring[epoch] = ring.get(epoch, True) and file.about.serial > 0
 
+    def place(file: FileFound) -> tuple[int, str, int, int, str]:
+        about = file.about
+        own = about.serial if ring[about.epoch] else about.began_ns
+        return began[about.epoch], about.epoch, own, file.first_n, file.path.name
 
-def _place(file: FileFound, files: Sequence[FileFound]) -> tuple[int, int, str]:
-    same = [one for one in files if one.about.epoch == file.about.epoch]
-    if all(one.about.serial for one in same):
-        return file.about.serial, file.first_n, file.path.name
-    return file.about.began_ns, file.first_n, file.path.name
+    return sorted(files, key=place)
 
 
 def limits(files: Sequence[FileFound]) -> list[int]:
@@ -98,8 +98,10 @@ def limits(files: Sequence[FileFound]) -> list[int]:
 
     What a crash took from the outbox was admitted once more after the restart, and that is what came of it.
     """
+    least: dict[str, int] = {}
     result: list[int] = []
-    for place, file in enumerate(files):
-        later = itertools.takewhile(lambda one: one.about.epoch == file.about.epoch, files[place + 1 :])  # noqa: B023 - used at once
-        result.append(min((one.first_n for one in later), default=NO_LIMIT))
-    return result
+    for file in reversed(files):
+        limit = least.get(file.about.epoch, NO_LIMIT)
+        result.append(limit)
+        least[file.about.epoch] = min(limit, file.first_n)
+    return result[::-1]

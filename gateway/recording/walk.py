@@ -46,10 +46,10 @@ class Walk:
                     return
                 continue
             found = self._next(at + 1)
-            where = "its end" if found is None else f"byte {found}"
-            self._damage.append(f"nothing can be read from byte {at} to {where} (of {self._size})")
             if found is None:
+                self._damage.append(f"it ends in the middle of a record, at byte {at} of {self._size}")
                 return
+            self._damage.append(f"nothing can be read from byte {at} to byte {found}")
             at = found
 
     def take(self, at: int) -> int:
