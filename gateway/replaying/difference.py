@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gateway.language import Language
 
 FIELDS = 5  # of one changed line
-TOLD = ("title", "text", "do", "recent", "late_s")  # what is written from the rest
+TOLD = ("title", "text", "do", "recent", "late_s", "colour", "coverage_1h")  # what is written from the rest
 NUMBERS = frozenset({"seq", "epoch", "id", "code"})
 """What follows from how many alerts there were before."""
 
