@@ -63,9 +63,8 @@ class Pool:
                 try:
                     yield future.result()
                 except KilledWorker as error:
-                    yield failed(
-                        task, f"{RETRIES + 1} workers died at it (out of memory?); the last: {error.last_worker}"
-                    )
+                    where = getattr(error.last_worker, "address", "unknown")
+                    yield failed(task, f"{RETRIES + 1} workers died at it, the last at {where}: out of memory?")
         finally:
             self._client.cancel(list(futures))
             if progress is not None:

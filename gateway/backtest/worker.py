@@ -60,6 +60,10 @@ class Spans:
     def close(self) -> None:
         """Nothing to do."""
 
+    def __len__(self) -> int:
+        """How many lines are kept: it grows with alerts that end, not with those that go on."""
+        return sum(map(len, self._lines.values()))
+
     def alerts(self) -> tuple[Alert, ...]:
         """The alerts, in the order of their first change."""
         lines = [body for told in self._lines.values() for _, body in told]
