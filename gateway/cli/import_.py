@@ -71,6 +71,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help="a broker of which nothing came for so long was not heard, instead of its sensors being silent",
     )
+    parser.add_argument(
+        "--by-day", action="store_true", help="a recording a day, each beginning anew, into the folder that -o names"
+    )
     parser.add_argument("--start", metavar="T", help="when the first video was begun")
     parser.add_argument(
         "--keep-video", action="store_true", help="have H.264 and H.265 video in the recording, too (nobody is blurred)"
@@ -151,6 +154,7 @@ def _asked(args: argparse.Namespace) -> Asked:
         keep_video=args.keep_video,
         login=Login(args.db, args.bucket, args.org, args.user, _secret(args.password_file), _secret(args.token_file)),
         query=args.query,
+        by_day=args.by_day,
     )
 
 

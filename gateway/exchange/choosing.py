@@ -54,7 +54,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     format: of all sources, where their names do not say. source: whose messages they are. zone: of times that state
     none. window_ns: how far a log may be out of order. hole_ns: how long a source may be quiet before it is taken as
-    not connected.
+    not connected. by_day: a recording a day, each beginning anew, into a folder.
     """
 
     sources: tuple[str, ...]
@@ -77,6 +77,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     keep_video: bool = False
     login: Login = Login()
     query: str | None = None
+    by_day: bool = False
 
 
 class Choosing:

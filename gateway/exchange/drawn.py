@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gateway.config.names import listed, nearest
+from gateway.core.texts import stamp
 from gateway.errors import GatewayError
 from gateway.events import Detections
-from gateway.exchange.json_lines import stamp
 from gateway.exchange.spans import UNWATCHED, Exported, Span, Watching, cuts, label_of
 from gateway.recording import video
 
@@ -80,13 +80,13 @@ def _film(recording: Recording, camera: str, path: Path, span: Span, watching: W
     """Write one camera's video; how many frames it has."""
     from gateway.vision.film import FilmWriter, draw  # noqa: PLC0415 - OpenCV and PyAV load only when needed
 
-    looks = _Looks(recording, camera, span, score)
+    looks, zone = _Looks(recording, camera, span, score), recording.files[0].about.timezone or "UTC"
     part = path.with_name(f"{path.name}.part")
     try:
         with FilmWriter(part) as writer:
             for at_ns, picture in _pictures(recording, camera, span, watching):
                 if _inside(at_ns, span):
-                    draw(picture, looks.at(at_ns), f"{camera} {stamp(at_ns)[:23]}Z")
+                    draw(picture, looks.at(at_ns), f"{camera} {stamp(at_ns, zone)}")
                     writer.write(picture, at_ns)
             frames = writer.frames
         part.replace(path)

@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.codecs.times import zone_of
 from gateway.config.load import load, text_of
+from gateway.errors import GatewayError
 from gateway.exchange.choosing import Asked, Choosing
 from gateway.exchange.given import Findings
-from gateway.exchange.order import merged, within
-from gateway.exchange.recorded import Written, write
+from gateway.exchange.order import by_day, merged, within
+from gateway.exchange.recorded import Written, together, write
 from gateway.exchange.topics import Topics
 from gateway.exchange.videos import Videos
 from gateway.registry import registry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from gateway.config.model import Config
+    from gateway.exchange.given import Beside, Given
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -52,26 +56,54 @@ def import_into(output: Path, config_path: Path, asked: Asked, watching: Watchin
     sources = frozenset[str]().union(*(one.sources for one in importers))
     streams = [one.inputs() for one in importers]
 
+    films = [one for one in importers if isinstance(one, Videos)]
+
+    def beside() -> Iterator[Beside]:
+        return chain.from_iterable(film.beside() for film in films)
+
     def progress(inputs: int) -> None:
         watching.progress(sum(one.done() for one in importers) / len(importers), inputs)
 
-    try:
-        written = write(
-            output,
-            within(merged(streams), asked.from_ns, asked.to_ns),
+    def into(path: Path, given: Iterable[Given]) -> Written:
+        return write(
+            path,
+            given,
             config,
             text,
             sources,
             findings,
             hole_ns=asked.hole_ns,
-            beside=lambda: chain.from_iterable(one.beside() for one in importers if isinstance(one, Videos)),
+            beside=beside,
             progress=progress,
             stop=watching.stop,
         )
+
+    try:
+        given = within(merged(streams), asked.from_ns, asked.to_ns)
+        written = _days(output, given, config, into, watching.stop) if asked.by_day else into(output, given)
     finally:
         for stream in streams:
             stream.close()
     return Imported(written, findings, _silent(config, sources, written), config.timezone)
+
+
+def _days(
+    folder: Path,
+    given: Iterable[Given],
+    config: Config,
+    into: Callable[[Path, Iterable[Given]], Written],
+    stop: Callable[[], bool],
+) -> Written:
+    """A recording for each day that has something. Raises GatewayError where none has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    parts: list[Written] = []
+    for date, part in by_day(given, zone_of(config.timezone)):
+        parts.append(into(folder / f"{config.gateway}-{date}.mcap", part))
+        if stop():
+            break
+    if not parts:
+        raise GatewayError("nothing was found to import: no recording was written")
+    return together(parts)
 
 
 def _silent(config: Config, sources: frozenset[str], written: Written) -> tuple[str, ...]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import heapq
-from itertools import count
+from datetime import datetime, time, timedelta
+from itertools import count, groupby
 from typing import TYPE_CHECKING
 
 from gateway.exchange.given import Given
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import tzinfo
 
     from gateway.exchange.given import Findings
 
@@ -58,6 +60,22 @@ def in_order(
 def merged(streams: Iterable[Iterator[Given]]) -> Iterator[Given]:
     """Several streams that are each in order, as one; of equal times the earlier stream's goes first."""
     return heapq.merge(*streams, key=lambda given: given.admitted_ns)
+
+
+def by_day(given: Iterable[Given], zone: tzinfo) -> Iterator[tuple[str, Iterator[Given]]]:
+    """The parts of each day of a zone, with its date; each part is to be taken whole before the next."""
+    until_ns, date = -(2**63), ""
+
+    def day_of(one: Given) -> str:
+        nonlocal until_ns, date
+        if one.admitted_ns >= until_ns:
+            moment = datetime.fromtimestamp(one.admitted_ns // NS, zone)
+            date = moment.date().isoformat()
+            midnight = datetime.combine(moment.date() + timedelta(days=1), time(), zone)
+            until_ns = round(midnight.timestamp()) * NS
+        return date
+
+    return groupby(given, day_of)
 
 
 def within(given: Iterable[Given], from_ns: int | None, to_ns: int | None) -> Iterator[Given]:

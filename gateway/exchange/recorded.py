@@ -18,7 +18,7 @@ from gateway.recording.parts import About, Checkpoint, ModelNote
 from gateway.recording.writer import FileWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from gateway.config.model import Config
@@ -87,6 +87,20 @@ def write(
         part.unlink(missing_ok=True)
     topics = frozenset(weave.topics)
     return Written(count, messages, weave.ticks, start_ns, weave.last_ns, size, topics, stop())
+
+
+def together(parts: Sequence[Written]) -> Written:
+    """Several recordings, in the order of their times, as if they were one."""
+    return Written(
+        inputs=sum(part.inputs for part in parts),
+        messages=sum(part.messages for part in parts),
+        ticks=sum(part.ticks for part in parts),
+        first_ns=parts[0].first_ns,
+        last_ns=parts[-1].last_ns,
+        bytes=sum(part.bytes for part in parts),
+        topics=frozenset[tuple[str, str]]().union(*(part.topics for part in parts)),
+        interrupted=parts[-1].interrupted,
+    )
 
 
 def about_of(config: Config, text: str, start_ns: int, findings: Findings) -> About:

@@ -118,7 +118,8 @@ class Videos:
         from gateway.vision.film import packets  # noqa: PLC0415 - as above
 
         channel, log_ns = video.channel(self._camera_name), 0
-        for file, begun_ns in self._taken:
+        while self._taken:
+            file, begun_ns = self._taken.pop(0)
             try:
                 for coded in packets(file.path):
                     picture = video.Picture(begun_ns + coded.event_ns, coded.codec, coded.data)
