@@ -230,6 +230,20 @@ class SinkConfig(msgspec.Struct, frozen=True):
     kind: msgspec.Struct
 
 
+class VisionConfig(Struct, frozen=True):
+    """What looks at the pictures of all cameras.
+
+    engine: what runs the model; `auto` is onnxruntime on the CPU, and so is what another one falls back to. precision:
+    `auto` is bf16 for openvino where the CPU has it, else f32. engines: how many threads look, each at its own pictures;
+    default: half of the cores. batch: how many pictures of different cameras at most go through the model together.
+    """
+
+    engine: Literal["auto", "onnxruntime", "openvino", "cuda", "tensorrt"] = "auto"
+    precision: Literal["auto", "f32", "bf16"] = "auto"
+    engines: int | None = None
+    batch: int = 1
+
+
 class Http(Struct, frozen=True):
     """Metrics, health and the page. Beyond loopback a token is needed."""
 
@@ -294,6 +308,7 @@ class Top(Struct, frozen=True):
     brokers: dict[str, Broker] = {}
     cameras: dict[str, Camera] = {}
     model: str = DEFAULT_MODEL
+    vision: VisionConfig = VisionConfig()
     state: str | None = None
     http: Http = Http()
     commands: Commands = Commands()
@@ -319,6 +334,7 @@ class Config(msgspec.Struct, frozen=True):
     rules: dict[str, Rule]
     sinks: dict[str, SinkConfig]
     model: str
+    vision: VisionConfig
     state: Path
     http: Http
     commands: Commands

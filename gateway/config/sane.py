@@ -24,6 +24,8 @@ SMALLEST_BUDGET = 64_000_000
 SMALLEST_HISTORY = 1_000_000  # bytes: its tables and a day of a small gateway
 SMALLEST_RECORDING = 1_000_000
 LONGEST_AROUND = 600 * NS
+MOST_ENGINES = 256  # each is a thread with the model in memory
+MOST_BATCH = 64  # beyond it a picture waits for longer than any engine gains
 KEEPALIVE_S = (5, 65_535)  # below: traffic for nothing; above: MQTT has no room for it
 
 
@@ -69,6 +71,18 @@ def _place(made: model.Place) -> Problems:
         swapped = abs(lat) <= 180 and abs(lon) <= 90
         fix = f"lon and lat are swapped: write [{lat}, {lon}]" if swapped else "lon is within ±180, lat within ±90"
         problems.append((given[0], f"found [{lon}, {lat}]; {fix}"))
+    return problems
+
+
+@problems_of.register
+def _vision(made: model.VisionConfig) -> Problems:
+    problems: Problems = []
+    if made.engines is not None and not 1 <= made.engines <= MOST_ENGINES:
+        problems.append(("engines", f"found {made.engines}; threads that look, 1 to {MOST_ENGINES}"))
+    if not 1 <= made.batch <= MOST_BATCH:
+        problems.append(("batch", f"found {made.batch}; pictures that are looked at together, 1 to {MOST_BATCH}"))
+    if made.precision == "bf16" and made.engine != "openvino":
+        problems.append(("precision", f"found bf16 for the engine {made.engine}; only openvino computes in it"))
     return problems
 
 
