@@ -107,7 +107,8 @@ class Core:
                 rules[config.name] = rule
                 self._rules.append(rule)
         for place, route in enumerate(plan.routes):
-            self._rules += stuck_rules(route, plan, len(plan.rules) + place, state)
+            self._rules += stuck_rules(route, plan, len(plan.rules) + place, state, lenses)
+        self._lenses = lenses.values()
         self._gated = [rules[name] for name in _needed(plan) if name in rules]
         self._order = _by_need(self._rules, plan)
         self._met = 0
@@ -142,6 +143,8 @@ class Core:
             self._adrift.meet(thing)
         for rule in self._rules:
             self._recent.watch(rule.meet(new))
+        for lens in self._lenses:
+            lens.settle()
         self._met = len(self._ingest.things)
 
     def latest(self) -> list[Latest]:

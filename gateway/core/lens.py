@@ -120,6 +120,7 @@ class Lens:
         self._profiles: dict[tuple[int, ...], int] = {(): 0}
         self._lines = np.array([[-math.inf], [math.inf]])  # low and high of each profile
         self._last: tuple[Readings, Seen] | None = None
+        self._unmet: list[NDArray[np.int32]] = []
 
     def add(self, watcher: Watcher) -> int:
         """A rule looks through this lens; its number."""
@@ -130,10 +131,20 @@ class Lens:
         """The rule of that number watches these series, each new to it."""
         self._profile = grown(self._profile, int(series.max()) + 1, 0)
         was = self._profile[series]
-        self.glass.meet(series[was == 0])
+        self._unmet.append(series[was == 0])
         every = {place: members for members, place in self._profiles.items()}
         for place in set(was.tolist()):
             self._profile[series[was == place]] = self._placed((*every[place], number))
+
+    def settle(self) -> None:
+        """All rules have met the new things: so has the glass, in the order of the series.
+
+        That order is the same however the things came; the rules' is not, where they watch several values of each.
+        """
+        if self._unmet:
+            series = np.unique(np.concatenate(self._unmet))
+            self._unmet.clear()
+            self.glass.meet(series)
 
     def _placed(self, members: tuple[int, ...]) -> int:
         """The number of a profile."""

@@ -13,7 +13,7 @@ from gateway.config.kinds import Kind
 from gateway.core.lens import Lens, Plain
 from gateway.core.rules.threshold import THRESHOLD, Threshold
 from gateway.events import Message
-from tests.core.build import RULES, core_of, cuts_of, run, together
+from tests.core.build import RULES, T0, core_of, cuts_of, run, stamped, start, together
 from tests.core.cases import CASES, COUNTS
 from tests.core.digest import seeded
 from tests.core.streams import jiggle, looks, searching, streams
@@ -148,3 +148,20 @@ def test_a_rule_with_an_undeclared_attribute_is_found_by_killing() -> None:
         )
 
     assert found
+
+
+def test_devices_that_come_together_leave_the_state_that_they_leave_one_by_one() -> None:
+    """Given rules that look at two values through one window, when devices are new in one cut or in several, the state
+    is the same: which ring a series has does not depend on it.
+    """  # noqa: D205 - one sentence
+    text = (
+        "sensors: {air: {mqtt: here, topic: 'air/{device}', json: {pm: p, rh: h}, every: 1 min}}\n"
+        "rules:\n"
+        "  dust: {threshold: air.pm, over: mean 10 min, levels: {yellow: 50}}\n"
+        "  damp: {threshold: air.rh, over: mean 10 min, levels: {yellow: 50}}\n"
+    )
+    messages = stamped((Message("here", f"air/{i}", b'{"p": 60, "h": 70}') for i in range(5)), T0)
+    together, apart = core_of(text), core_of(text)
+    run(together, [*start(), *messages])
+    run(apart, [*start(), *messages], [1])
+    assert together.snapshot() == apart.snapshot()

@@ -77,13 +77,14 @@ class Same:
         self._since.put(series[moved], t=since[moved], k=count[moved])
 
 
-def stuck_rules(route: Route, plan: Plan, place: int, state: State) -> list[SeriesRule]:
-    """A rule for each numeric value of a sensor that says `stuck:`."""
+def stuck_rules(route: Route, plan: Plan, place: int, state: State, lenses: dict[str, Lens]) -> list[SeriesRule]:
+    """A rule for each numeric value of a sensor that says `stuck:`; their lens is put to the others."""
     span = route.sensor.stuck
     if span is None:
         return []
     common = RuleCommon(class_="equipment")
-    lens = Lens(Same(state, f"lens/stuck/{route.name}/{int(span)}", int(span)))
+    name = f"stuck/{route.name}/{int(span)}"
+    lens = lenses[name] = Lens(Same(state, f"lens/{name}", int(span)))
     rules: list[SeriesRule] = []
     for field in route.decoder.fields:
         if field.kind in {"float", "int"}:
