@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -17,7 +17,7 @@ from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from rich.progress import Progress
 
@@ -103,8 +103,8 @@ def run(args: argparse.Namespace) -> int:
     from gateway.exchange.stopping import asked_to_stop  # noqa: PLC0415 - as above
 
     asked = _asked(args)
-    with asked_to_stop() as stop, _Bar() as show:
-        imported = import_into(args.output, args.config, asked, Watching(progress=show, stop=stop))
+    with asked_to_stop() as stop, _Bar() as bar:
+        imported = import_into(args.output, args.config, asked, Watching(begun=bar, stop=stop))
     if args.json:
         print(_json(args.output, imported))
     else:
@@ -178,10 +178,11 @@ class _Bar:
     def __init__(self) -> None:
         self._progress: Progress | None = None
 
-    def __enter__(self) -> Callable[[float, int], None]:
+    def __call__(self, told: Callable[[], tuple[float, int]]) -> None:
+        """Show what `told` says from now on."""
         if not sys.stderr.isatty():
-            return lambda share, inputs: None  # noqa: ARG005 - nobody looks
-        from rich.console import Console  # noqa: PLC0415 - only where it is shown
+            return
+        from rich.console import Console, RenderableType  # noqa: PLC0415 - only where it is shown
         from rich.progress import (  # noqa: PLC0415 - as above
             BarColumn,
             Progress,
@@ -190,17 +191,23 @@ class _Bar:
             TimeRemainingColumn,
         )
 
+        class Asking(Progress):
+            """Asks how far it is whenever it is drawn."""
+
+            def get_renderables(self) -> Iterable[RenderableType]:
+                for task in self.tasks:
+                    share, inputs = told()
+                    rate = f"{inputs / task.elapsed:,.0f}/s" if task.elapsed else ""
+                    self.update(task.id, completed=share, rate=rate)
+                return super().get_renderables()
+
         columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-        bar = self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        task = bar.add_task("", total=1.0, rate="")
-        bar.start()
+        self._progress = Asking(*columns, console=Console(stderr=True), transient=True)
+        self._progress.add_task("", total=1.0, rate="")
+        self._progress.start()
 
-        def show(share: float, inputs: int) -> None:
-            elapsed_s = bar.tasks[0].elapsed
-            rate = f"{inputs / elapsed_s:,.0f}/s" if elapsed_s else ""
-            bar.update(task, completed=share, rate=rate)
-
-        return show
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *_: object) -> None:
         if self._progress is not None:

@@ -1,6 +1,6 @@
 """CSV of readings. Rows may stand in any order, as exports by device do: they are put in the order of their times.
 
-A first reading finds each row's time and place in the file (16 bytes a row), a second one takes the rows in order.
+A first reading finds each row's time and place in the file (32 bytes a row), a second one takes the rows in order.
 Separators `,` `;` tab and `|` are told from the headings; text is UTF-8, else GB 18030, as Chinese Excel writes.
 """
 

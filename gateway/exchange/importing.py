@@ -38,9 +38,9 @@ class Imported(msgspec.Struct, frozen=True):
 
 
 class Watching(msgspec.Struct, frozen=True):
-    """Who watches a long import: `progress(share, inputs)` is called now and then, `stop` asked often."""
+    """Who watches: `begun` is given what tells how far it is (share, 0–1; inputs so far); `stop` is asked often."""
 
-    progress: Callable[[float, int], None] = lambda share, inputs: None  # noqa: ARG005 - named for who reads it
+    begun: Callable[[Callable[[], tuple[float, int]]], None] = lambda told: None  # noqa: ARG005 - named for who reads it
     stop: Callable[[], bool] = lambda: False
 
 
@@ -61,8 +61,9 @@ def import_into(output: Path, config_path: Path, asked: Asked, watching: Watchin
     def beside() -> Iterator[Beside]:
         return chain.from_iterable(film.beside() for film in films)
 
-    def progress(inputs: int) -> None:
-        watching.progress(sum(one.done() for one in importers) / len(importers), inputs)
+    def told() -> tuple[float, int]:
+        counts = findings.counts
+        return sum(one.done() for one in importers) / len(importers), counts["messages"] + counts["looks"]
 
     def into(path: Path, given: Iterable[Given]) -> Written:
         return write(
@@ -74,10 +75,10 @@ def import_into(output: Path, config_path: Path, asked: Asked, watching: Watchin
             findings,
             hole_ns=asked.hole_ns,
             beside=beside,
-            progress=progress,
             stop=watching.stop,
         )
 
+    watching.begun(told)
     try:
         given = within(merged(streams), asked.from_ns, asked.to_ns)
         written = _days(output, given, config, into, watching.stop) if asked.by_day else into(output, given)

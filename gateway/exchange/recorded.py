@@ -54,14 +54,12 @@ def write(
     *,
     hole_ns: int | None = None,
     beside: Callable[[], Iterable[Beside]] = tuple,
-    progress: Callable[[int], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Written:
     """Write what was given, in time order, to a recording. `text`: the configuration's, without secrets.
 
-    `beside` gives what stands beside the inputs, and is asked when all of these are written. `progress` is told how
-    many inputs are written so far. Where `stop` says so, the recording ends in order, with what there is. Raises
-    GatewayError where nothing was given.
+    `beside` gives what stands beside the inputs, and is asked when all of these are written. Where `stop`
+    says so, the recording ends in order, with what there is. Raises GatewayError where nothing was given.
     """
     inputs = _until(given, stop)
     first = next(inputs, None)
@@ -76,7 +74,7 @@ def write(
     try:
         writer = FileWriter(part, about, Checkpoint(0, start_ns, 0, 1, None))
         try:
-            count, messages = _fill(writer, stamped, start_ns, progress)
+            count, messages = _fill(writer, stamped, start_ns)
             for channel, log_ns, message in _until(beside(), stop):
                 writer.beside(channel, log_ns, message)
         finally:
@@ -133,9 +131,7 @@ def _until(given: Iterable[T], stop: Callable[[], bool]) -> Iterator[T]:
         yield one
 
 
-def _fill(
-    writer: FileWriter, stamped: Iterator[Stamped], start_ns: int, progress: Callable[[int], None]
-) -> tuple[int, int]:
+def _fill(writer: FileWriter, stamped: Iterator[Stamped], start_ns: int) -> tuple[int, int]:
     """Write everything; (inputs, messages among them)."""
     n = messages = 0
     inputs, times, size = list["Input"](), list[int](), 0
@@ -149,7 +145,6 @@ def _fill(
             writer.inputs(_cut(n, inputs, times, start_ns))
             n += len(inputs)
             inputs, times, size = [], [], 0
-            progress(n)
     if inputs:
         writer.inputs(_cut(n, inputs, times, start_ns))
     return n + len(inputs), messages
