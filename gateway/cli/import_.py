@@ -58,6 +58,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--column", action="append", default=[], metavar="VALUE=COLUMN", help="which column a value or tag stands in"
     )
+    parser.add_argument("--named", metavar="COLUMN", help="the column that says which value a row has, the only one")
     parser.add_argument("--tag", action="append", default=[], metavar="TAG=TEXT", help="a tag that no column has")
     parser.add_argument("--zone", metavar="ZONE", help="of times that state none (default: the sensor's)")
     parser.add_argument("--shift", type=typed(_shift), default=0, metavar="D", help="added to every time of a reading")
@@ -139,7 +140,7 @@ def _asked(args: argparse.Namespace) -> Asked:
         source=args.source,
         sensors=tuple(args.sensor),
         camera=args.camera,
-        told=Told(args.time, _pairs("--column", args.column), _pairs("--tag", args.tag)),
+        told=Told(args.time, args.named, _pairs("--column", args.column), _pairs("--tag", args.tag)),
         zone=args.zone,
         payload=args.payload,
         window_ns=int(args.window),

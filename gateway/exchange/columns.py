@@ -29,20 +29,26 @@ _BETWEEN = re.compile(r"[^0-9a-z\u3400-\u9fff]+")
 class Told(msgspec.Struct, frozen=True):
     """What the command line says of a table's columns.
 
-    time: the column with the time. columns: value or tag → column. tags: tag → what it is in every row.
+    time: the column with the time. columns: value or tag → column. tags: tag → what it is in every row. named: the
+    column that says which value a row has, where each row has one alone.
     """
 
     time: str | None = None
+    named: str | None = None
     columns: dict[str, str] = {}
     tags: dict[str, str] = {}
 
 
 class Columns(NamedTuple):
-    """Places of columns: `time`; of each tag, or what it always is; of each field, None where it is not there."""
+    """Places of columns: `time`; of each tag, or what it always is; of each field, None where it is not there.
+
+    `named`: of a value's name, and of the value, where each row has one alone.
+    """
 
     time: int
     tags: tuple[tuple[str, int | str], ...]
     fields: tuple[int | None, ...]
+    named: tuple[int, int] | None = None
 
 
 def find_columns(
@@ -54,7 +60,7 @@ def find_columns(
     there is none for the time, a tag or all values.
     """
     finder = _Finder(name, columns, findings, told.columns)
-    names = {*(field.name for field in fields), *wanted.pattern.names}
+    names = {*(field.name for field in fields), *wanted.pattern.names, *(("value",) if told.named else ())}
     for key in [*told.columns, *told.tags]:
         if key not in names:
             raise GatewayError(
@@ -65,6 +71,11 @@ def find_columns(
         raise finder.lacks("no column for the time", "name it: --time COLUMN")
     paths = wanted.sensor.codec.json if isinstance(wanted.sensor.codec, json_.Json) else {}
     tags = _tags(wanted.pattern.names, told.tags, finder)
+    if told.named is not None:
+        name_at, value_at = finder.named(told.named, "--named"), finder.of("value", VALUES)
+        if value_at is None:
+            raise finder.lacks("no column called value", "name it: --column value=COLUMN")
+        return Columns(time, tags, (None,) * len(fields), (name_at, value_at))
     places = [finder.of(field.name, _alike(field.name, paths)) for field in fields]
     lacking = [place for place, found in enumerate(places) if found is None]
     if len(lacking) == 1:

@@ -66,7 +66,8 @@ class ParquetFile:
 
     def inputs(self) -> Generator[Given]:
         """The readings, in the order of their times."""
-        places = (*(place for _, place in self._columns.tags), *self._columns.fields)
+        columns = self._columns
+        places = (*(place for _, place in columns.tags), *columns.fields, *(columns.named or ()))
         self._used = {place for place in places if isinstance(place, int)}
         total = max(1, self._file.metadata.num_rows)
         done = 0

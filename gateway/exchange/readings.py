@@ -55,6 +55,7 @@ class Readings:
     ) -> None:
         self._wanted = wanted
         self._fields = fields
+        self._names = [field.name for field in fields]
         self._findings = findings
         self._shift_ns = shift_ns
         self._writer = writer_of(wanted.sensor, fields)
@@ -82,15 +83,23 @@ class Readings:
             if len(self._topics) >= TOPICS_KEPT:
                 self._topics.clear()
             self._topics[key] = topic
+        places = columns.fields if columns.named is None else self._one(row, columns.named, where)
         values = [
             None if place is None else self._value(row[place], field, where)
-            for field, place in zip(self._fields, columns.fields, strict=True)
+            for field, place in zip(self._fields, places, strict=True)
         ]
         if all(value is None for value in values):
             self._findings.counts["empty"] += 1
             return None
         self._findings.counts["messages"] += 1
         return Given(at_ns, Message(self._wanted.source, topic, self._writer.write(at_ns, values)))
+
+    def _one(self, row: Sequence[object], named: tuple[int, int], where: str) -> tuple[int | None, ...]:
+        """The places of the values in a row that names the only one it has."""
+        name = _text(row[named[0]])
+        if name not in self._names:
+            self._findings.bad(where, f"{name!r} (--named)", f"the sensor has {', '.join(self._names)}")
+        return tuple(named[1] if name == field else None for field in self._names)
 
     def _value(self, found: object, field: Field, where: str) -> Value | None:
         if found is None or (isinstance(found, float) and math.isnan(found)):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -69,7 +70,7 @@ def test_what_excel_saves_in_china(tmp_path: Path) -> None:
 
 
 def test_told_columns_and_tags(tmp_path: Path) -> None:
-    told = Told("when", {"pm25": "raw", "device": "box"}, {"site": "harbour"})
+    told = Told("when", None, {"pm25": "raw", "device": "box"}, {"site": "harbour"})
     text = f"time,when,box,pm25,raw\nx,{T0},9,1,2\n"
     _, read = imported(tmp_path, _csv(tmp_path, text, name="x.csv"), told=told, sensors=("air",))
     assert _rows(read.messages()) == [(0, "air/harbour/9/up", {"ts": T0, "data": {"pm2_5": 2.0}})]
@@ -80,6 +81,19 @@ def test_one_tag_may_be_the_files_name_and_one_value_may_be_called_value(tmp_pat
     path = _csv(tmp_path, f"timestamp,value\n{T0},3\n", name="speed_6005.csv")
     _, read = imported(tmp_path, path, text=text, sensors=("air",))
     assert _rows(read.messages()) == [(0, "air/speed_6005", {"ts": T0, "data": {"pm2_5": 3.0}})]
+
+
+def test_rows_that_name_their_only_value(tmp_path: Path) -> None:
+    text = f"time,site,device,key,value\n{T0},a,1,pm25,2\n{T0},a,1,rh,40\n{T0 + 1},a,1,noise,3\n"
+    for name in ("air.csv", "air.parquet"):
+        path = _csv(tmp_path, text)
+        if name.endswith("parquet"):
+            pq.write_table(pa_csv.read_csv(path), tmp_path / name)
+        done, read = imported(tmp_path, tmp_path / name, told=Told(named="key"))
+        assert [body["data"] for _, _, body in _rows(read.messages())] == [{"pm2_5": 2.0}, {"hum": 40.0}]
+        assert "found 'noise' (--named); the sensor has pm25, rh" in done.findings.lines()[0]
+    with pytest.raises(GatewayError, match="no column called value"):
+        imported(tmp_path, _csv(tmp_path, f"time,site,device,key,v\n{T0},a,1,pm25,2\n"), told=Told(named="key"))
 
 
 @pytest.mark.parametrize(
