@@ -10,6 +10,7 @@ GatewayError
 │   └── LoginRefused     credentials are wrong; retried rarely, since cameras lock accounts
 ├── CameraError          a stream cannot be opened or decoded
 ├── ModelError           a model cannot be fetched, verified, loaded or recognised
+│   └── EngineError      one engine cannot run it; another may
 ├── AlreadyRunning       another process serves this state folder
 ├── OutboxError          the durable store
 │   ├── DiskBroken       writing fails for good: go on in memory
@@ -68,6 +69,10 @@ class CameraError(GatewayError):
 
 class ModelError(GatewayError):
     """A model cannot be fetched, verified, loaded or recognised."""
+
+
+class EngineError(ModelError):
+    """One engine cannot load or run a model, or what it gives cannot be used; another engine may do."""
 
 
 class AlreadyRunning(GatewayError):

@@ -171,6 +171,7 @@ CONDITIONS: dict[str, tuple[str, str]] = {
     "running": ("没在运行", "not running"),
     "subscribed": ("订阅被拒", "subscription refused"),
     "model": ("模型用不了", "no usable model"),
+    "engine": ("换用了另一种引擎", "another engine runs"),
     "failed": ("出错停用", "failed, set aside"),
     "series": ("序列太多", "too many series"),
     "crowded": ("读数太密", "readings come too often"),

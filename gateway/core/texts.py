@@ -54,6 +54,7 @@ CONDITIONS = {
     "running": ("没有运行", "not running"),
     "subscribed": ("订阅被拒绝", "a subscription is refused"),
     "model": ("模型用不了", "no usable model"),
+    "engine": ("推理引擎用不了,已换用另一种", "an engine cannot be used; another one runs"),
     "failed": ("规则出错,已停用", "the rule failed and was set aside"),
     "crowded": ("读数太密,时间窗放不下", "readings come too often for its window"),
     "labels": ("模型不认识要数的类别", "its camera's model does not know what it counts"),
