@@ -234,7 +234,7 @@ class Running:
     def picture(self, camera: str) -> Picture | None:
         """The camera's last analysed picture."""
         taken = self.take_picture(camera)
-        return taken and taken._replace(zones=list(self.config.cameras[camera].zones.items()))
+        return taken and taken._replace(zones=list(self.config.cameras[camera].outlines().items()))
 
     async def open_alerts(self) -> list[dict[str, object]]:
         """All open alerts, as JSON objects."""

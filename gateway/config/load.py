@@ -159,16 +159,16 @@ def _names(root: Map, sensors: dict[str, Sensor]) -> Names:
     def entries(node: Node | None) -> dict[str, Node]:
         return node.entries if isinstance(node, Map) else {}
 
-    cameras = {
-        name: tuple(entries(entries(camera).get("zones")))
-        for name, camera in entries(root.entries.get("cameras")).items()
-    }
+    written = entries(root.entries.get("cameras")).items()
+    cameras = {name: tuple(entries(entries(camera).get("zones"))) for name, camera in written}
+    lines = {name: tuple(entries(entries(camera).get("lines"))) for name, camera in written}
     values = {
         name: cross.values_of(sensors[name].codec) if name in sensors else None
         for name in entries(root.entries.get("sensors"))
     }
     brokers, rules = (frozenset(entries(root.entries.get(section))) for section in ("brokers", "rules"))
-    return Names(brokers, values, cameras, rules, {name: sensor.common for name, sensor in sensors.items()})
+    common = {name: sensor.common for name, sensor in sensors.items()}
+    return Names(brokers, values, cameras, rules, common, lines=lines)
 
 
 def _check_places(top: Top, sensors: dict[str, Sensor], report: Report) -> None:

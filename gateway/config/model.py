@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from gateway.config.scalars import NS, ByteRate, Duration, Gate, Hours, Pace, Size
+from gateway.config.scalars import NS, ByteRate, Duration, Gate, Hours, Pace, Pixels, Size
 
 DEFAULT_MODEL = "ssdlite-mobilenet-v2-coco"  # a manifest in models/
 Point = tuple[float, float]
@@ -166,18 +166,33 @@ class CameraHealth(Struct, frozen=True):
         return frozenset(name for name in self.__struct_fields__ if getattr(self, name))
 
 
+class Zone(Struct, frozen=True):
+    """A part of the picture: an outline in fractions of it, and what counts there.
+
+    least: the height in px of the analysed picture from which a track counts; score: its mean score from which it
+    does; labels: what is counted in its series, all that the model knows where none is given.
+    """
+
+    outline: tuple[Point, ...]
+    least: Pixels = Pixels(0)
+    score: float | None = None
+    labels: tuple[str, ...] = ()
+
+
 class Camera(Struct, frozen=True):
     """A camera. `detect` is the stream to analyse: rtsp://, a file, or a V4L2 device (/dev/video0).
 
-    zones: polygons as fractions of the picture (x, y in 0–1). `rate`: looks a second wanted. `loop`: a file starts
-    over at its end.
+    zones: polygons as fractions of the picture (x, y in 0–1). lines: two or more points each. `tracks`: who is who is
+    kept also where no rule or line needs it. `rate`: looks a second wanted. `loop`: a file starts over at its end.
     """
 
     detect: str
     login: Login | None = None
     title: Text | None = None
     place: Place | None = None
-    zones: dict[str, tuple[Point, ...]] = {}
+    zones: dict[str, tuple[Point, ...] | Zone] = {}
+    lines: dict[str, tuple[Point, ...]] = {}
+    tracks: bool = False
     model: str | None = None  # a manifest's name or an .onnx file; default: the gateway's `model`
     rate: float = 5.0
     loop: bool = False
@@ -185,6 +200,15 @@ class Camera(Struct, frozen=True):
     silent: Duration = Duration(2 * NS)  # no frame for so long: blind
     video: Literal["off", "alerts", "always"] | None = None  # what of it is recorded; default: `recording.video`
     health: CameraHealth | Literal["off"] = CameraHealth()
+
+    def zone(self, name: str) -> Zone | None:
+        """A zone with all its settings, None where there is none of that name."""
+        written = self.zones.get(name)
+        return written if written is None or isinstance(written, Zone) else Zone(outline=written)
+
+    def outlines(self) -> dict[str, tuple[Point, ...]]:
+        """The zones' outlines by name."""
+        return {name: zone.outline if isinstance(zone, Zone) else zone for name, zone in self.zones.items()}
 
 
 class RuleCommon(Struct, frozen=True):

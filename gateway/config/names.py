@@ -45,7 +45,7 @@ class Names(msgspec.Struct, frozen=True):
 
     sensors: the values of each, None where its codec does not say or is wrong itself; cameras: the zones of each;
     common: the sensors' own keys, of those that could be read; labels: what each camera's model tells apart, of those
-    whose model is a shipped one.
+    whose model is a shipped one; lines: those of each camera.
     """
 
     brokers: frozenset[str] = frozenset()
@@ -54,6 +54,7 @@ class Names(msgspec.Struct, frozen=True):
     rules: frozenset[str] = frozenset()
     common: dict[str, SensorCommon] = {}
     labels: dict[str, tuple[str, ...]] = {}
+    lines: dict[str, tuple[str, ...]] = {}
 
     def unit(self, series: SeriesRef) -> str:
         """The unit of a series; empty where it has none."""
@@ -90,6 +91,19 @@ class Names(msgspec.Struct, frozen=True):
         zones = self.cameras.get(camera)
         if zones is not None and zone not in zones:
             problems.append((key, f"camera {camera} has no zone {zone}{nearest(zone, zones)} (its: {listed(zones)})"))
+        return problems
+
+    def line(self, key: str, text: str) -> Problems:
+        """What is wrong with `camera.line` under `key`."""
+        camera, dot, line = text.rpartition(".")
+        if not dot:
+            return [(key, f"found {text!r}; a line is written <camera>.<line>, such as street.kerb")]
+        problems = self.camera(key, camera)
+        lines = self.lines.get(camera)
+        if not problems and line not in (lines or ()):
+            problems.append(
+                (key, f"camera {camera} has no line {line}{nearest(line, lines or ())} (its: {listed(lines or ())})")
+            )
         return problems
 
     def label(self, key: str, camera: str, label: str) -> Problems:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import singledispatch
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -147,12 +148,10 @@ def _sensor(made: model.SensorCommon) -> Problems:
 @problems_of.register
 def _camera(made: model.Camera) -> Problems:
     problems: Problems = []
-    for name, polygon in made.zones.items():
-        if not NAME.fullmatch(name) or "." in name:
-            problems.append((f"zones.{name}", "a zone's name is of a-z 0-9 _ -, without dots"))
-        problem = _polygon(polygon)
-        if problem:
-            problems.append((f"zones.{name}", problem))
+    for name, polygon in made.outlines().items():
+        problems += _named("zones", name, _polygon(polygon))
+    for name, line in made.lines.items():
+        problems += _named("lines", name, _line(line))
     if not 0 < made.rate <= 60:
         problems.append(("rate", f"found {made.rate:g}; looks a second, above 0 and at most 60"))
     if made.silent == 0:
@@ -167,6 +166,13 @@ def _camera(made: model.Camera) -> Problems:
     if made.login is not None and not scheme:
         problems.append(("login", "belongs to rtsp:// streams; a file or device has no login"))
     return problems
+
+
+@problems_of.register
+def _zone(made: model.Zone) -> Problems:
+    if made.score is None or 0.1 <= made.score <= 1:
+        return []
+    return [("score", f"found {made.score:g}; detections are kept from 0.1 on, so 0.1 to 1 is expected")]
 
 
 @problems_of.register
@@ -241,13 +247,44 @@ def timezone_problems(key: str, name: str) -> Problems:
     return []
 
 
+def _named(section: str, name: str, problem: str) -> Problems:
+    """What is wrong with a zone or line and its name."""
+    fine = NAME.fullmatch(name) and "." not in name
+    wrong = [] if fine else [f"a {section[:-1]}'s name is of a-z 0-9 _ -, without dots"]
+    return [(f"{section}.{name}", one) for one in [*wrong, *([problem] if problem else [])]]
+
+
+def _beyond(points: tuple[Point, ...]) -> str:
+    """What is wrong with points outside the picture."""
+    outside = next((p for p in points if not (0 <= p[0] <= 1 and 0 <= p[1] <= 1)), None)
+    if outside is None:
+        return ""
+    return f"found [{outside[0]:g}, {outside[1]:g}]; points are fractions of the picture, 0 to 1, not pixels"
+
+
+def _line(line: tuple[Point, ...]) -> str:
+    """What is wrong with a line, or nothing."""
+    if len(line) < 2:
+        return f"found {len(line)} points; a line has at least 2"
+    if problem := _beyond(line):
+        return problem
+    steps = list(pairwise(line))
+    still = next((i for i, (a, b) in enumerate(steps, 1) if a == b), None)
+    if still:
+        return f"points {still} and {still + 1} are the same; leave one out"
+    for i, first in enumerate(steps):
+        for j in range(i + 2, len(steps)):
+            if _cross(*first, *steps[j]):
+                return f"the line crosses itself after points {i + 1} and {j + 1}; list its points in order"
+    return ""
+
+
 def _polygon(polygon: tuple[Point, ...]) -> str:
     """What is wrong with a zone's outline, or nothing."""
     if len(polygon) < 3:
         return f"found {len(polygon)} points; an outline has at least 3"
-    outside = next((p for p in polygon if not (0 <= p[0] <= 1 and 0 <= p[1] <= 1)), None)
-    if outside:
-        return f"found [{outside[0]:g}, {outside[1]:g}]; points are fractions of the picture, 0 to 1, not pixels"
+    if problem := _beyond(polygon):
+        return problem
     edges = list(zip(polygon, (*polygon[1:], polygon[0]), strict=True))
     for i, first in enumerate(edges):
         for j in range(i + 2, len(edges) - (i == 0)):

@@ -77,6 +77,24 @@ class Size(int):
         return f"{int(self)} B"
 
 
+class Pixels(int):
+    """A length in the picture that is analysed, written `24 px`."""
+
+    EXAMPLES: ClassVar = ("24 px",)
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read `24 px`."""
+        number, unit = _quantity(text, {"px": 1}, "length in the picture", "24 px")
+        if number < 0:
+            msg = f"found {text!r}; a length is not negative"
+            raise ValueError(msg)
+        return cls(round(number * unit))
+
+    def __str__(self) -> str:
+        return f"{int(self)} px"
+
+
 class ByteRate(int):
     """Bytes a second, written `5 MB/s`."""
 
@@ -259,7 +277,7 @@ class Hours(msgspec.Struct, frozen=True):
         return ", ".join(f"{a // 60:02}:{a % 60:02}-{b // 60:02}:{b % 60:02}" for a, b in self.spans_min)
 
 
-SCALARS: tuple[type, ...] = (Duration, Size, Pace, Change, SeriesRef, Comparison, Gate, Over, Hours)
+SCALARS: tuple[type, ...] = (Duration, Size, Pixels, Pace, Change, SeriesRef, Comparison, Gate, Over, Hours)
 
 
 def is_scalar(kind: object) -> bool:

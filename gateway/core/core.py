@@ -24,7 +24,9 @@ from gateway.core.flaws import Flaws
 from gateway.core.guard import Guard
 from gateway.core.ingest import Batch, Ingest, Lines
 from gateway.core.lens import Lens
+from gateway.core.looks import Looks
 from gateway.core.machine import Transition
+from gateway.core.order import by_need, needed
 from gateway.core.people import People
 from gateway.core.readings import NO_READINGS, Readings, as_of
 from gateway.core.recent import Recent
@@ -98,6 +100,7 @@ class Core:
         things = self._ingest.things
         self._silent, self._adrift = Silent(plan.routes, things, state), Adrift(things, state)
         self._coverage = Coverage(tuple(camera.name for camera in plan.cameras), state)
+        self._looks = Looks(plan, state)
         rules, lenses, watches = dict[str, Rule](), dict[str, Lens](), dict[tuple[object, ...], Watch]()
         self._rules: list[Rule] = []
         for place, config in enumerate(plan.rules):
@@ -109,8 +112,8 @@ class Core:
         for place, route in enumerate(plan.routes):
             self._rules += stuck_rules(route, plan, len(plan.rules) + place, state, lenses)
         self._lenses = lenses.values()
-        self._gated = [rules[name] for name in _needed(plan) if name in rules]
-        self._order = _by_need(self._rules, plan)
+        self._gated = [rules[name] for name in needed(plan) if name in rules]
+        self._order = by_need(self._rules, plan)
         self._met = 0
         self._ready = False
 
@@ -272,9 +275,9 @@ class Core:
         elif isinstance(item, Detections | Looked) and _astray(item, moment):
             self.counts["camera_astray"] += 1
         elif isinstance(item, Detections):
-            run = self._run(None)
+            run, look = self._run(None), self._looks.take(item)
             for rule in self._order:
-                changes = self._guard.ask(rule, rule.detections, item, moment, run)
+                changes = self._guard.ask(rule, rule.detections, look, moment, run)
                 run.said[rule.name] = changes  # pyright: ignore[reportIndexIssue] - the run's own dict
                 said += [(rule.place, rule, t) for t in changes]
             self.counts["detections"] += len(item.score)
@@ -370,28 +373,3 @@ def _astray(item: Detections | Looked, moment: Moment) -> bool:
     if isinstance(item, Detections):
         return item.event_ns > moment.admitted_ns + DAY_NS
     return item.to_ns > moment.admitted_ns + DAY_NS or item.to_ns - item.from_ns > DAY_NS
-
-
-def _needed(plan: Plan) -> list[str]:
-    """The rules that gates name."""
-    gates = [gate for rule in plan.rules for gate in (rule.common.unless, rule.common.only_while) if gate]
-    return sorted({gate.rule for gate in gates if gate.rule})
-
-
-def _by_need(rules: Sequence[Rule], plan: Plan) -> list[Rule]:
-    """Rules in an order in which each comes after those that its gates name; `config.check` refused circles."""
-    needs = {
-        rule.name: [g.rule for g in (rule.common.unless, rule.common.only_while) if g and g.rule] for rule in plan.rules
-    }
-    done: list[Rule] = []
-
-    def add(rule: Rule) -> None:
-        if rule not in done:
-            for other in rules:
-                if other.name in needs.get(rule.name, ()):
-                    add(other)
-            done.append(rule)
-
-    for rule in rules:
-        add(rule)
-    return done

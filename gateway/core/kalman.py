@@ -55,6 +55,11 @@ def boxes_of(belief: Array) -> Array:
     return np.concatenate([belief[:2] - half, belief[:2] + half]).T
 
 
+def feet_speed(belief: Array) -> Array:
+    """The velocity of each box's bottom centre, float64[n, 2] px/s."""
+    return np.stack([belief[4], belief[5] + belief[7] * 0.5], axis=1)
+
+
 def squares(belief: Array) -> Array:
     """The square of each box's longer side, float64[n] px²."""
     size = np.maximum(np.maximum(belief[2], belief[3]), LEAST_SIZE_PX)

@@ -82,7 +82,10 @@ class Tracked(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """The tracks there are, by id; n rows. Boxes float64[n, 4] px are where they should be at the time asked for."""
+    """The tracks there are, by id; n rows. Boxes float64[n, 4] px are where they should be at the time asked for.
+
+    belief: float64[14, n], kalman.py's.
+    """
 
     id: NDArray[np.int64]
     label: NDArray[np.int16]
@@ -91,6 +94,7 @@ class Standing(NamedTuple):
     born_ns: NDArray[np.int64]
     seen_ns: NDArray[np.int64]
     xyxy: NDArray[np.float64]
+    belief: NDArray[np.float64]
 
 
 class Tracker:
@@ -111,6 +115,10 @@ class Tracker:
         self._group = groups_of(labels)
         self.refused = 0
         """How many tracks were not begun because there were MOST_TRACKS."""
+
+    def late(self, at_ns: int) -> bool:
+        """Whether a look of that time is not later than the one before."""
+        return at_ns <= int(self._clock.rows[0]["at_ns"])
 
     def step(self, seen: Detections) -> Tracked:
         """Take a look's boxes. A look that is not later than the one before is left out: nobody is in it."""
@@ -154,6 +162,7 @@ class Tracker:
             rows["born_ns"],
             rows["seen_ns"],
             kalman.boxes_of(belief),
+            belief,
         )
 
     def _live(self) -> NDArray[np.intp]:

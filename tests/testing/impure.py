@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gateway.core.lens import Asked, Seen
+    from gateway.core.looks import Look
     from gateway.core.machine import Transition
     from gateway.core.rule import Moment, Rule
     from gateway.core.rules.making import Making
     from gateway.core.state import Table
     from gateway.core.watch import Run
-    from gateway.events import Detections
 
     Figures = Callable[[Asked], NDArray[np.float64]]
 
@@ -148,16 +148,18 @@ class Frames:
     def __getattr__(self, name: str) -> object:
         return getattr(self._rule, name)
 
-    def detections(self, seen: Detections, moment: Moment, run: Run) -> list[Transition]:
+    def detections(self, look: Look, moment: Moment, run: Run) -> list[Transition]:
         """Every third one; or, by number, any that is not the one before, as if it were the newest."""
         self._touch(0)
+        seen = look.seen
         if not self._by_number:
             self._row["frames"] += 1
-            return [] if self._row["frames"] % 3 else self._rule.detections(seen, moment, run)
+            return [] if self._row["frames"] % 3 else self._rule.detections(look, moment, run)
         if self._row["frames"] == seen.frame:
             return []
         self._row["frames"], self._row["at"] = seen.frame, max(int(self._row["at"]) + 1, seen.event_ns)
-        return self._rule.detections(msgspec.structs.replace(seen, event_ns=int(self._row["at"])), moment, run)
+        later = msgspec.structs.replace(seen, event_ns=int(self._row["at"]))
+        return self._rule.detections(look._replace(seen=later), moment, run)
 
 
 def frames(*, by_number: bool) -> Kind:

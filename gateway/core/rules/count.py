@@ -20,7 +20,7 @@ from gateway.core.rule import Moment, Subject
 from gateway.core.rules.making import Making, by_severity
 from gateway.core.rules.series import Bands
 from gateway.core.rules.threshold import ordered
-from gateway.events import Colour, Detections, Looked
+from gateway.events import Colour, Looked
 from gateway.ports import NO_TIME
 
 if TYPE_CHECKING:
@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gateway.config.names import Names, Problems
+    from gateway.core.looks import Look
     from gateway.core.plan import CameraPlan
     from gateway.core.sparse import Sparse
     from gateway.core.state import State
     from gateway.core.things import Thing
     from gateway.core.watch import Gates, Run
+    from gateway.events import Detections
 
 OVERLAP = 0.5  # intersection over union above which two boxes of a label are one thing
 STEADY_NS = 2 * NS  # the number is the largest reached in at least half the looks of this time
@@ -125,8 +127,11 @@ class CountRule:
         self.things: list[Thing | None] = [None]
         self._gates: Gates = making.gates()
         self._camera, self._zone = camera.name, zone
-        self._polygon = camera.camera.zones.get(zone)
-        self._score = np.float32(camera.score if kind.score is None else kind.score)
+        place = camera.camera.zone(zone)
+        self._polygon = place and place.outline
+        self._least_px = float(place.least) if place else 0.0
+        score = kind.score if kind.score is not None else place and place.score
+        self._score = np.float32(camera.score if score is None else score)
         self._wanted, self._known = kind.labels(), camera.labels
         self._labels = [i for i, label in enumerate(camera.labels) if label in kind.labels()]
         self._bands = Bands([number - 0.5 for number in levels.values()], 0.0)
@@ -195,9 +200,9 @@ class CountRule:
             out += self._in_event_time(moved, looked.to_ns)
         return out
 
-    def detections(self, seen: Detections, moment: Moment, run: Run) -> list[Transition]:
+    def detections(self, look: Look, moment: Moment, run: Run) -> list[Transition]:
         """Count what is in the zone, steady the number, and judge it once the covered time up to it is told."""
-        clock = self._clock.rows[0]
+        clock, seen = self._clock.rows[0], look.seen
         if seen.camera != self._camera or seen.event_ns <= int(clock["seen"]):
             return []  # the same look twice, or one that comes too late
         out = self._judge(moment)
@@ -236,6 +241,7 @@ class CountRule:
         wanted = (seen.score >= self._score) & np.isin(seen.label, self._labels)
         boxes, score, label = seen.xyxy[wanted], seen.score[wanted], seen.label[wanted]
         kept = boxes[distinct(boxes, score, label)].astype(np.float64)
+        kept = kept[kept[:, 3] - kept[:, 1] >= self._least_px]
         if self._polygon is None:
             return len(kept)
         ground_x = (kept[:, 0] + kept[:, 2]) / 2 / seen.width_px

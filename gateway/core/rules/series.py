@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
     from gateway.config.model import RuleCommon
     from gateway.core.lens import Lens, Seen
+    from gateway.core.looks import Look
     from gateway.core.sparse import Sparse
     from gateway.core.state import State
     from gateway.core.things import Thing
     from gateway.core.watch import Gates, Run, Watch
     from gateway.core.windows import Windows
-    from gateway.events import Detections, Looked
+    from gateway.events import Looked
 
 
 class Lines(Protocol):
@@ -183,9 +184,9 @@ class SeriesRule:
         now = moment.admitted_ns - self._lateness_ns
         return self._machine.tick(moment.n, now, moment.admitted_ns, moment.tick)
 
-    def detections(self, seen: Detections, moment: Moment, run: Run) -> list[Transition]:
+    def detections(self, look: Look, moment: Moment, run: Run) -> list[Transition]:
         """Cameras are not its business."""
-        del seen, moment, run
+        del look, moment, run
         return []
 
     def looked(self, looked: Looked, moment: Moment) -> list[Transition]:
