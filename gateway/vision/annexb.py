@@ -71,7 +71,7 @@ def _with_zero(data: bytes, at: int) -> int:
 
 def codec_of(stream: av.VideoStream) -> Codec | None:
     """The codec of a stream, where it is H.264 or H.265."""
-    return _CODECS.get(stream.codec_context.codec.canonical_name)
+    return _CODECS.get(stream.codec_context.name)
 
 
 class AnnexB:

@@ -71,7 +71,7 @@ class CameraTap:
         codec = codec_of(stream)
         self._annexb = None
         if codec is None:
-            self._taker.unfit(self._camera, stream.codec_context.codec.canonical_name)
+            self._taker.unfit(self._camera, stream.codec_context.name)
             return
         try:
             self._annexb = AnnexB(stream, codec)
