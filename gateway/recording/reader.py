@@ -172,11 +172,11 @@ class Recording:
         return self._latest([start for _, start in early], from_ns)
 
     def _latest(self, candidates: Sequence[_Start], from_ns: int) -> _Start:
-        """The last of them that counts: not after from_ns itself, nor of inputs that a later file holds again."""
+        """The last of them that is not after from_ns itself: a chunk may hold what is older than its checkpoint."""
         for start in reversed(candidates):
             file = self.files[start.file]
             checkpoint = self._checkpoint(file, file.scanned.chunks[start.chunk])
-            if checkpoint is not None and checkpoint.admitted_ns <= from_ns and checkpoint.n < self._limits[start.file]:
+            if checkpoint is not None and checkpoint.admitted_ns <= from_ns:
                 return start
         return _Start(0, 0)
 

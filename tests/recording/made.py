@@ -58,14 +58,23 @@ def state(n: int) -> Checkpoint:
 
 
 def write(
-    path: Path, n0: int, n1: int, *, said: About = ABOUT, at: Sequence[int] = (), closed: bool = True, each: int = 10
+    path: Path,
+    n0: int,
+    n1: int,
+    *,
+    said: About = ABOUT,
+    at: Sequence[int] = (),
+    closed: bool = True,
+    each: int = 10,
+    late_ns: int = 0,
 ) -> Path:
-    """A file of inputs [n0, n1) in chunks of `each`, checkpoints before those numbered in `at`."""
+    """A file of inputs [n0, n1) in chunks of `each`, checkpoints before those in `at`, all admitted late by so much."""
     writer = FileWriter(path, said, state(n0) if n0 else NOTHING)
     for n in range(n0, n1, each):
         if n in at:
             writer.checkpoint(state(n))
-        writer.inputs(cut(n, min(each, n1 - n)))
+        one = cut(n, min(each, n1 - n))
+        writer.inputs(Cut(n, one.inputs, one.admitted_ns + late_ns, one.elapsed_ns))
         writer.flush()
     if closed:
         writer.close()

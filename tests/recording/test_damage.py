@@ -70,11 +70,13 @@ def test_cut_off_at_any_byte_it_gives_the_chunks_before(tmp_path: Path, whole: b
     assert first < 600  # with its description alone it is a recording, of nothing yet
 
 
-def test_with_a_byte_wrong_it_gives_all_other_chunks(whole: bytes, file: Path) -> None:
+@pytest.mark.parametrize(("closed", "wrong"), [(True, 0x11), (False, 0x01)], ids=["closed", "killed"])
+def test_with_a_byte_wrong_it_gives_all_other_chunks(tmp_path: Path, file: Path, closed: bool, wrong: int) -> None:
     """At most the inputs of the one chunk that was hit are missing, and then that is said."""
+    whole = write(tmp_path / "whole.mcap", 0, 60, at=(40,), closed=closed).read_bytes()
     for place in range(0, len(whole), 3):
         data = bytearray(whole)
-        data[place] ^= 0x11
+        data[place] ^= wrong
         found = pieces_of(file, bytes(data))
         if found is None:
             assert place < len(mcap_records.MAGIC)

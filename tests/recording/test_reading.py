@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from mcap.reader import make_reader
 
@@ -72,12 +73,14 @@ def test_another_configuration_begins_with_the_state_carried_over(tmp_path: Path
 
 
 def test_what_a_crash_took_counts_once(tmp_path: Path) -> None:
-    """The outbox had durable what was before 80 only: the inputs from there came again, and were others."""
+    """The outbox had durable what was before 85 only: the inputs from there came again, and were others."""
     a = write(tmp_path / "a.mcap", 0, 100, closed=False)
-    b = write(tmp_path / "b.mcap", 80, 150, said=about(began_ns=T0 + NS))
+    b = write(tmp_path / "b.mcap", 85, 150, said=about(began_ns=T0 + NS), late_ns=3600 * NS)
     pieces = read(a, b)
     assert numbers(pieces) == list(range(150))
     assert not gaps(pieces)
+    stamps = np.concatenate([piece.cut.admitted_ns for piece in pieces if isinstance(piece, Part)])
+    assert stamps.tolist() == [at(n) + (3600 * NS if n >= 85 else 0) for n in range(150)]
     assert [begin.why for begin in begins(pieces)] == [""]
 
 
@@ -157,6 +160,26 @@ def test_a_span_ends_before_its_end(tmp_path: Path) -> None:
     assert numbers(read(a, b, to_ns=at(37))) == list(range(37))
     assert numbers(read(a, b, to_ns=at(100))) == list(range(100))
     assert numbers(read(a, b, to_ns=at(101))) == list(range(101))
+
+
+def test_a_chunk_that_holds_something_older_is_not_begun_at(tmp_path: Path) -> None:
+    """An alert became durable, or a packet was taken, before the state that stands beside it."""
+    writer = FileWriter(tmp_path / "a.mcap", ABOUT, NOTHING)
+    writer.inputs(cut(0, 50))
+    writer.checkpoint(state(50))
+    writer.alert(b"{}", at(10))
+    writer.inputs(cut(50, 50))
+    writer.close()
+    assert numbers(read(tmp_path / "a.mcap", from_ns=at(30))) == list(range(100))
+
+
+def test_a_chunk_that_stands_twice_counts_once(tmp_path: Path) -> None:
+    """A disk gave a block again."""
+    data = write(tmp_path / "a.mcap", 0, 50, closed=False).read_bytes()
+    second = Recording.open([tmp_path / "a.mcap"]).files[0].scanned.chunks[2]
+    end = second.at + second.length
+    (tmp_path / "a.mcap").write_bytes(data[:end] + data[second.at :])
+    assert numbers(read(tmp_path / "a.mcap")) == list(range(50))
 
 
 def test_a_span_starts_from_a_checkpoint_that_counts(tmp_path: Path) -> None:

@@ -15,11 +15,13 @@ import msgspec
 import pytest
 
 from gateway.clock import ReplayClock
+from gateway.recording.parts import Part
 from gateway.recording.reader import Recording
+from gateway.recording.writer import FileWriter
 from tests.conftest import ROOT
 from tests.outbox.mounted import mounted
 from tests.recording.child import QUEUE_BYTES
-from tests.recording.made import T0, begins, cut, gaps, numbers, read, state
+from tests.recording.made import ABOUT, NOTHING, T0, begins, cut, gaps, numbers, read, state
 from tests.recording.test_recorder import listening, noise, recording
 
 if TYPE_CHECKING:
@@ -82,12 +84,13 @@ def slow_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-def fill(folder: Path) -> Path:
-    """Take all that is left of the disk, as somebody else would."""
+def fill(folder: Path, *, leave: int = 0) -> Path:
+    """Take what is left of the disk, but for so many bytes, as somebody else would."""
     other = folder / "other"
     with suppress(OSError), other.open("ab", buffering=0) as file:
         while True:
             file.write(bytes(4096))
+    os.truncate(other, other.stat().st_size - leave)
     return other
 
 
@@ -159,6 +162,43 @@ async def test_on_a_full_disk_recording_stops_and_comes_back_when_there_is_room(
     assert [(gap.from_n, gap.to_n) for gap in gaps(pieces)] == [(100, 2200)]
     assert begins(pieces)[1].checkpoint == state(2200)
     assert "No space left on device" in begins(pieces)[1].why
+
+
+async def test_a_hole_grows_by_what_waited_when_the_disk_failed(disk: Path) -> None:
+    """Inputs 100 to 109 waited, the queue was full at 110, and then the disk was, too."""
+    clock = ReplayClock(T0)
+    async with recording(disk / "ring", clock=clock, queue_bytes=100_000) as recorder:
+        recorder.admitted(noise(0, 100))
+        await recorder.flush()
+        fill(disk)
+        recorder.admitted(noise(100, 10))
+        recorder.admitted(noise(110, 100, 1000))
+        assert recorder.stats()["dropped"] == 100
+        await recorder.flush()
+        assert recorder.stats()["dropped"] == 110
+        (disk / "other").unlink()
+        clock.advance(10)
+        recorder.checkpoint(state(210))
+    assert [(gap.from_n, gap.to_n) for gap in gaps(read(disk / "ring"))] == [(100, 210)]
+    assert (recorder.stats()["gaps"], recorder.stats()["inputs"]) == (1, 100)
+
+
+def test_a_write_that_the_disk_had_no_room_for_is_repeated_whole(disk: Path) -> None:
+    """What it took of a chunk is taken back: the next try stands where the first did."""
+    writer = FileWriter(disk / "a.mcap", ABOUT, NOTHING)
+    other = fill(disk, leave=10_000)
+    writer.inputs(noise(0, 1000))
+    with pytest.raises(OSError, match="No space left"):
+        writer.flush()
+    assert (disk / "a.mcap").stat().st_size == writer.size
+    with pytest.raises(OSError, match="No space left"):
+        writer.flush()
+    other.unlink()
+    writer.close()
+    found = Recording.open([disk / "a.mcap"])
+    assert sum(len(piece.cut.inputs) for piece in found.pieces() if isinstance(piece, Part)) == 1000
+    assert found.files[0].damage == ()
+    assert (disk / "a.mcap").read_bytes().count(b"\x04\x00\x00\x00zstd") == 2 + 2  # chunks, and the summary's
 
 
 async def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
