@@ -108,6 +108,22 @@ async def test_an_rtsp_camera_is_recorded_from_a_key_frame_on(
     assert all(np.array_equal(a, b) for a, b in zip(sent[begin:], got, strict=False))
 
 
+async def test_a_file_that_starts_over_is_recorded_on_and_on(tmp_path: Path, yolox: Manifest) -> None:
+    """Given a looped film with B-frames, then every look's frame is in the recording under its time, loop after loop,
+    in the order of time once it is decoded.
+    """  # noqa: D205 - one thought
+    cameras = {"gate": Camera(detect=str(film(tmp_path / "a.mp4", frames=12, b_frames=2)), health="off", loop=True)}
+    recorded = Recorded(tmp_path / "recording.mcap")
+    tap = recorded.tap(cameras, video="always")
+    async with running(cameras, yolox, every_nth=2, start_ns=START, paced=False, video=tap) as (_, door):
+        await door.until(lambda: len(door.detections("gate")) > 30)
+    pictures = [Coded(m.event_ns, m.codec, m.data) for m in recorded.video()]  # type: ignore[arg-type]
+    times = [shown.event_ns for shown in decode_video(pictures)]
+    assert times == sorted(times)
+    assert len(times) == len(pictures) > 60
+    assert {look.event_ns for look in door.detections("gate")} <= set(times)
+
+
 async def test_nothing_is_recorded_where_it_is_not_asked_for(tmp_path: Path, yolox: Manifest) -> None:
     """Given the default, then no packet is looked at; a camera's own word goes before the gateway's."""
     path = film(tmp_path / "a.mp4")
