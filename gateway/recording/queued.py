@@ -55,9 +55,8 @@ class Hole(msgspec.Struct):
 
 
 class Counts(msgspec.Struct):
-    """Since the start: inputs recorded and dropped, messages of other channels dropped, holes."""
+    """Since the start: inputs dropped, messages of other channels dropped, holes."""
 
-    inputs: int = 0
     dropped: int = 0
     dropped_beside: int = 0
     gaps: int = 0

@@ -207,7 +207,7 @@ class Recorder:
         return {
             "bytes": self._bytes,
             "files": len(self._files),
-            "inputs": counts.inputs,
+            "inputs": self._ring.inputs,
             "dropped": counts.dropped,
             "dropped_beside": counts.dropped_beside,
             "gaps": counts.gaps,
@@ -300,7 +300,6 @@ class Recorder:
         if cuts and writer is not None:
             cut = joined(cuts)
             writer.inputs(cut)
-            self._counts.inputs += len(cut.inputs)
             if writer.pending >= WAKE_BYTES:
                 self._ring.flush()
 

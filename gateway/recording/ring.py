@@ -42,7 +42,7 @@ class Ring:
         self._began_ns = 0
         self.writer: FileWriter | None = None
         self.removed = 0
-        self._left_bytes = 0
+        self._left_bytes = self._left_inputs = 0
 
     @property
     def bytes(self) -> int:
@@ -53,6 +53,11 @@ class Ring:
     def written(self) -> int:
         """Bytes written since the start."""
         return self._left_bytes + (self.writer.size if self.writer else 0)
+
+    @property
+    def inputs(self) -> int:
+        """Inputs written since the start."""
+        return self._left_inputs + (self.writer.count if self.writer else 0)
 
     @property
     def full(self) -> bool:
@@ -121,6 +126,7 @@ class Ring:
         self.writer = None
         self._others[writer.path] = writer.size
         self._left_bytes += writer.size
+        self._left_inputs += writer.count
 
     def _look(self) -> None:
         """What is in the folder: also of earlier processes, and without what someone removed."""

@@ -53,13 +53,14 @@ class FileWriter:
     Nothing is written before a chunk is full or `flush` is called, but the beginning, at once. Raises OSError when the
     disk does: what waits is kept, `flush` may be tried again, or the file left as it is (`abandon`). `hole`: why inputs
     before the checkpoint are missing, where they are. `size`, `pending`: bytes written, and not yet compressed;
-    `written`: the number after the last input that is written, and its admission.
+    `written`: the number after the last input that is written, and its admission; `count`: of inputs written.
     """
 
     def __init__(self, path: Path, about: About, checkpoint: Checkpoint, *, hole: str = "", level: int = LEVEL) -> None:
         self.path = path
         self.size = 0
         self.pending = 0
+        self.count = self._counted = 0
         self._began_ns = about.began_ns
         self._zstd = zstandard.ZstdCompressor(level=level)
         self._raw: list[bytes] = []
@@ -84,8 +85,10 @@ class FileWriter:
         """Inputs, in the order of admission; a cut's number follows the one before, or comes behind a gap."""
         for start in range(0, len(cut.inputs), RECORD_INPUTS):
             part = columns.part_of(cut, start, start + RECORD_INPUTS)
-            self._add(INPUTS, part.n0, int(part.admitted_ns[0]), columns.encode(part))
+            data = columns.encode(part)
             self._last = (part.n0 + len(part.inputs), int(part.admitted_ns[-1]))
+            self._counted += len(part.inputs)
+            self._add(INPUTS, part.n0, int(part.admitted_ns[0]), data)
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """The core's state, at the beginning of a chunk of its own."""
@@ -133,7 +136,7 @@ class FileWriter:
         first, last = self._times or (first_ns, last_ns)
         self._times = (min(first, first_ns), max(last, last_ns))
         self._raw, self._indices, self._declared, self.pending = [], {}, set(), 0
-        self.written = self._last
+        self.written, self.count = self._last, self._counted
 
     def close(self) -> None:
         """Write the rest and the summary, and close the file. Raises OSError, with the file closed all the same."""
