@@ -6,6 +6,9 @@
 that differs from the recorded one. Each run is a whole backtest in a new folder: Dask's workers are started, warmed by
 one small task each, and ended; the time is from the first task's beginning to the table's files. Starting and warming
 is left out and told apart, for it is the same for a month and for a year. Medians over the rounds, the order changing.
+
+Beside it, in each round, what two plain Python processes that only count come to ÷ one of them: as much as this machine
+gives at that moment, where others work on it too.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import os
 import resource
 import statistics
+import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -37,6 +41,7 @@ ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
 FILES, DEVICES, NS = 24, 50, 10**9
 WARM_UP = 500
 WANTED = 1.8
+COUNT = "for _ in range(60_000_000): pass"  # about as long as a worker's share of a small backtest
 BEGIN_NS = int(datetime(2026, 8, 1, tzinfo=UTC).timestamp()) * NS
 YAML = """\
 gateway: bench
@@ -112,11 +117,21 @@ def _run(many: Path, warm: Path, config: Path, output: Path, workers: int) -> Ru
     return Run(ready - began, ended - ready, own, theirs, (output / "table.json").read_bytes())
 
 
+def _plain(processes: int) -> float:
+    """Counts a second of so many processes that only count, all together."""
+    began = time.perf_counter()
+    started = [subprocess.Popen([sys.executable, "-c", COUNT]) for _ in range(processes)]
+    assert [one.wait() for one in started] == [0] * processes
+    return processes / (time.perf_counter() - began)
+
+
 def _measure() -> list[Row]:
     with folder() as at:
         many, warm, config = _recordings(at)
         runs: dict[int, list[Run]] = {1: [], 2: []}
+        ceilings: list[float] = []
         for turn in range(ROUNDS):
+            ceilings.append(_plain(2) / _plain(1))
             for workers in (1, 2) if turn % 2 == 0 else (2, 1):
                 runs[workers].append(_run(many, warm, config, at / f"out-{turn}-{workers}", workers))
         size = sum(file.stat().st_size for file in many.iterdir())
@@ -132,6 +147,7 @@ def _measure() -> list[Row]:
         Row("… 2 workers", f"{two:.1f} s, {total / two:,.0f}/s"),
         Row("2 workers ÷ 1 worker", f"{ratio:.2f}", f"at least {WANTED}", ratio >= WANTED),
         Row("… of each pair", ", ".join(f"{one:.2f}" for one in ratios)),
+        Row("two plain processes ÷ one, in each round", ", ".join(f"{one:.2f}" for one in ceilings)),
         Row("start and warm-up of 2 workers (not in the above)", f"{start:.1f} s"),
         Row("CPU of all workers, with start: 2 ÷ 1 worker", f"{cpu:.2f}"),
         Row("CPU of the process that hands out, during the work", f"{own:.1f} s"),

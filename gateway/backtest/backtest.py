@@ -134,4 +134,5 @@ def _labels(given: Path | None, found: Sequence[Group]) -> dict[str, Labels]:
 
 def _task(group: Group, variant: Variant) -> Task:
     parts = (program_key(), group.key, variant.key)
-    return Task(hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32], group, variant)
+    key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    return Task(key, msgspec.structs.replace(group, configs=()), variant)  # the texts are in the files

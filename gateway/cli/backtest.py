@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.backtest.sweep import axis
-from gateway.cli.backtest_shown import show
 from gateway.cli.progress import bar
 from gateway.cli.typed import positive, typed
 from gateway.cli.words import told
@@ -75,6 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 done; 1 where a recording could not be replayed; 2 wrong use; 130 interrupted, with what there was."""
     from gateway.backtest.backtest import Backtest  # noqa: PLC0415 - `--help` does without
+    from gateway.cli.backtest_shown import show  # noqa: PLC0415 - as above
     from gateway.registry import registry  # noqa: PLC0415 - as above
 
     backtest = Backtest(_asked(args), registry(), args.output)
