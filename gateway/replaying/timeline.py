@@ -166,6 +166,7 @@ def _row(pairs: Sequence[Pair], y: float, scale: _Scale, within_ns: int, say: Wo
         Word(LEFT - 10, y + 12, "A", GREY, 10, anchor="end"),
         Word(LEFT - 10, y + 28, "B", GREY, 10, anchor="end"),
     ]
+    drawn: set[Box] = set()  # of many short alerts beside one another only those that can be told apart
     for pair in pairs:
         a_y, b_y = y + 2, y + 2 + LANE + 3
         if pair.a and pair.b and "raised" in pair.fields:
@@ -173,8 +174,17 @@ def _row(pairs: Sequence[Pair], y: float, scale: _Scale, within_ns: int, say: Wo
             shapes.append(Stroke(ends[0], a_y + LANE, ends[1], b_y, "#333333", 1.2))
         for life, top in ((pair.a, a_y), (pair.b, b_y)):
             if life is not None:
-                shapes += _bars(pair, life, top, scale, within_ns, say)
+                bars = _bars(pair, life, top, scale, within_ns, say)
+                shapes += [bar for bar in bars if _anew(bar, drawn)]
     return shapes
+
+
+def _anew(bar: Shape, drawn: set[Box]) -> bool:
+    """Whether nothing like it stands on the same pixels."""
+    if not isinstance(bar, Box):
+        return True
+    seen = bar._replace(x=round(bar.x), width=round(bar.width), title="")
+    return seen not in drawn and not drawn.add(seen)
 
 
 def _bars(pair: Pair, life: Life, y: float, scale: _Scale, within_ns: int, say: Words) -> list[Shape]:

@@ -15,15 +15,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gateway.testing.of_recordings import recorded
     from gateway.testing.replayed import Replay, Replayed
     from gateway.testing.rules import Checked, ImpureRule, check_rule
     from gateway.testing.said import time_of
 
-__all__ = ["Checked", "ImpureRule", "Replay", "Replayed", "check_rule", "time_of"]
+__all__ = ["Checked", "ImpureRule", "Replay", "Replayed", "check_rule", "recorded", "time_of"]
 HOME = {
     "Checked": "rules",
     "ImpureRule": "rules",
     "check_rule": "rules",
+    "recorded": "of_recordings",
     "time_of": "said",
     "Replay": "replayed",
     "Replayed": "replayed",

@@ -60,8 +60,9 @@ def check_rule(
 
     `rule`: a configuration (text, or its file) whose rules are checked, or one's own Kind (or several) with `config`,
     a configuration that uses it. A text without `gateway:` or `brokers:` gets them. `messages`: inputs, (topic,
-    payload) or (topic, payload, seconds); give some that raise the rule and some that clear it. `labels`: of the
-    cameras' model. `settle_s`: time that passes after the last. `quiet`: it is right that no rule says anything.
+    payload) or (topic, payload, seconds), or what `recorded` gives; give some that raise the rule and some that clear
+    it. `labels`: of the cameras' model. `settle_s`: time that passes after the last. `quiet`: it is right that no rule
+    says anything.
 
     Checked: it raises nothing; reads no clock, file or chance; says the same again, in any cuts of its inputs, killed
     and restored anywhere, in a process with another order of hashes, and where messages come twice, late or shuffled.
@@ -75,8 +76,8 @@ def check_rule(
     base = str(given.parent if isinstance(given, Path) else Path())
     maker = Maker(Recipe(whole_text(text), base, kinds, tuple(labels)))
     names = frozenset(one.name for one in maker.plan.rules)
-    start, steps = opening(maker.brokers), steps_of(messages, next(iter(maker.brokers), ""), settle_s)
-    return _Checking(maker, names, start, steps).check(quiet=quiet)
+    steps = steps_of(messages, next(iter(maker.brokers), ""), settle_s)
+    return _Checking(maker, names, opening(maker.brokers, steps), steps).check(quiet=quiet)
 
 
 class _Checking:

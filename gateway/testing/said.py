@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 
@@ -18,9 +18,6 @@ BEGIN_NS = int(BEGIN.timestamp()) * S
 MOST_TICKS = 60  # between two messages: where they are hours apart, a tick stands for many
 EPOCH = "7e57"  # of the alerts' ids
 
-Say = Input | tuple[str, object] | tuple[str, object, float]
-"""An input, or (topic, payload), or (topic, payload, seconds since the beginning)."""
-
 
 class Step(NamedTuple):
     """An input with the door's stamps, ns."""
@@ -30,27 +27,40 @@ class Step(NamedTuple):
     elapsed_ns: int
 
 
+Written = tuple[str, object] | tuple[str, object, float]
+Say = Input | Step | Written
+"""An input, (topic, payload), (topic, payload, seconds since the beginning), or what `recorded` gives."""
+
+
 def time_of(seconds: float) -> str:
     """The time that long after the beginning of every test (2026-01-01), as ISO 8601: for payloads that state one."""
     return (BEGIN + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
 
 
-def opening(brokers: Sequence[str]) -> list[Step]:
-    """What every gateway begins with; its brokers are connected."""
+def opening(brokers: Sequence[str], steps: Sequence[Step]) -> list[Step]:
+    """What every gateway begins with, at the time of its first step; its brokers are connected."""
     items: list[Input] = [Restart("", EPOCH, 1), Configured("", "")]
-    return [_at(item, 0) for item in [*items, *(Health(f"source/{name}", "connected", ok=True) for name in brokers)]]
+    items += [Health(f"source/{name}", "connected", ok=True) for name in brokers]
+    first = steps[0] if steps else _at(Tick(), 0)
+    return [first._replace(item=item) for item in items]
 
 
 def steps_of(said: Iterable[Say], source: str, settle_s: float) -> list[Step]:
     """Inputs with ticks between them, and for `settle_s` after them.
 
     `source`: the broker that messages come from. What states no time is admitted a second after what is before it;
-    detections and looks when they were taken. Raises ValueError for what cannot be read.
+    detections and looks when they were taken. What was recorded stays as it came, with its own ticks. Raises ValueError
+    for what cannot be read.
     """
-    steps: list[Step] = []
+    given = list(said)
+    steps = [one for one in given if isinstance(one, Step)]
+    if steps and len(steps) == len(given):
+        return steps
+    if steps:
+        raise ValueError("found messages among what was recorded; give either")
     now_ns = 0
-    for number, one in enumerate(said, 1):
-        item, at_ns = _input(one, number, source, now_ns)
+    for number, one in enumerate(given, 1):
+        item, at_ns = _input(cast("Input | Written", one), number, source, now_ns)
         if at_ns < now_ns:
             raise ValueError(
                 f"message {number}: found {at_ns / S:g} s after {now_ns / S:g} s; they are in order of arrival"
@@ -61,7 +71,7 @@ def steps_of(said: Iterable[Say], source: str, settle_s: float) -> list[Step]:
     return steps + _ticks(now_ns, now_ns + round(settle_s * S) + 1)
 
 
-def _input(one: Say, number: int, source: str, now_ns: int) -> tuple[Input, int]:
+def _input(one: Input | Written, number: int, source: str, now_ns: int) -> tuple[Input, int]:
     """(the input, when it is admitted, ns since the beginning)."""
     if isinstance(one, Detections):
         return one, max(now_ns, one.event_ns - BEGIN_NS)

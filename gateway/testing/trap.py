@@ -69,8 +69,8 @@ def _where(frame: FrameType | None) -> str:
     found = ""
     while frame is not None:
         path = frame.f_code.co_filename
-        library = path.startswith(LIBRARY) and "site-packages" not in path
-        if library and (f"{Path('logging')}" in path or "traceback" in path or "linecache" in path):
+        library = path.startswith((*LIBRARY, "<frozen ")) and "site-packages" not in path
+        if library and (Path(path).parent.name == "logging" or Path(path).stem in {"traceback", "linecache"}):
             return ""
         if not library and not found:
             found = f"{Path(path).name}:{frame.f_lineno}"

@@ -9,7 +9,9 @@ import pytest
 
 from gateway.errors import ConfigError
 from gateway.events import Detections, Looked
-from gateway.testing import ImpureRule, check_rule, time_of
+from gateway.recording.reader import Recording
+from gateway.testing import ImpureRule, check_rule, recorded, time_of
+from tests.conftest import ROOT
 from tests.core.cases import CASES
 from tests.testing import impure
 
@@ -168,6 +170,20 @@ def test_silence_shows_nothing_unless_it_is_meant() -> None:
 def test_a_configuration_that_is_wrong_is_told_as_always() -> None:
     with pytest.raises(ConfigError, match="no sensor water"):
         check_rule(CONFIG.replace("air.pm", "water.pm"), MESSAGES)
+
+
+def test_what_a_gateway_really_got_is_checked_as_it_came() -> None:
+    """Given a recording, its configuration and what it holds, then its rules pass; one that forgets does not."""
+    path = ROOT / "tests/recordings/outside.mcap"
+    text = Recording.open([path]).files[0].about.config
+
+    checked = check_rule(text, recorded(path))
+
+    assert len(checked.alerts) > 20
+    with pytest.raises(ImpureRule, match="odd: killed and restored"):
+        check_rule(impure.ATTRIBUTE, recorded(path), config=text)
+    with pytest.raises(ValueError, match="give either"):
+        check_rule(text, [*recorded(path, most=3), ("water", "{}")])
 
 
 def test_messages_are_in_the_order_of_their_arrival() -> None:
