@@ -2,9 +2,10 @@
 
 Each file of a recording begins with a checkpoint, so a day can be replayed without the one before. What that means for
 an alert that is open over midnight: it stands in the checkpoint that the next day begins with, goes on there, and is
-counted once, on the day it was raised. Where the configuration differs from the recorded one, the state of a rule that
-changed is not in the checkpoint: it starts empty at midnight, so that what crosses midnight may be raised once more,
-and a `for:` or a window begins anew. `whole` replays each gateway in one go instead, exactly, on one core.
+counted once, on the day it was raised. The checkpoint is that of the recorded configuration: a rule that was changed
+finds the open alert of its subject there, but starts with an empty window and an empty `for:`, and what it alone raised
+on the day before is not there, so that a condition over midnight may be raised on both days. `whole` replays each
+gateway in one go instead, exactly, on one core.
 """
 
 from __future__ import annotations

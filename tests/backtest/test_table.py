@@ -276,3 +276,25 @@ def test_the_outputs_agree(tmp_path: Path) -> None:
     assert alerts["rule"].to_pylist() == ["flood"]
     assert alerts["severity"].to_pylist() == ["extreme"]
     assert alerts["returned"].to_pylist() == [1]
+
+
+def test_a_day_begins_with_what_was_open_at_midnight(tmp_path: Path) -> None:
+    """Given a flood over midnight, its days replayed apart tell of it once, also by a rule that was changed.
+
+    One that only the changed rule sees is in no checkpoint: each day tells of it, but not both in one go (`whole`).
+    """
+    before, after = streams.over_midnight(tmp_path, 3.0)
+    config = streams.config(tmp_path)
+
+    def days(name: str, *, whole: bool = False) -> list[tuple[str, int]]:
+        asked = Asked((before, after), (str(config),), whole=whole)
+        table = _done(asked, tmp_path / name).write().table
+        return [(row.day, row.counts.alerts) for row in table if row.rule == "flood"]
+
+    assert days("same") == days("whole", whole=True) == [("2026-08-14", 1), ("2026-08-15", 0)]
+    streams.config(tmp_path, yellow=2.7)
+    assert days("lower") == [("2026-08-14", 1), ("2026-08-15", 0)]
+    before, after = streams.over_midnight(tmp_path, 2.75)  # below the recorded limit
+    streams.config(tmp_path, yellow=2.5)
+    assert days("unseen") == [("2026-08-14", 1), ("2026-08-15", 1)]
+    assert days("unseen-whole", whole=True) == [("2026-08-14", 1), ("2026-08-15", 0)]
