@@ -300,8 +300,7 @@ class Recorder:
         if cuts and writer is not None:
             cut = joined(cuts)
             writer.inputs(cut)
-            if writer.pending >= WAKE_BYTES:
-                self._ring.flush()
+            self._ring.flush_full()
 
     def _write_beside(self, one: Shown | Changed) -> None:
         writer = self._ring.writer
@@ -311,6 +310,7 @@ class Recorder:
             writer.alert(with_status(one.row), one.log_ns)
         else:
             writer.beside(one.channel, one.log_ns, one.body)
+        self._ring.flush_full()
 
     def _write_state(self, state: State) -> None:
         ring, hole = self._ring, state.hole
@@ -319,6 +319,7 @@ class Recorder:
         else:
             if hole is not None:
                 ring.writer.gap(hole)
+            ring.flush()
             ring.writer.checkpoint(state.checkpoint)
         self._rolling = False
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.recording.writer import FileWriter
+from gateway.recording.writer import CHUNK_BYTES, FileWriter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.ports import Clock
     from gateway.recording.parts import About, Checkpoint
 
+NEVER = 2**63  # does a writer flush by itself: room is made first
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NAME = re.compile(r"(\d{8,})-\d{8}T\d{6}Z\.mcap")
 
@@ -71,6 +72,10 @@ class Ring:
         """Oldest first, with the one that is being written."""
         return [*self._others, *([self.writer.path] if self.writer else [])]
 
+    def flush_full(self) -> None:
+        """Write a chunk if one is full."""
+        self.flush(CHUNK_BYTES)
+
     def begin(self, checkpoint: Checkpoint, hole: str = "") -> FileWriter:
         """Close the file that is being written and begin the next. `hole`: why inputs before it are missing."""
         self.close()
@@ -83,7 +88,7 @@ class Ring:
         self._make_room(len(checkpoint.state or b"") + len(about.config) + 100_000)
         while True:
             try:
-                self.writer = FileWriter(path, about, checkpoint, hole=hole)
+                self.writer = FileWriter(path, about, checkpoint, hole=hole, chunk_bytes=NEVER)
             except OSError as error:
                 path.unlink(missing_ok=True)
                 if error.errno not in NO_ROOM or not self._remove_oldest(keep=1):
@@ -92,10 +97,10 @@ class Ring:
                 self._began_ns = self._clock.monotonic_ns()
                 return self.writer
 
-    def flush(self) -> None:
-        """Write what waits; where there is no room the oldest files go."""
+    def flush(self, at_least: int = 1) -> None:
+        """Write what waits, if it is so many bytes; where there is no room the oldest files go."""
         writer = self.writer
-        if writer is None:
+        if writer is None or writer.pending < at_least:
             return
         self._make_room(writer.pending)
         while True:

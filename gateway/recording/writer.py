@@ -56,8 +56,18 @@ class FileWriter:
     `written`: the number after the last input that is written, and its admission; `count`: of inputs written.
     """
 
-    def __init__(self, path: Path, about: About, checkpoint: Checkpoint, *, hole: str = "", level: int = LEVEL) -> None:
+    def __init__(
+        self,
+        path: Path,
+        about: About,
+        checkpoint: Checkpoint,
+        *,
+        hole: str = "",
+        level: int = LEVEL,
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
         self.path = path
+        self._chunk_bytes = chunk_bytes
         self.size = 0
         self.pending = 0
         self.count = self._counted = 0
@@ -184,7 +194,7 @@ class FileWriter:
         index.records.append((log_ns, self.pending))
         for part in mcap_records.message(channel, sequence, log_ns, log_ns, data):
             self._raw_bytes(part)
-        if self.pending >= CHUNK_BYTES:
+        if self.pending >= self._chunk_bytes:
             self.flush()
 
     def _raw_bytes(self, data: bytes) -> None:

@@ -67,9 +67,9 @@ def child(folder: Path, **env: str) -> Iterator[Child]:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 2 MB."""
+    """A disk of 8 MB."""
     folder = tmp_path / "disk"
-    with mounted(folder, "-t", "tmpfs", "-o", "size=2M", "tmpfs"):
+    with mounted(folder, "-t", "tmpfs", "-o", "size=8M", "tmpfs"):
         yield folder
 
 
@@ -111,15 +111,16 @@ def test_kill_leaves_what_was_flushed(tmp_path: Path) -> None:
 async def test_a_ring_larger_than_its_disk_gives_up_its_oldest(disk: Path) -> None:
     """Nothing but the ring's oldest files is lost: no hole, no word."""
     n = 0
-    async with recording(disk / "ring", budget=10**8, file_bytes=300_000) as recorder:
-        for _ in range(100):
-            recorder.admitted(noise(n, 500))
-            n += 500
+    async with recording(disk / "ring", budget=10**8, file_bytes=2_000_000) as recorder:
+        for _ in range(10):
+            for _ in range(4):
+                recorder.admitted(noise(n, 500, 1000))  # more than a chunk
+                n += 500
             await recorder.flush()
             if recorder.wants_checkpoint():
                 recorder.checkpoint(state(n))
         assert recorder.stats()["gaps"] == 0
-        assert recorder.stats()["written_bytes"] > 3_000_000
+        assert recorder.stats()["written_bytes"] > 15_000_000
     found = Recording.open([disk / "ring"])
     assert found.files[-1].last_n == n
     assert found.files[0].first_n > 0
