@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gateway.config.manifest import Manifest
-    from gateway.vision.engine import OnnxEngine
+    from gateway.vision.engine_onnxruntime import OrtSession
 
 DATA = Path(os.environ.get("ZHIWANG_DATA", Path(__file__).resolve().parents[2] / "shared"))
 MODELS = (DEFAULT_MODEL, str(DATA / "models/yolox_nano.onnx"))
@@ -68,12 +68,12 @@ def compare(manifest: Manifest, threads: int, images: list[NDArray[np.uint8]]) -
 
     def both() -> tuple[Callable[[], None], Callable[[], None]]:
         detector = Detector(manifest)
-        engine = cast("OnnxEngine", detector.engine)
+        engine = detector.engine
         tensors = []
         for image in images:
             detector.detect([image])
             tensors.append(engine.tensor(1).copy())
-        name, session = engine.signature.input_name, engine.session
+        name, session = engine.session.signature.input_name, cast("OrtSession", engine.session).inference
 
         def whole() -> None:
             for image in images:

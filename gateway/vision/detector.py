@@ -11,7 +11,8 @@ from gateway.config.families import FAMILIES
 from gateway.config.manifest import Manifest
 from gateway.errors import ModelError
 from gateway.vision.boxes import fit_into
-from gateway.vision.engine import OnnxEngine, open_session, signature_of
+from gateway.vision.engine import OnnxEngine
+from gateway.vision.engine_onnxruntime import OrtSession
 from gateway.vision.heads import FLOOR, Found, find_boxes
 from gateway.vision.outputs import listed
 from gateway.vision.recognise import labels_of, recognise
@@ -23,20 +24,22 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gateway.ports import Engine
+    from gateway.config.model import VisionConfig
 
 
 class Detector:
-    """A model ready to run in one thread; boxes under `floor` are not looked at.
+    """A model ready to run in one thread; boxes under `floor` are not looked at. `vision`: which engine runs it.
 
     Raises ModelError when it does not load or is not what its manifest says.
     """
 
-    def __init__(self, manifest: Manifest, slots: int = 1, floor: float = FLOOR) -> None:
+    def __init__(
+        self, manifest: Manifest, slots: int = 1, floor: float = FLOOR, vision: VisionConfig | None = None
+    ) -> None:
         cv2.setNumThreads(1)  # the engine's own thread does it all: no pool beside it
         self.manifest = manifest
         self._floor = floor
-        self.engine: Engine = OnnxEngine(manifest, slots)
+        self.engine = OnnxEngine(manifest, slots, vision)
 
     def detect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Found]:
         """The boxes of each picture (uint8[h, w, 3] RGB, any sizes), at most as many pictures as there are slots.
@@ -69,7 +72,7 @@ def look_into(path: Path) -> tuple[Manifest, str]:
     """As manifest_of, and beside it what was seen: the outputs, the form, where the labels are from."""
     if not path.is_file():
         raise ModelError(f"{path}: there is no such file; give a manifest's name or an .onnx file")
-    signature = signature_of(open_session(path), path.name)
+    signature = OrtSession(path).signature
     try:
         known = recognise(signature)
         labels, whence = labels_of(known, signature)

@@ -1,158 +1,126 @@
-"""The detector session: onnxruntime on the CPU, one thread each, over a preallocated batch.
+"""The detector's engine: pictures in a preallocated batch, and the first of the engines that can run the model.
 
-onnxruntime's errors become ModelError here and nowhere else.
+batch ─▶ tensor ─▶ session (engine_openvino, engine_onnxruntime …) ─▶ outputs, all of them finite
+                      └─ raises, or gives NaN ─▶ the next engine takes over, with the same pictures
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
 
 import cv2
 import msgspec
 import numpy as np
-import onnxruntime as ort
-from onnxruntime.capi import (
-    onnxruntime_pybind11_state as ort_errors,  # pyright: ignore[reportAttributeAccessIssue] - compiled, without stubs
-)
 
-from gateway.errors import ModelError
+from gateway.config.model import VisionConfig
+from gateway.errors import EngineError, ModelError
+from gateway.vision.engine_kinds import KINDS, Fall, order
 from gateway.vision.heads import head_of
-from gateway.vision.outputs import Shape, Signature, Tensor, listed, written
+from gateway.vision.outputs import Signature, Tensor, listed, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from gateway.config.manifest import Manifest
-
-_ORT_ERRORS: tuple[type[Exception], ...] = tuple(
-    getattr(ort_errors, name)
-    for name in (
-        "EngineError",
-        "Fail",
-        "InvalidArgument",
-        "InvalidGraph",
-        "InvalidProtobuf",
-        "NoModel",
-        "NoSuchFile",
-        "NotFound",
-        "NotImplemented",
-        "RuntimeException",
-        "EPFail",
-    )
-)
-_DTYPES = {
-    "tensor(float)": "float32",
-    "tensor(float16)": "float16",
-    "tensor(double)": "float64",
-    "tensor(uint8)": "uint8",
-    "tensor(int32)": "int32",
-    "tensor(int64)": "int64",
-}
-_PICTURES = ("float32", "uint8")
-_SIZES = ("orig_target_sizes", "im_shape", "scale_factor")  # RT-DETR and D-FINE; PaddleDetection
+    from gateway.vision.engine_session import Session
 
 
-class _Entry(Protocol):
-    """An input or output as onnxruntime tells of it."""
-
-    name: str
-    type: str
-    shape: Sequence[object]
-
-
-def open_session(path: Path) -> ort.InferenceSession:
-    """A session that runs in the calling thread only and never spins. Raises ModelError."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 4  # what matters comes back as an error
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except _ORT_ERRORS as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(
-            f"{path.name}: not a model that onnxruntime can load ({why}); expected an .onnx file"
-        ) from error
-
-
-def signature_of(session: ort.InferenceSession, name: str) -> Signature:
-    """What the session takes and gives. Raises ModelError unless it takes one picture tensor, and sizes at most."""
-    inputs = [_tensor(entry) for entry in session.get_inputs()]
-    pictures = [entry for entry in inputs if len(entry.shape) == 4 and entry.dtype in _PICTURES]
-    sizes = tuple(entry for entry in inputs if entry.name in _SIZES and len(entry.shape) == 2)
-    if len(pictures) != 1 or len(inputs) != 1 + len(sizes):
-        seen = ", ".join(f"{entry.name} {entry.dtype} {written(entry.shape)}" for entry in inputs) or "none"
-        raise ModelError(
-            f"{name}: found the inputs {seen}; expected one of 4 dimensions, float32 or uint8, and beside it at most "
-            f"{', '.join(_SIZES)}"
-        )
-    return Signature(
-        pictures[0].name,
-        pictures[0].dtype,
-        pictures[0].shape,
-        tuple(_tensor(output) for output in session.get_outputs()),
-        sizes,
-        dict(session.get_modelmeta().custom_metadata_map),
-    )
-
-
-def _tensor(entry: _Entry) -> Tensor:
-    return Tensor(entry.name, _DTYPES.get(entry.type, entry.type), _shape(entry.shape))
-
-
-def _shape(raw: Sequence[object]) -> Shape:
-    return tuple(size if isinstance(size, int) and size > 0 else None for size in raw)
+_SPOILT = 0.95  # share of an output; fewer, where no other engine is left, are boxes that the head drops
 
 
 class OnnxEngine:
-    """Engine of ports.py over onnxruntime: write pictures into `batch` (uint8[slots, h, w, 3] RGB), then `infer(n)`."""
+    """Engine of ports.py for an .onnx file: write pictures into `batch` (uint8[slots, h, w, 3] RGB), then `infer(n)`.
 
-    def __init__(self, manifest: Manifest, slots: int = 1) -> None:
+    `name`: the engine that runs; `falls`: those before it that could not, and why. Raises ModelError when none can.
+    """
+
+    def __init__(self, manifest: Manifest, slots: int = 1, vision: VisionConfig | None = None) -> None:
         if manifest.path is None or not manifest.path.is_file():
             where = manifest.path or "nothing was fetched"
             raise ModelError(f"{manifest.name}: no model file ({where}); fetch it: zhiwang models pull {manifest.name}")
         self._manifest = manifest
-        self.session = open_session(manifest.path)
-        self.signature = signature_of(self.session, manifest.name)
-        _check_input(self.signature, manifest)
-        _check_outputs(self.signature, manifest)
-        self._open = any(None in shape[1:] for shape in self.signature.output_shapes)
+        self._path = manifest.path
+        self._vision = vision or VisionConfig()
         self.batch: NDArray[np.uint8] = np.full(
             (slots, manifest.height_px, manifest.width_px, 3), manifest.pad, np.uint8
         )
         self._tensor = self.batch if self._takes_batch() else np.zeros((slots, *input_shape(manifest)), manifest.dtype)
-        self._sizes = {size.name: _told(size, manifest, slots) for size in self.signature.sizes}
         self._planes = [np.zeros(self.batch.shape[1:3], np.uint8) for _ in range(3)]
         self._offset = np.array(manifest.mean, np.float32)
         self._divisor = np.array(manifest.std, np.float32)
+        self.falls: tuple[Fall, ...] = ()
+        self._choose(order(self._vision), self.tensor(1), [])
 
     def infer(self, n: int) -> Sequence[NDArray[np.generic]]:
-        """The raw outputs for the first `n` slots. Raises ModelError when the model fails on them."""
+        """The raw outputs for the first `n` slots; they hold until the next call.
+
+        Raises ModelError when no engine can give them.
+        """
         tensor = self.tensor(n)
         try:
-            if self.signature.input_shape[0] is None:
-                outputs = self._run(tensor)
-            else:
-                parts = [self._run(tensor[at : at + 1]) for at in range(n)]
-                outputs = [_joined(columns) for columns in zip(*parts, strict=True)]
-        except _ORT_ERRORS as error:
-            raise ModelError(f"{self._manifest.name}: inference failed ({str(error).splitlines()[0]})") from error
-        if self._open:
-            self._check_what_came(outputs)
+            return self._run(self.session, tensor, strict=bool(self._left))
+        except EngineError as error:
+            if not self._left:
+                raise
+            return self._choose(self._left, tensor, [Fall(self.name, str(error))])
+
+    def _choose(
+        self, names: Sequence[str], tensor: NDArray[np.generic], falls: list[Fall]
+    ) -> Sequence[NDArray[np.generic]]:
+        """The outputs of the first engine that can give them, which is the one from here on. Raises what the last said.
+
+        Where none can, it is the model's fault or the pictures', and everything stays as it was.
+        """
+        for at, name in enumerate(names):
+            try:
+                session = self._opened(name)
+                outputs = self._run(session, tensor, strict=at + 1 < len(names))
+            except ModelError as error:
+                if at + 1 == len(names):
+                    raise
+                falls.append(Fall(name, str(error)))
+                continue
+            self.session, self.name, self._left = session, name, names[at + 1 :]
+            self.falls += tuple(falls)
+            return outputs
+        raise AssertionError(names)  # order() names one at least
+
+    def _opened(self, name: str) -> Session:
+        session = KINDS[name].open(self._path, len(self.batch), self._vision.precision)
+        _check_input(session.signature, self._manifest)
+        _check_outputs(session.signature, self._manifest)
+        return session
+
+    def _run(self, session: Session, tensor: NDArray[np.generic], *, strict: bool) -> Sequence[NDArray[np.generic]]:
+        signature = session.signature
+        sizes = {size.name: _told(size, self._manifest, len(tensor)) for size in signature.sizes}
+        parts: list[list[NDArray[np.generic]]] = []
+        cuts = _cuts(len(tensor), session.batches)
+        for begin, end in cuts:
+            feeds = {name: told[begin:end] for name, told in sizes.items()}
+            feeds[signature.input_name] = tensor[begin:end]
+            outputs = session.run(feeds)
+            parts.append([output.copy() for output in outputs] if session.lends and len(cuts) > 1 else outputs)
+        outputs = parts[0] if len(parts) == 1 else [_joined(columns) for columns in zip(*parts, strict=True)]
+        self._check_what_came(signature, outputs, strict=strict)
         return outputs
 
-    def _check_what_came(self, outputs: Sequence[NDArray[np.generic]]) -> None:
-        """Outputs whose sizes a model leaves open are known only now; a head would read wrong ones wrongly."""
-        came = tuple(
-            Tensor(output.name, array.dtype.name, array.shape)
-            for output, array in zip(self.signature.outputs, outputs, strict=True)
-        )
-        _check_outputs(msgspec.structs.replace(self.signature, outputs=came), self._manifest)
+    def _check_what_came(self, signature: Signature, outputs: Sequence[NDArray[np.generic]], *, strict: bool) -> None:
+        """NaN compares with nothing, so that it would pass for "nothing seen"; wrong sizes would be read wrongly."""
+        for output, array in zip(signature.outputs, outputs, strict=True):
+            if _spoilt(array) > (0 if strict else _SPOILT):
+                raise EngineError(
+                    f"{self._manifest.name}: its output {output.name} holds NaN or infinite numbers: the file is "
+                    "damaged, no detector, or computed wrongly"
+                )
+        if any(None in shape[1:] for shape in signature.output_shapes):  # left open by the model: known only now
+            came = tuple(
+                Tensor(output.name, array.dtype.name, array.shape)
+                for output, array in zip(signature.outputs, outputs, strict=True)
+            )
+            _check_outputs(msgspec.structs.replace(signature, outputs=came), self._manifest)
 
     def tensor(self, n: int) -> NDArray[np.generic]:
         """The model's own input for the first `n` slots: the batch itself where the model takes uint8 NHWC RGB."""
@@ -160,11 +128,6 @@ class OnnxEngine:
             for slot in range(n):
                 self._normalise(slot)
         return self._tensor[:n]
-
-    def _run(self, tensor: NDArray[np.generic]) -> list[NDArray[np.generic]]:
-        feeds = {name: told[: len(tensor)] for name, told in self._sizes.items()}
-        feeds[self.signature.input_name] = tensor
-        return cast("list[NDArray[np.generic]]", self.session.run(None, feeds))
 
     def _takes_batch(self) -> bool:
         manifest = self._manifest
@@ -183,6 +146,14 @@ class OnnxEngine:
                 plane /= self._divisor[channel]
 
 
+def _spoilt(array: NDArray[np.generic]) -> float:
+    """The share of an output that is NaN or +∞; −∞ stands for "certainly not" in some models."""
+    if array.dtype.kind != "f" or not array.size or np.isfinite(array.max()):
+        return 0.0
+    numbers = array.astype(np.float32)
+    return float(np.mean(np.isnan(numbers) | np.isposinf(numbers)))
+
+
 def _told(size: Tensor, manifest: Manifest, slots: int) -> NDArray[np.generic]:
     """What a model that asks for its pictures' sizes is told: the input's own, so that its boxes are in input px."""
     row = {
@@ -197,6 +168,17 @@ def input_shape(manifest: Manifest) -> tuple[int, int, int]:
     """One picture of the model's input, without the batch."""
     size = (manifest.height_px, manifest.width_px)
     return (3, *size) if manifest.layout == "nchw" else (*size, 3)
+
+
+def _cuts(n: int, batches: tuple[int, ...]) -> list[tuple[int, int]]:
+    """How n pictures are cut for an engine that runs these batch sizes only, largest first, 1 last."""
+    cuts: list[tuple[int, int]] = []
+    at = 0
+    while at < n:
+        size = next((size for size in batches if size <= n - at), n - at)
+        cuts.append((at, at + size))
+        at += size
+    return cuts
 
 
 def _joined(parts: tuple[NDArray[np.generic], ...]) -> NDArray[np.generic]:
