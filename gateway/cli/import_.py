@@ -95,6 +95,7 @@ def _server_arguments(parser: argparse.ArgumentParser) -> None:
     server.add_argument("--user", metavar="NAME", help="InfluxDB 1.x, where it asks")
     server.add_argument("--password-file", type=Path, metavar="F", help="InfluxDB 1.x: the file with the password")
     server.add_argument("--token-file", type=Path, metavar="F", help="InfluxDB 2.x: the file with the token")
+    server.add_argument("--ca", type=Path, metavar="F", help="certificates that sign the server's, a PEM file")
     server.add_argument("--query", metavar="Q", help="InfluxQL or Flux in place of ours, for one --sensor")
 
 
@@ -153,7 +154,9 @@ def _asked(args: argparse.Namespace) -> Asked:
         every=args.every,
         threads=args.threads,
         keep_video=args.keep_video,
-        login=Login(args.db, args.bucket, args.org, args.user, _secret(args.password_file), _secret(args.token_file)),
+        login=Login(
+            args.db, args.bucket, args.org, args.user, _secret(args.password_file), _secret(args.token_file), args.ca
+        ),
         query=args.query,
         by_day=args.by_day,
     )

@@ -53,7 +53,6 @@ class GatewayAlerts:
 
     def __init__(self, path: Path, topics: Topics, findings: Findings) -> None:
         self.name = str(path)
-        self.sources = topics.sources
         self._path = path
         self._topics = topics
         self._findings = findings

@@ -61,7 +61,6 @@ class CsvFile:
         zone: tzinfo,
     ) -> None:
         self.name = str(path)
-        self.sources = frozenset({wanted.source})
         self._path = path
         self._readings = readings
         self._findings = findings

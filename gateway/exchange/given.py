@@ -32,14 +32,12 @@ class Beside(NamedTuple):
 class Importer(Protocol):
     """One way in.
 
-    `inputs` gives inputs in time order, once; it raises GatewayError where nothing at all can be read. `sources` are
-    the brokers that it speaks for: they are taken to be connected all the time. `done` is the share that was read, 0–1.
+    `inputs` gives inputs in time order, once; it raises GatewayError where nothing at all can be read. `done` is the
+    share that was read, 0–1.
     """
 
     @property
     def name(self) -> str: ...  # noqa: D102 - the Protocol's docstring
-    @property
-    def sources(self) -> frozenset[str]: ...  # noqa: D102 - as above
     def inputs(self) -> Generator[Given]: ...  # noqa: D102 - as above
     def done(self) -> float: ...  # noqa: D102 - as above
 

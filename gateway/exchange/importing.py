@@ -53,7 +53,6 @@ def import_into(output: Path, config_path: Path, asked: Asked, watching: Watchin
     config, text = load(config_path, registry()), text_of(config_path)
     findings = Findings()
     importers = Choosing(config, asked, findings).importers()
-    sources = frozenset[str]().union(*(one.sources for one in importers))
     streams = [one.inputs() for one in importers]
 
     films = [one for one in importers if isinstance(one, Videos)]
@@ -71,7 +70,6 @@ def import_into(output: Path, config_path: Path, asked: Asked, watching: Watchin
             given,
             config,
             text,
-            sources,
             findings,
             hole_ns=asked.hole_ns,
             beside=beside,
@@ -85,7 +83,7 @@ def import_into(output: Path, config_path: Path, asked: Asked, watching: Watchin
     finally:
         for stream in streams:
             stream.close()
-    return Imported(written, findings, _silent(config, sources, written), config.timezone)
+    return Imported(written, findings, _silent(config, written), config.timezone)
 
 
 def _days(
@@ -107,10 +105,10 @@ def _days(
     return together(parts)
 
 
-def _silent(config: Config, sources: frozenset[str], written: Written) -> tuple[str, ...]:
-    if not config.sensors or not sources:
+def _silent(config: Config, written: Written) -> tuple[str, ...]:
+    if not written.topics:
         return ()
-    topics = Topics(config)
+    topics, sources = Topics(config), {source for source, _ in written.topics}
     heard = {name for _, topic in written.topics for name in topics.heard(topic).sensors}
     return tuple(
         name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,7 +20,6 @@ from gateway.sinks.influx import V1, V2
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
-    from pathlib import Path
 
     from gateway.config.model import Config, Secret
     from gateway.exchange.columns import Columns, Told
@@ -41,7 +41,7 @@ class Server(msgspec.Struct, frozen=True):
 
 
 class Login(msgspec.Struct, frozen=True):
-    """What the command line says of a server: `db` (1.x), or `bucket`, `org` and `token` (2.x)."""
+    """What the command line says of a server: `db` (1.x), or `bucket`, `org`, `token` (2.x); `ca`: whom to trust."""
 
     db: str | None = None
     bucket: str | None = None
@@ -49,6 +49,7 @@ class Login(msgspec.Struct, frozen=True):
     user: str | None = None
     password: str | None = None
     token: str | None = None
+    ca: Path | None = None
 
 
 def server_of_sink(name: str, config: Config) -> Server:
@@ -59,7 +60,7 @@ def server_of_sink(name: str, config: Config) -> Server:
     kind = found.get(name)
     if kind is None:
         raise GatewayError(f"found {SCHEME}{name}; the InfluxDB sinks of the configuration: {listed(found)}")
-    context = _context(name, kind.ca, config.base)
+    context = None if kind.ca is None else _context(f"sinks.{name}.ca", config.base / kind.ca)
     if isinstance(kind, V1):
         user, inline = login(kind.v1)
         password = _secret(name, kind.password, config.base) if kind.password else inline
@@ -74,13 +75,14 @@ def server_at(url: str, told: Login) -> Server:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise GatewayError(f"found {url!r}; a server is written http://host:8086 or https://host")
+    context = None if told.ca is None else _context("--ca", told.ca)
     if told.bucket:
-        return Server(influx_v2.V2Server(without_login(url), told.org, told.bucket, _token(told.token)))
+        return Server(influx_v2.V2Server(without_login(url), told.org, told.bucket, _token(told.token)), context)
     if not told.db:
         raise GatewayError(f"{without_login(url)}: say --db NAME (InfluxDB 1.x), or --bucket NAME and --org NAME (2.x)")
     user, password = login(url)
     headers = basic(told.user or user, told.password or password)
-    return Server(influx_v1.V1Server(without_login(url), told.db, None, headers))
+    return Server(influx_v1.V1Server(without_login(url), told.db, None, headers), context)
 
 
 class InfluxQuery:
@@ -103,7 +105,6 @@ class InfluxQuery:
         query: str | None = None,
     ) -> None:
         self.name = f"{server.at.url}/{wanted.sensor.name}"
-        self.sources = frozenset({wanted.source})
         self._server = server
         self._wanted = wanted
         self._fields = fields
@@ -181,10 +182,8 @@ def _secret(name: str, secret: Secret, base: Path) -> str:
         raise GatewayError(f"sinks.{name}: cannot read {error.filename}: {error.strerror}") from error
 
 
-def _context(name: str, ca: str | None, base: Path) -> ssl.SSLContext | None:
-    if ca is None:
-        return None
+def _context(where: str, ca: Path) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=str(base / ca))
+        return ssl.create_default_context(cafile=str(ca))
     except OSError as error:  # an ssl.SSLError is one
-        raise GatewayError(f"sinks.{name}.ca: {base / ca} holds no certificates that can be read: {error}") from error
+        raise GatewayError(f"{where}: {ca} holds no certificates that can be read: {error}") from error

@@ -75,7 +75,6 @@ class MosquittoLog:
         window_ns: int = WINDOW_NS,
     ) -> None:
         self.name = str(path)
-        self.sources = topics.sources
         self._path = path
         self._topics = topics
         self._findings = findings
@@ -223,7 +222,7 @@ class MosquittoLog:
         counts["messages"] += 1
         if line is None:
             return Given(at_ns, Message(heard.source, topic, payload, qos=0))
-        source = line.source if line.source in self.sources else heard.source
+        source = line.source if line.source in self._topics.sources else heard.source
         whole = Message(source or heard.source, topic, payload, line.qos, bool(line.retain), event_ns=event_ns)
         return Given(at_ns, whole)
 

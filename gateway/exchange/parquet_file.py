@@ -46,7 +46,6 @@ class ParquetFile:
         zone: tzinfo,
     ) -> None:
         self.name = str(path)
-        self.sources = frozenset({wanted.source})
         self._readings = readings
         self._findings = findings
         self._zone = zone

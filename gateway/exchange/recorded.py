@@ -49,7 +49,6 @@ def write(
     given: Iterable[Given],
     config: Config,
     text: str,
-    sources: Iterable[str],
     findings: Findings,
     *,
     hole_ns: int | None = None,
@@ -67,7 +66,7 @@ def write(
         raise GatewayError("nothing was found to import: the recording was not written")
     start_ns = began_ns(first.admitted_ns)
     about = about_of(config, text, start_ns, findings)
-    weave = Weave(sources, findings, hole_ns)
+    weave = Weave(findings, hole_ns)
     start: list[Input] = [Restart("", about.epoch, 1), Configured(config.sha, text)]
     stamped = weave.of(chain([first], inputs), start, start_ns)
     part = path.with_name(f"{path.name}.part")

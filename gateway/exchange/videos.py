@@ -50,8 +50,6 @@ class Videos:
     camera's `rate:` asks for. keep: have the video itself in the recording, too.
     """
 
-    sources: frozenset[str] = frozenset()
-
     def __init__(
         self,
         name: str,

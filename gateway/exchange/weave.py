@@ -27,28 +27,25 @@ def began_ns(first_ns: int) -> int:
 class Weave:
     """Puts ticks and health between inputs that come in time order.
 
-    What was admitted at a whole second goes before the second's tick. `sources` are connected from the start; with
-    `hole_ns` one from which nothing came for so long is taken as not connected until it is heard again, so that nobody
-    is called silent while the file itself has nothing. `last_ns` is the time of the last tick.
+    What was admitted at a whole second goes before the second's tick. A source is connected from its first message on:
+    one of which there is none says nothing of its sensors. With `hole_ns` one from which nothing came for so long is
+    taken as not connected until it is heard again, so that nobody is called silent while the file itself has nothing.
+    `last_ns` is the time of the last tick.
     """
 
-    def __init__(self, sources: Iterable[str], findings: Findings, hole_ns: int | None = None) -> None:
+    def __init__(self, findings: Findings, hole_ns: int | None = None) -> None:
         self.last_ns = 0
         self.ticks = 0
         self.topics: set[tuple[str, str]] = set()
-        self._sources = sorted(sources)
         self._findings = findings
         self._hole_ns = hole_ns
         self._deaf_ns: dict[str, int] = {}  # when a source that is up is taken for deaf
-        self._deaf: set[str] = set()
+        self._up: set[str] = set()
 
     def of(self, given: Iterable[Given], start: Sequence[Input], start_ns: int) -> Iterator[Stamped]:
         """Everything with its admission time. `start` comes first, at `start_ns`, a whole second."""
         for one in start:
             yield start_ns, one
-        for source in self._sources:
-            yield start_ns, Health(f"source/{source}", "connected", ok=True)
-            self._heard(source, start_ns)
         self.last_ns = now_ns = start_ns
         topics = self.topics
         for at_ns, item in given:
@@ -56,18 +53,14 @@ class Weave:
                 yield from self._until(at_ns - 1)
             if type(item) is Message:
                 topics.add((item.source, item.topic))
+                if item.source not in self._up:
+                    self._up.add(item.source)
+                    yield at_ns, Health(f"source/{item.source}", "connected", ok=True)
                 if self._hole_ns is not None:
-                    if item.source in self._deaf:
-                        self._deaf.discard(item.source)
-                        yield at_ns, Health(f"source/{item.source}", "connected", ok=True)
-                    self._heard(item.source, at_ns)
+                    self._deaf_ns[item.source] = at_ns + self._hole_ns
             yield at_ns, item
             now_ns = at_ns
         yield from self._until(now_ns + NS - 1)
-
-    def _heard(self, source: str, at_ns: int) -> None:
-        if self._hole_ns is not None:
-            self._deaf_ns[source] = at_ns + self._hole_ns
 
     def _until(self, to_ns: int) -> Iterator[Stamped]:
         """The ticks after the last one, up to and with `to_ns`."""
@@ -84,7 +77,7 @@ class Weave:
 
     def _deafened(self, at_ns: int) -> Iterator[Stamped]:
         for source, deaf_ns in self._deaf_ns.items():
-            if deaf_ns <= at_ns and source not in self._deaf:
-                self._deaf.add(source)
+            if deaf_ns <= at_ns and source in self._up:
+                self._up.discard(source)
                 detail = "nothing is in the imported file for so long (--hole)"
                 yield at_ns, Health(f"source/{source}", "connected", ok=False, detail=detail)

@@ -18,12 +18,13 @@ from gateway.ports import Row
 from gateway.sinks.influx import V1, build_v1
 from tests.conftest import free_port
 from tests.exchange.street import STREET, T0, S, imported
+from tests.servers.influx import Influx
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.servers.influx import Influx
+    from tests.servers.certificates import Authority
 
 LINES = "".join(
     f'air,device={device},site=old\\ town pm25={second}.5,note="say \\"hi\\"" {(T0 + second) * S + 123456}\n'
@@ -98,6 +99,29 @@ def test_what_a_server_says_is_said(tmp_path: Path, influx: Influx, influx_with_
         imported(tmp_path, influx.url)
     with pytest.raises(GatewayError, match="the InfluxDB sinks of the configuration: none"):
         imported(tmp_path, "influx:tsdb")
+
+
+def test_a_server_with_a_certificate_of_ones_own(tmp_path: Path, authority: Authority) -> None:
+    folder = tmp_path / "influx"
+    folder.mkdir()
+    server = Influx(folder, tls=(authority.issue("exchange"), authority.ca))
+    server.start()
+    try:
+        db = server.database("exchange_tls")
+        with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
+            imported(tmp_path, server.url, sensors=("air",), login=Login(db=db))
+        with pytest.raises(GatewayError, match="nothing was found to import"):
+            imported(tmp_path, server.url, sensors=("air",), login=Login(db=db, ca=authority.ca))
+    finally:
+        server.stop()
+    with pytest.raises(GatewayError, match=r"--ca: .*gateway.yaml holds no certificates"):
+        imported(tmp_path, server.url, sensors=("air",), login=Login(db=db, ca=tmp_path / "gateway.yaml"))
+
+
+def test_a_sinks_secret_that_is_missing_is_named(tmp_path: Path) -> None:
+    text = STREET + "sinks: {tsdb: {v2: 'http://127.0.0.1:1', bucket: b, token: {env: NO_SUCH_TOKEN}}}\n"
+    with pytest.raises(GatewayError, match=r"sinks\.tsdb: the environment has no NO_SUCH_TOKEN"):
+        imported(tmp_path, "influx:", text=text, from_ns=T0 * S, to_ns=T0 * S + 1)
 
 
 # InfluxData, "Annotated CSV", the first two examples of the page, and its error encoding.
