@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from gateway.events import COLOUR_OF
 from gateway.replaying.shown import STYLE, Words, brief, clock, lasting, rendered, signed
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def _detail(pair: Pair, within_ns: int, say: Words) -> Text:
         (f"{sign} {say(en, zh):<9}", style),
         f"{clock(one.raised)}  ",
         (f"{pair.rule} {pair.subject} ", "bold"),
-        (COLOUR_OF.get(severity, severity), STYLE.get(severity, "")),
+        (say.colour(severity), STYLE.get(severity, "")),
         f"  {what}",
     )
 
@@ -135,7 +134,7 @@ def _fields(pair: Pair, a: Life, b: Life, within_ns: int, say: Words) -> str:
     }
     for field, name in names.items():
         if field in pair.fields:
-            old, new = (COLOUR_OF.get(str(value), brief(value)) for value in pair.fields[field])
+            old, new = (say.colour(value) for value in pair.fields[field])
             parts.append(f"{name} {old} → {new}")
     if "active_s" in pair.fields:
         one, two = (_active(value, say) for value in pair.fields["active_s"])
@@ -146,7 +145,7 @@ def _fields(pair: Pair, a: Life, b: Life, within_ns: int, say: Words) -> str:
 def _active(seconds: object, say: Words) -> str:
     """`blue 35 s, yellow 1 min 20 s`."""
     given = cast("dict[str, float]", seconds)
-    shown = [f"{COLOUR_OF.get(name, name)} {lasting(round(length * 1e9))}" for name, length in given.items()]
+    shown = [f"{say.colour(name)} {lasting(round(length * 1e9))}" for name, length in given.items()]
     return say(", ", "、").join(shown) or lasting(0)
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.events import COLOUR_OF
 from gateway.replaying.shown import MOST, STYLE, Words, brief, clock, pair, rendered
 
 if TYPE_CHECKING:
@@ -159,21 +158,21 @@ def _detail(detail: Line | Changed, missing: tuple[Line, ...], say: Words) -> Te
     from rich.text import Text  # noqa: PLC0415 - as in `rendered`
 
     if isinstance(detail, Changed):
-        return Text.assemble(*_head(detail.expected, "~", say("changed", "改变"), "yellow"), _fields(detail, say))
+        return Text.assemble(*_head(detail.expected, "~", say("changed", "改变"), "yellow", say), _fields(detail, say))
     if any(detail is one for one in missing):
-        return Text.assemble(*_head(detail, "−", say("missing", "缺少"), "red"), _end(detail, say("line", "行")))
+        return Text.assemble(*_head(detail, "−", say("missing", "缺少"), "red", say), _end(detail, say("line", "行")))
     where = say("replayed line", "回放行")
-    return Text.assemble(*_head(detail, "+", say("unexpected", "多出"), "green"), _end(detail, where))
+    return Text.assemble(*_head(detail, "+", say("unexpected", "多出"), "green", say), _end(detail, where))
 
 
-def _head(line: Line, sign: str, word: str, style: str) -> list[tuple[str, str]]:
+def _head(line: Line, sign: str, word: str, style: str, say: Words) -> list[tuple[str, str]]:
     value = "" if line.value is None else f" {brief(line.value)} {line.unit or ''}".rstrip()
     return [
         (f"  {sign} {word:<11}", style),
         (f"{clock(line.changed)}  ", ""),
         (f"{line.rule} {line.subject} ", "bold"),
         (f"{line.change} ", ""),
-        (COLOUR_OF.get(line.severity, line.severity), STYLE.get(line.severity, "")),
+        (say.colour(line.severity), STYLE.get(line.severity, "")),
         (value, ""),
     ]
 

@@ -7,6 +7,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from gateway.events import COLOUR_OF
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -22,6 +24,9 @@ CLIPPED = 60  # characters of one value
 STYLE = {"minor": "blue", "moderate": "yellow", "severe": "dark_orange", "extreme": "red"}
 
 
+COLOURS = {"minor": "蓝", "moderate": "黄", "severe": "橙", "extreme": "红"}
+
+
 class Words(NamedTuple):
     """Says a thing in the reader's language."""
 
@@ -30,6 +35,11 @@ class Words(NamedTuple):
     def __call__(self, en: str, zh: str) -> str:
         """One of the two."""
         return zh if self.language == "zh" else en
+
+    def colour(self, severity: object) -> str:
+        """`orange`; `橙`. What is no severity stays as it is."""
+        known = COLOURS if self.language == "zh" else COLOUR_OF
+        return known.get(str(severity), brief(severity))
 
     def many(self, number: int, noun: str, zh: str) -> str:
         """`1 alert`, `3 alerts`; `3 条警报`."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.events import COLOUR_OF
 from gateway.replaying.drawing import Box, Picture, Shape, Stroke, Word
 from gateway.replaying.shown import Words, clock, lasting
 
@@ -128,8 +127,7 @@ def _head(diff: Diff, say: Words) -> list[Shape]:
 
 
 def _legend(say: Words) -> list[tuple[str, str, str]]:
-    colours = {"blue": "蓝", "yellow": "黄", "orange": "橙", "red": "红"}
-    legend = [(say(COLOUR_OF[name], colours[COLOUR_OF[name]]), fill, "") for name, fill in FILL.items()]
+    legend = [(say.colour(name), fill, "") for name, fill in FILL.items()]
     return [*legend, (say("appeared", "新增"), "#ffffff", APPEARED), (say("vanished", "消失"), "#ffffff", VANISHED)]
 
 
@@ -212,7 +210,7 @@ def _title(pair: Pair, life: Life, say: Words) -> str:
     ended = say("still active", "仍在") if life.ended_ns is None else lasting(life.ended_ns - life.raised_ns)
     lines = [
         f"{life.rule} {life.subject} {life.code}",
-        f"{clock(life.raised)} · {ended} · {COLOUR_OF.get(life.severity_max)}",
+        f"{clock(life.raised)} · {ended} · {say.colour(life.severity_max)}",
     ]
     lines += [f"{name}: {old} → {new}" for name, (old, new) in pair.fields.items()]
     if pair.cause is not None:
