@@ -168,7 +168,7 @@ async def test_on_a_full_disk_recording_stops_and_comes_back_when_there_is_room(
 async def test_a_hole_grows_by_what_waited_when_the_disk_failed(disk: Path) -> None:
     """Inputs 100 to 109 waited, the queue was full at 110, and then the disk was, too."""
     clock = ReplayClock(T0)
-    async with recording(disk / "ring", clock=clock, queue_bytes=100_000) as recorder:
+    async with recording(disk / "ring", clock=clock, queue_bytes=100_000) as recorder, listening(recorder) as said:
         recorder.admitted(noise(0, 100))
         await recorder.flush()
         fill(disk)
@@ -180,6 +180,9 @@ async def test_a_hole_grows_by_what_waited_when_the_disk_failed(disk: Path) -> N
         (disk / "other").unlink()
         clock.advance(10)
         recorder.checkpoint(state(210))
+        assert "inputs from 110 on" in (await said.get()).detail
+        await recorder.flush()
+        assert (await said.get()).detail.startswith("inputs 100 to 209 are not recorded: No space left")
     assert [(gap.from_n, gap.to_n) for gap in gaps(read(disk / "ring"))] == [(100, 210)]
     assert (recorder.stats()["gaps"], recorder.stats()["inputs"]) == (1, 100)
 
