@@ -274,9 +274,10 @@ def _vision(
         manifests,
         config.base,
         clock,
-        max(1, (os.cpu_count() or 2) // 2),
+        config.vision.engines or max(1, (os.cpu_count() or 2) // 2),
         every_nth=options.every_nth,
         paced=options.paced,
+        vision=config.vision,
         video=video,
     )
     running.take_picture = vision.picture

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 
 from gateway.errors import ModelError
 from gateway.vision.board import Board, Closed
-from gateway.vision.detector import Detector
 from gateway.vision.timing import NS
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from gateway.config.manifest import Manifest
     from gateway.ports import Clock
     from gateway.vision.board import Captured
+    from gateway.vision.detector import Detector
+    from gateway.vision.engine_choice import EngineChoice
     from gateway.vision.heads import Found
 
 LOG = logging.getLogger(__name__)
@@ -32,11 +33,14 @@ _RELOAD_NS = 60 * NS  # a model that could not be loaded is tried again: it may 
 class EngineThread:
     """What the thread `engine-<n>` runs: a session for each model its cameras use, loaded when first needed."""
 
-    def __init__(self, number: int, board: Board, manifests: Mapping[str, Manifest], clock: Clock) -> None:
+    def __init__(
+        self, number: int, board: Board, manifests: Mapping[str, Manifest], clock: Clock, engines: EngineChoice
+    ) -> None:
         self._component = f"engine/{number}"
         self._board = board
         self._manifests = manifests
         self._clock = clock
+        self._engines = engines
         self._detectors: dict[str, Detector] = {}
         self._broken_ns: dict[str, int] = {}
 
@@ -57,6 +61,7 @@ class EngineThread:
                 return None
             picture = cast("NDArray[np.uint8]", captured.frame.to_ndarray(format="rgb24"))
             found = detector.detect([picture])[0]
+            self._engines.heard(detector)
         except ModelError as error:
             self._broken_ns[manifest.name] = self._clock.monotonic_ns()
             if self._board.tell(self._component, "model", ok=False, detail=str(error)):
@@ -72,6 +77,6 @@ class EngineThread:
             return None
         detector = self._detectors.get(manifest.name)
         if detector is None or broken_ns is not None:
-            detector = self._detectors[manifest.name] = Detector(manifest)
+            detector = self._detectors[manifest.name] = self._engines.detector(manifest)
         self._broken_ns.pop(manifest.name, None)
         return detector

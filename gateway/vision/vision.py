@@ -9,8 +9,10 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from gateway.config.model import VisionConfig
 from gateway.vision.board import Board
 from gateway.vision.camera import CameraThread
+from gateway.vision.engine_choice import EngineChoice
 from gateway.vision.inference import EngineThread
 from gateway.vision.picture import make_picture
 from gateway.vision.stream import is_file
@@ -37,7 +39,7 @@ class Vision:
     `manifests` by camera; `base`: the folder of the configuration; `engines`: how many threads infer. With `every_nth`
     (headless, replay) each nth frame of a file by PTS is analysed, none is skipped, and the same file gives the same
     detections. `start_ns`: the event time of a file's first frame. `paced=False`: files play as fast as they are taken.
-    `video` is given the packets of the cameras that it wants, as they came: nothing in them is blurred.
+    `vision`: which engine runs the models. `video` is given the packets of the cameras that it wants, as they came: nothing in them is blurred.
     """
 
     name = "vision"
@@ -53,6 +55,7 @@ class Vision:
         start_ns: int | None = None,
         *,
         paced: bool = True,
+        vision: VisionConfig | None = None,
         video: TakesVideo | None = None,
     ) -> None:
         self._cameras = cameras
@@ -63,6 +66,7 @@ class Vision:
         self._every_nth = every_nth
         self._start_ns = start_ns
         self._paced = paced
+        self._vision = vision or VisionConfig()
         self._video = video
         self._ready = asyncio.Event()
         self._board = self._new_board(lambda: None)
@@ -136,8 +140,9 @@ class Vision:
                 tap=CameraTap(name, self._video) if self._video and self._video.wants(name) else None,
             )
             work.append((f"camera-{name}", thread.run))
+        choice = EngineChoice(self._vision, board.tell)
         for number in range(self._engines if self._cameras else 0):
-            engine = EngineThread(number, board, self._manifests, self._clock)
+            engine = EngineThread(number, board, self._manifests, self._clock, choice)
             work.append((f"engine-{number}", engine.run))
         return work
 
