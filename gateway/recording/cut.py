@@ -81,7 +81,9 @@ def _told(lines: list[tuple[int, _Line]]) -> Told:
             ended, to_ns, last = True, log_ns, line
         elif line.change in HOLDS and ended:
             ended, (to_ns, last) = False, lines[-1]
-    return Told(first.id, last.code, first.rule, first.subject, first.seq, last.seq, from_ns, to_ns, ended, first.config_sha)
+    return Told(
+        first.id, last.code, first.rule, first.subject, first.seq, last.seq, from_ns, to_ns, ended, first.config_sha
+    )
 
 
 def _missing(name: str, lines: list[_Line]) -> str:
