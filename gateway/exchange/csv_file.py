@@ -7,6 +7,7 @@ Separators `,` `;` tab and `|` are told from the headings; text is UTF-8, else G
 from __future__ import annotations
 
 import csv
+import io
 from array import array
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -157,7 +158,7 @@ class CsvFile:
             for begin, end, line in places.tolist():
                 file.seek(begin)
                 text = file.read(end - begin).decode(self._encoding, "replace")
-                cells = next(csv.reader(text.splitlines(keepends=True), delimiter=self._separator))
+                cells = next(csv.reader(io.StringIO(text, newline="\n"), delimiter=self._separator))
                 yield _Row(line, begin, end, cells)
 
 

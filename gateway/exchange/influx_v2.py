@@ -72,10 +72,10 @@ def ask(server: V2Server, flux: str, context: ssl.SSLContext | None) -> Iterator
 def annotated(text: Iterable[str]) -> Iterator[Table]:
     """The tables of annotated CSV, in parts of at most so many rows; values by their #datatype.
 
-    Raises RefusedError where a table holds an error.
+    Raises RefusedError where a table holds an error, or where it is no CSV.
     """
     kinds, defaults, columns, rows = list[str](), list[str](), list[str](), list[list[object]]()
-    for cells in csv.reader(text):
+    for cells in _rows(text):
         first = cells[0] if cells else ""
         if not any(cells) or first.startswith("#"):
             if rows:
@@ -98,6 +98,13 @@ def annotated(text: Iterable[str]) -> Iterator[Table]:
             rows = []
     if rows:
         yield columns[1:], rows
+
+
+def _rows(text: Iterable[str]) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader(text)
+    except csv.Error as error:
+        raise RefusedError(f"InfluxDB: found an answer that is no annotated CSV: {error}") from error
 
 
 def _value(cell: str, kind: str) -> object:

@@ -52,6 +52,12 @@ def test_rows_by_device_are_put_in_the_order_of_their_times(tmp_path: Path) -> N
     ]
 
 
+def test_a_character_that_only_looks_like_a_line_break_parts_nothing(tmp_path: Path) -> None:
+    text = f'time,site,device,pm25\n{T0 + 1},"a\u2028b",1,2\n{T0},a\x0bb,1,3\n{T0},"c\nd",1,4\n'
+    _, read = imported(tmp_path, _csv(tmp_path, text))
+    assert [topic for _, topic, _ in read.messages()] == ["air/a\x0bb/1/up", "air/c\nd/1/up", "air/a\u2028b/1/up"]
+
+
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
 def test_separators_and_zones(tmp_path: Path, separator: str) -> None:
     text = separator.join(["time", "site", "device", "pm25"]) + "\n"

@@ -191,3 +191,15 @@ def test_a_recording_without_video_says_so(folder: Path) -> None:
         to_video(recording, folder / "films", Span(), UNWATCHED)
     with pytest.raises(GatewayError, match="no video of camera gate; it has video of: none"):
         to_video(recording, folder / "films", Span(), UNWATCHED, camera="gate")
+
+
+def test_a_model_that_is_not_there_ends_an_import_of_video_and_no_other(folder: Path) -> None:
+    text = STREET.replace("model.onnx, rate", "gone.onnx, rate") + "sensors: {s: {mqtt: here, topic: t, plain: v}}\n"
+    text = text.replace("cameras:", 'brokers: {here: {url: "mqtt://127.0.0.1:1"}}\ncameras:')
+    with pytest.raises(GatewayError, match=r"camera gate: its model cannot be had: .*gone\.onnx"):
+        imported(folder, film(folder / "gate.mp4", frames=2), text=text, start_ns=T0 * S)
+    (folder / "day.log").write_text(f"{T0} t 1\n")
+    done, came = imported(folder, folder / "day.log", text=text)
+    assert len(came.messages()) == 1
+    assert [note.camera for note in came.about.models] == ["gate-2"]
+    assert any(note.startswith("camera/gate: ") for note in done.findings.notes)
