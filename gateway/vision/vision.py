@@ -39,7 +39,8 @@ class Vision:
     `manifests` by camera; `base`: the folder of the configuration; `engines`: how many threads infer. With `every_nth`
     (headless, replay) each nth frame of a file by PTS is analysed, none is skipped, and the same file gives the same
     detections. `start_ns`: the event time of a file's first frame. `paced=False`: files play as fast as they are taken.
-    `vision`: which engine runs the models. `video` is given the packets of the cameras that it wants, as they came: nothing in them is blurred.
+    `vision`: which engine runs the models. `video` is given the packets of the cameras that it wants, as they came:
+    nothing in them is blurred.
     """
 
     name = "vision"
