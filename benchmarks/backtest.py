@@ -93,7 +93,7 @@ def _recordings(at: Path) -> tuple[Path, Path, Path]:
     for target, files, count in ((many, FILES, MESSAGES), (warm, 2, WARM_UP)):
         target.mkdir()
         for day in range(files):
-            write(target / f"{day:02}.mcap", _readings(day, count), config, YAML, ["here"], Findings())
+            write(target / f"{day:02}.mcap", _readings(day, count), config, YAML, Findings())
     changed = at / "changed.yaml"
     changed.write_text(YAML.replace("blue: 75", "blue: 80"), encoding="utf-8")
     return many, warm, changed

@@ -51,7 +51,7 @@ def crests(path: Path, day: int, heights: Sequence[float], *, gateway: str = "ga
     begin_ns = int((DAY + timedelta(days=day)).timestamp()) * NS
     text = YAML.replace("NAME", gateway)
     made = loads(text, path.parent, registry())
-    write(path, _readings(begin_ns, heights, every_s), made, text, ["here"], Findings())
+    write(path, _readings(begin_ns, heights, every_s), made, text, Findings())
     return path
 
 
@@ -68,7 +68,7 @@ def over_midnight(folder: Path, height: float) -> tuple[Path, Path]:
     whole = folder / "whole.mcap"
     text = YAML.replace("NAME", "gauge")
     begin_ns = int((DAY + timedelta(hours=10) - timedelta(seconds=300)).timestamp()) * NS  # 05:55 before midnight there
-    write(whole, _readings(begin_ns, [height], 10), loads(text, folder, registry()), text, ["here"], Findings())
+    write(whole, _readings(begin_ns, [height], 10), loads(text, folder, registry()), text, Findings())
     pieces = list(Recording.open([whole]).pieces(most=1))
     (about,) = (piece.about for piece in pieces if isinstance(piece, Begin))
     cuts = [piece.cut for piece in pieces if isinstance(piece, Part)]
