@@ -77,7 +77,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--start", metavar="T", help="when the first video was begun")
     parser.add_argument(
-        "--keep-video", action="store_true", help="have H.264 and H.265 video in the recording, too (nobody is blurred)"
+        "--keep-video", action="store_true", help="have the video itself in the recording, too (nobody is blurred)"
     )
     parser.add_argument("--every", type=positive, metavar="N", help="look at each Nth frame (default: by rate:)")
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="engines side by side (default 1)")

@@ -118,6 +118,8 @@ class Videos:
         channel, log_ns = video.channel(self._camera_name), 0
         while self._taken:
             file, begun_ns = self._taken.pop(0)
+            if file.film.codec is None:
+                self._findings.note(f"{file.path}: kept as H.264, coded anew: --reinfer may find other boxes in it")
             try:
                 for coded in packets(file.path):
                     picture = video.Picture(begun_ns + coded.event_ns, coded.codec, coded.data)

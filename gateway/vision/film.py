@@ -5,14 +5,17 @@ H.264 in MP4 is written as fragments: what was written until a crash or Ctrl-C c
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import UTC, datetime
 from fractions import Fraction
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import av
 import av.error
 import cv2
 import numpy as np
+from av.video.frame import PictureType
 
 from gateway.errors import CameraError
 from gateway.vision.annexb import AnnexB, Coded, codec_of
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from av.container import InputContainer
     from numpy.typing import NDArray
+
+    from gateway.vision.annexb import Codec
 
 NS = 1_000_000_000
 _REORDERED = 17  # pictures: the first that is shown is among as many (H.264 A.3.1: at most 16 wait)
@@ -33,11 +39,15 @@ _CODING = {"preset": "veryfast", "crf": "26", "bf": "0"}  # in fragments B-frame
 
 
 class Film(NamedTuple):
-    """What a file says of itself: frames a second (None: nothing one can believe), length, when it was begun (UTC)."""
+    """What a file says of itself: frames a second (None: nothing one can believe), length, when it was begun (UTC).
+
+    `codec`: that of its video, where a recording can have it as it is.
+    """
 
     rate: float | None
     length_ns: int
     created_ns: int | None
+    codec: Codec | None
 
 
 def film(path: Path) -> Film:
@@ -49,7 +59,8 @@ def film(path: Path) -> Film:
             video = container.streams.video[0]
             length_ns = int(container.duration) * 1000 if container.duration else 0
             rate = float(video.average_rate) if video.average_rate else None
-            return Film(rate if rate and 0.1 <= rate <= 240 else None, length_ns, _created(container.metadata))
+            believed = rate if rate and 0.1 <= rate <= 240 else None
+            return Film(believed, length_ns, _created(container.metadata), codec_of(video))
     except av.error.FFmpegError as error:
         raise CameraError(f"{path}: cannot be opened ({error.strerror}); a video file is expected") from None
 
@@ -147,35 +158,57 @@ class FilmWriter:
 
 
 def packets(path: Path) -> Iterator[Coded]:
-    """The pictures of an H.264 or H.265 file, as a recording keeps them, in decoding order.
+    """The pictures of a video file as a recording keeps them, in decoding order.
 
-    `event_ns` counts from the file's first frame. Raises CameraError where it cannot be opened or has another codec.
+    H.264 and H.265 stay as they are, anything else is coded anew as H.264. `event_ns` counts from the file's first
+    frame. Raises CameraError where the file cannot be opened.
     """
     try:
         with av.open(str(path), "r") as container:
             if not container.streams.video:
                 raise CameraError(f"{path}: has no video stream; expected a video file")
-            stream = container.streams.video[0]
-            codec = codec_of(stream)
-            if codec is None:
-                found = stream.codec_context.codec.canonical_name
-                raise CameraError(f"{path}: its video is {found}; only H.264 and H.265 can stand in a recording")
-            converter = AnnexB(stream, codec)
-            ahead: list[tuple[int, bytes]] = []
-            first_ns: int | None = None
-            for packet in container.demux(stream):
-                at_ns = pts_ns(packet)
-                data = converter.convert(packet) if packet.size else b""
-                if not data or at_ns is None:
-                    continue
-                ahead.append((at_ns, data))
-                if len(ahead) < _REORDERED and first_ns is None:
-                    continue
-                first_ns = min(at for at, _ in ahead) if first_ns is None else first_ns
-                yield from (Coded(at - first_ns, codec, body) for at, body in ahead)
-                ahead = []
-            if ahead:
-                first_ns = min(at for at, _ in ahead) if first_ns is None else first_ns
-                yield from (Coded(at - first_ns, codec, body) for at, body in ahead)
+            codec = codec_of(container.streams.video[0])
+            yield from _from_zero(_coded_anew(container) if codec is None else _as_they_are(container, codec))
     except av.error.FFmpegError as error:
         raise CameraError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _as_they_are(container: InputContainer, codec: Codec) -> Iterator[Coded]:
+    stream = container.streams.video[0]
+    converter = AnnexB(stream, codec)
+    for packet in container.demux(stream):
+        at_ns = pts_ns(packet)
+        data = converter.convert(packet) if packet.size else b""
+        if data and at_ns is not None:
+            yield Coded(at_ns, codec, data)
+
+
+def _coded_anew(container: InputContainer) -> Iterator[Coded]:
+    encoder: av.VideoCodecContext | None = None
+    times: deque[int] = deque()  # of the frames that the encoder holds: without B-frames they come out in order
+    last = -1
+    for frame in container.decode(video=0):
+        at_ns = pts_ns(frame)
+        tick = -1 if at_ns is None else at_ns * _TICK.denominator // NS
+        if at_ns is None or tick <= last:
+            continue
+        last = tick
+        if encoder is None:
+            encoder = av.CodecContext.create("libx264", "w")
+            encoder.width, encoder.height = frame.width // 2 * 2, frame.height // 2 * 2  # 4:2:0 has no odd sides
+            encoder.pix_fmt, encoder.time_base, encoder.options = "yuv420p", _TICK, {**_CODING, "g": "50"}
+        again = frame.reformat(encoder.width, encoder.height, "yuv420p")
+        again.pts, again.time_base, again.pict_type = tick, _TICK, PictureType.NONE
+        times.append(at_ns)
+        for packet in encoder.encode(again):
+            yield Coded(times.popleft(), "h264", bytes(packet))
+    for packet in encoder.encode(None) if encoder is not None else ():
+        yield Coded(times.popleft(), "h264", bytes(packet))
+
+
+def _from_zero(pictures: Iterator[Coded]) -> Iterator[Coded]:
+    """Times from the first picture that is shown on, which need not be the first that is coded."""
+    ahead = list(islice(pictures, _REORDERED))
+    first_ns = min((one.event_ns for one in ahead), default=0)
+    for one in chain(ahead, pictures):
+        yield one._replace(event_ns=one.event_ns - first_ns)

@@ -129,9 +129,9 @@ def _frames(path: Path) -> list[tuple[float, NDArray[np.uint8]]]:
         return [(frame.time or 0.0, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
 
 
-@pytest.mark.parametrize(("codec", "b_frames"), [("libx264", 0), ("libx264", 2), ("libx265", 0)])
+@pytest.mark.parametrize(("codec", "b_frames"), [("libx264", 0), ("libx264", 2), ("libx265", 0), ("mjpeg", 0)])
 def test_boxes_are_drawn_into_the_frames_they_belong_to(tmp_path: Path, codec: str, b_frames: int) -> None:
-    path = film(tmp_path / "gate.mp4", codec, frames=40, b_frames=b_frames)
+    path = film(tmp_path / f"gate.{'avi' if codec == 'mjpeg' else 'mp4'}", codec, frames=40, b_frames=b_frames)
     note = ModelNote("gate", "red", "", ("block",), 0.4)
     writer = FileWriter(
         tmp_path / "day.mcap", msgspec.structs.replace(ABOUT, models=(note,)), Checkpoint(0, 0, 0, 1, None)
@@ -162,8 +162,14 @@ def test_boxes_are_drawn_into_the_frames_they_belong_to(tmp_path: Path, codec: s
     assert part.rows == {"part.mp4": 10}
 
 
-def test_kept_video_is_exported(folder: Path) -> None:
-    imported(folder, film(folder / "gate.mp4", frames=40), text=STREET, start_ns=T0 * S, keep_video=True)
+@pytest.mark.parametrize(("codec", "name"), [("libx264", "gate.mp4"), ("mjpeg", "gate.avi")])
+def test_kept_video_is_exported(folder: Path, codec: str, name: str) -> None:
+    path = film(folder / name, codec, frames=40)
+    said, came = imported(folder, path, text=STREET, start_ns=T0 * S, keep_video=True)
+    looks = {one.input.event_ns for one in came.inputs if isinstance(one.input, Detections)}
+    messages = Recording.open([folder / "out.mcap"]).messages("/camera/gate/video")
+    assert looks <= {video.decode(message).event_ns for _, message in messages}  # to the nanosecond
+    assert any("coded anew" in note for note in said.findings.notes) == (codec == "mjpeg")
     done = to_video(Recording.open([folder / "out.mcap"]), folder / "films", Span(), UNWATCHED)
     assert done.rows == {"gate.mp4": 40}
 
