@@ -41,7 +41,8 @@ log = logging.getLogger(__name__)
 FLUSH_S = 5.0  # what kill -9 may take; more often, chunks get small and so does what compression saves
 WAKE_BYTES = 1 << 20  # as much as a chunk: so often the thread takes the interpreter from the core
 AGAIN_NS = 10_000_000_000  # how long a disk that failed is left alone
-CHECKPOINT_INPUTS = 200_000  # between checkpoints at most: a replay that begins in the middle is there within 2 s
+CHECKPOINT_INPUTS = 200_000  # between checkpoints: a replay that begins in the middle is there within 2 s …
+STATE_SHARE = 12  # … or an input for so many bytes of state, so that large states are a fifth of the file at most
 CLOSE_S = 10.0  # how long a stop waits for a disk that hangs
 COMPONENT, CONDITION = "recorder/ring", "recording"
 
@@ -72,7 +73,7 @@ class Recorder:
         self._files: list[Path] = []
         self._bytes = 0
         self._full = False
-        self._since = 0  # inputs since the last checkpoint; the thread core's own
+        self._since, self._every = 0, CHECKPOINT_INPUTS  # inputs since the last checkpoint; the thread core's own
         self._lock = threading.Condition()  # guards what follows
         self._queue: list[Entry] = []
         self._weight = 0
@@ -88,6 +89,7 @@ class Recorder:
     def begin(self, checkpoint: Checkpoint) -> None:
         """Begin the first file, before the first cut. Never fails: a folder that cannot be written is said."""
         self._written = (checkpoint.n, checkpoint.admitted_ns)
+        self._due(checkpoint)
         self._queue.append(Entry(State(checkpoint, None, roll=True), 0))
         self._rolling = True
         self._thread.start()
@@ -111,12 +113,12 @@ class Recorder:
         """Whether a checkpoint should be given with the next seal: for the next file, to begin at, or to end a hole."""
         hole = self._hole
         if hole is None:
-            return self._full or (self._since >= CHECKPOINT_INPUTS and not self._rolling)
+            return self._full or (self._since >= self._every and not self._rolling)
         return self._weight <= self._queue_bytes // 2 and self._clock.monotonic_ns() >= hole.again_ns
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """The core's state after everything that was admitted until now."""
-        self._since = 0
+        self._due(checkpoint)
         with self._lock:
             hole, self._hole = self._hole, None
             gap = None
@@ -215,6 +217,9 @@ class Recorder:
             "written_bytes": self._ring.written,
             "recording": float(self._hole is None),
         }
+
+    def _due(self, checkpoint: Checkpoint) -> None:
+        self._since, self._every = 0, max(CHECKPOINT_INPUTS, len(checkpoint.state or b"") // STATE_SHARE)
 
     # With the lock held.
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.recording.parts import About, Checkpoint
 
 NEVER = 2**63  # does a writer flush by itself: room is made first
+BEGINNINGS = 4  # a file is at least so many times its first checkpoint: a large state does not roll it at once
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NAME = re.compile(r"(\d{8,})-\d{8}T\d{6}Z\.mcap")
 
@@ -39,6 +40,7 @@ class Ring:
         self._budget, self._file_ns = budget, file_ns
         self._file_bytes = min(file_bytes, budget // 4)  # else a new file would push all that came before out
         self._others: dict[Path, int] = {}
+        self._full_bytes = self._file_bytes
         self._serial = 0
         self._began_ns = 0
         self.writer: FileWriter | None = None
@@ -66,7 +68,7 @@ class Ring:
         if self.writer is None:
             return False
         age_ns = self._clock.monotonic_ns() - self._began_ns
-        return self.writer.size >= self._file_bytes or age_ns >= self._file_ns
+        return self.writer.size >= self._full_bytes or age_ns >= self._file_ns
 
     def files(self) -> list[Path]:
         """Oldest first, with the one that is being written."""
@@ -95,6 +97,8 @@ class Ring:
                     raise
             else:
                 self._began_ns = self._clock.monotonic_ns()
+                large = min(BEGINNINGS * self.writer.size, self._budget // 2)
+                self._full_bytes = max(self._file_bytes, large)
                 return self.writer
 
     def flush(self, at_least: int = 1) -> None:

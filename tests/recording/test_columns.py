@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -18,10 +18,13 @@ from gateway.events import (
     Detections,
     Evidence,
     Health,
+    Input,
     Looked,
     Message,
     Restart,
     Tick,
+    Verb,
+    Why,
 )
 from gateway.recording import columns
 from tests.recording.made import cut
@@ -62,14 +65,14 @@ def detections(draw: st.DrawFn) -> Detections:
 
 OTHERS = st.one_of(
     detections(),
-    st.builds(Looked, TEXT, INT64, INT64, st.sampled_from(["analysed", "still", "overloaded", "blind"])),
+    st.builds(Looked, TEXT, INT64, INT64, st.sampled_from(get_args(Why))),
     st.builds(Health, TEXT, TEXT, st.booleans(), TEXT),
     st.builds(Evidence, TEXT, TEXT, TEXT, TEXT),
     st.builds(
         Command,
         TEXT,
         TEXT,
-        st.sampled_from(["acknowledge", "shelve", "unshelve"]),
+        st.sampled_from(get_args(Verb)),
         TEXT,
         TEXT,
         st.none() | INT64,
@@ -111,6 +114,13 @@ def test_a_cut_comes_back_as_it_was(given: Cut) -> None:
         assert np.array_equal(getattr(found, name), getattr(given, name))
     for one in found.inputs:
         assert not isinstance(one, Detections) or not one.xyxy.flags.writeable
+
+
+def test_every_input_there_is_can_be_stored() -> None:
+    """Whoever adds a kind, or a field that is none of msgpack's, learns here where it is written."""
+    assert {*get_args(Input)} == {Message, Detections, *get_args(columns._Other)} - {columns._Seen}
+    assert Detections.__struct_fields__ == columns._Seen.__struct_fields__[:-1]
+    assert {*Message.__struct_fields__} == {*columns._Envelope.__struct_fields__, "body", "event_ns", "packet_id"}
 
 
 @given(st.lists(MESSAGES, max_size=30), st.integers(0, 30))

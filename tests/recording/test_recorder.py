@@ -11,6 +11,7 @@ import numpy as np
 from gateway.clock import ReplayClock
 from gateway.events import AlertRow, Cut, Health, Message
 from gateway.recording.beside import Beside
+from gateway.recording.parts import Checkpoint
 from gateway.recording.reader import Recording
 from gateway.recording.recorder import Recorder
 from tests.recording.made import ABOUT, NOTHING, NS, T0, begins, cut, gaps, numbers, read, state
@@ -153,6 +154,23 @@ async def test_a_file_is_full_when_it_is_old(tmp_path: Path) -> None:
         recorder.admitted(cut(20))
     assert [file.first_n for file in Recording.open([tmp_path]).files] == [0, 20]
     assert numbers(read(tmp_path)) == list(range(30))
+
+
+async def test_a_large_state_makes_large_files(tmp_path: Path) -> None:
+    """A state larger than a file is to be would else begin a file at every seal."""
+    large = Checkpoint(10, T0, 0, 1, np.random.default_rng(1).bytes(300_000))
+    async with recording(tmp_path, budget=10_000_000, file_bytes=100_000) as recorder:
+        recorder.admitted(noise(0, 10, 20_000))
+        await recorder.flush()
+        assert recorder.wants_checkpoint()
+        recorder.checkpoint(large)
+        n = 10
+        while not recorder.wants_checkpoint():
+            recorder.admitted(noise(n, 10, 10_000))
+            await recorder.flush()
+            n += 10
+    assert n > 80
+    assert len(Recording.open([tmp_path]).files) == 2
 
 
 async def test_a_file_that_gets_no_checkpoint_stops_at_the_budget(tmp_path: Path) -> None:
