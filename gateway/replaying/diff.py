@@ -6,6 +6,7 @@ left over two that were active at the same time, or nearly, are one that moved.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["same", "appeared", "vanished", "moved", "changed"]
 NEAR_NS = 60 * 10**9  # two alerts of one subject that are no further apart are one that moved
+BESIDE = 4  # alerts of one subject come one after another, so that no more can be near
 TIMES = frozenset({"raised", "ended"})
 
 
@@ -149,8 +151,10 @@ def _matched(a: list[Life], b: list[Life], within_ns: int) -> Iterable[tuple[Lif
     left = [life for i, life in enumerate(a) if i not in taken[0]]
     free = [life for j, life in enumerate(b) if j not in taken[1]]
     for life in left:
+        at = bisect_left(free, life.raised_ns, key=lambda other: other.raised_ns)
+        beside = free[max(0, at - BESIDE) : at + BESIDE]
         near = min(
-            free, key=lambda other: (_apart_ns(life, other), abs(other.raised_ns - life.raised_ns)), default=None
+            beside, key=lambda other: (_apart_ns(life, other), abs(other.raised_ns - life.raised_ns)), default=None
         )
         if near is not None and _apart_ns(life, near) <= max(NEAR_NS, within_ns):
             free.remove(near)

@@ -164,25 +164,29 @@ def _row(pairs: Sequence[Pair], y: float, scale: _Scale, within_ns: int, say: Wo
         Word(LEFT - 10, y + 12, "A", GREY, 10, anchor="end"),
         Word(LEFT - 10, y + 28, "B", GREY, 10, anchor="end"),
     ]
-    drawn: set[Box] = set()  # of many short alerts beside one another only those that can be told apart
+    drawn: set[Shape] = set()  # of many short alerts beside one another only those that can be told apart
     for pair in pairs:
         a_y, b_y = y + 2, y + 2 + LANE + 3
+        own: list[Shape] = []
         if pair.a and pair.b and "raised" in pair.fields:
             ends = scale.x(pair.a.raised_ns), scale.x(pair.b.raised_ns)
-            shapes.append(Stroke(ends[0], a_y + LANE, ends[1], b_y, "#333333", 1.2))
+            own.append(Stroke(ends[0], a_y + LANE, ends[1], b_y, "#333333", 1.2))
         for life, top in ((pair.a, a_y), (pair.b, b_y)):
             if life is not None:
-                bars = _bars(pair, life, top, scale, within_ns, say)
-                shapes += [bar for bar in bars if _anew(bar, drawn)]
+                own += _bars(pair, life, top, scale, within_ns, say)
+        shapes += [shape for shape in own if _anew(shape, drawn)]
     return shapes
 
 
-def _anew(bar: Shape, drawn: set[Box]) -> bool:
+def _anew(shape: Shape, drawn: set[Shape]) -> bool:
     """Whether nothing like it stands on the same pixels."""
-    if not isinstance(bar, Box):
-        return True
-    seen = bar._replace(x=round(bar.x), width=round(bar.width), title="")
-    return seen not in drawn and not drawn.add(seen)
+    if isinstance(shape, Box):
+        like: Shape = shape._replace(x=round(shape.x), width=round(shape.width), title="")
+    elif isinstance(shape, Word):
+        like = shape._replace(x=round(shape.x))
+    else:
+        like = shape._replace(x1=round(shape.x1), x2=round(shape.x2))
+    return like not in drawn and not drawn.add(like)
 
 
 def _bars(pair: Pair, life: Life, y: float, scale: _Scale, within_ns: int, say: Words) -> list[Shape]:
