@@ -166,6 +166,17 @@ class CameraHealth(Struct, frozen=True):
         return frozenset(name for name in self.__struct_fields__ if getattr(self, name))
 
 
+class Motion(Struct, frozen=True):
+    """When a camera's pictures are worth a look: when something moved since the last one, and every so often anyhow.
+
+    every: the longest time between two looks. sleep: after so long without motion only key frames are decoded; `0 s`:
+    never.
+    """
+
+    every: Duration = Duration(3 * NS)
+    sleep: Duration = Duration(60 * NS)
+
+
 class Zone(Struct, frozen=True):
     """A part of the picture: an outline in fractions of it, and what counts there.
 
@@ -200,6 +211,8 @@ class Camera(Struct, frozen=True):
     silent: Duration = Duration(2 * NS)  # no frame for so long: blind
     video: Literal["off", "alerts", "always"] | None = None  # what of it is recorded; default: `recording.video`
     health: CameraHealth | Literal["off"] = CameraHealth()
+    motion: Motion | Literal["off"] = Motion()
+    decode: Literal["auto", "software"] = "auto"
 
     def zone(self, name: str) -> Zone | None:
         """A zone with all its settings, None where there is none of that name."""

@@ -169,6 +169,15 @@ def _camera(made: model.Camera) -> Problems:
 
 
 @problems_of.register
+def _motion(made: model.Motion) -> Problems:
+    if not made.every:
+        return [("every", "found 0 s; longer than 0 (motion: off looks at every frame that rate: asks for)")]
+    if 0 < made.sleep < made.every:
+        return [("sleep", f"found {made.sleep}, shorter than every ({made.every}): it would never be awake; 0 s: never")]
+    return []
+
+
+@problems_of.register
 def _zone(made: model.Zone) -> Problems:
     if made.score is None or 0.1 <= made.score <= 1:
         return []
