@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, get_args
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -154,3 +156,41 @@ def test_a_cut_with_a_byte_changed_is_refused_or_read(given: Cut, data: st.DataO
         columns.decode(bytes(encoded))
     except RecordingError:
         return
+
+
+def plain_reader(data: bytes) -> tuple[int, list[object]]:
+    """Inputs by docs/recording-format.md alone: the first number, and [source, topic, body] or the tag of each."""
+    _, length, n0, count, _, _ = struct.unpack_from("<BIqIqq", data)
+    at = struct.calcsize("<BIqIqq")
+    head = msgspec.msgpack.decode(data[at : at + length])
+    at += length
+
+    def column(stored: int | bytes, n: int) -> list[int]:
+        if isinstance(stored, int):
+            return [stored] * n
+        if not stored:
+            return []
+        width, rest = stored[0] & 15, stored[1:]
+        if stored[0] & 16:
+            return [int.from_bytes(rest[i : i + width], "little", signed=True) for i in range(0, len(rest), width)]
+        values = [int.from_bytes(rest[:8], "little", signed=True)]
+        for i in range(8, len(rest), width or 1):
+            values.append(values[-1] + int.from_bytes(rest[i : i + width], "little", signed=True))
+        return values
+
+    inputs: list[object] = [None] * count
+    for place, other in zip(column(head[8], len(head[9])), head[9], strict=True):
+        inputs[place] = other[0]
+    places = [i for i, one in enumerate(inputs) if one is None]
+    envelopes, lengths = column(head[3], len(places)), column(head[4], len(places))
+    for place, which, size in zip(places, envelopes, lengths, strict=True):
+        inputs[place] = [*head[2][which][:2], data[at : at + size]]
+        at += size
+    return n0, inputs
+
+
+def test_the_format_is_as_its_page_says() -> None:
+    given = cut(30, 200)
+    n0, inputs = plain_reader(columns.encode(given))
+    assert n0 == 30
+    assert inputs == [[m.source, m.topic, m.body] if isinstance(m, Message) else "tick" for m in given.inputs]
