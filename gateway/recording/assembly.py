@@ -97,7 +97,7 @@ class Assembly:
         self._next_n, self._last_ns = self._seen
         self._done = done_bytes
         if self._count >= self._most or self._weight >= JOINED_BYTES:
-            yield from self.flush()
+            yield from self.flush(rest=self._weight >= JOINED_BYTES)
 
     def finish(self, last_n: int, last_ns: int) -> Iterator[Piece]:
         """Nothing more comes; the last file should hold inputs below `last_n`, the last admitted at `last_ns`."""
@@ -106,14 +106,17 @@ class Assembly:
         if self._next_n is not None and self._next_n < to_n:
             yield Gap(self._next_n, to_n, self._last_ns, to_ns, self._hole or self._why(to_n))
 
-    def flush(self) -> Iterator[Piece]:
-        """What was taken and not given yet."""
+    def flush(self, *, rest: bool = True) -> Iterator[Piece]:
+        """What was taken and not given yet; without `rest` a last part that is not full waits for more."""
         if not self._cuts:
             return
-        cut = columns.joined(self._cuts)
-        self._cuts, self._count, self._weight = [], 0, 0
-        for start in range(0, len(cut.inputs), self._most):
-            yield Part(columns.part_of(cut, start, start + self._most), self._done)
+        cut, most = columns.joined(self._cuts), self._most
+        end = len(cut.inputs) if rest else len(cut.inputs) // most * most
+        left = columns.part_of(cut, end, len(cut.inputs)) if end < len(cut.inputs) else None
+        self._weight = self._weight * (len(cut.inputs) - end) // len(cut.inputs)
+        self._cuts, self._count = ([left], len(left.inputs)) if left is not None else ([], 0)
+        for start in range(0, end, most):
+            yield Part(columns.part_of(cut, start, min(start + most, end)), self._done)
 
     def _until(self, cut: Cut) -> Cut:
         if self._to_ns is None:
