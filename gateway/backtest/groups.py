@@ -2,10 +2,10 @@
 
 Each file of a recording begins with a checkpoint, so a day can be replayed without the one before. What that means for
 an alert that is open over midnight: it stands in the checkpoint that the next day begins with, goes on there, and is
-counted once, on the day it was raised. The checkpoint is that of the recorded configuration: a rule that was changed
-finds the open alert of its subject there, but starts with an empty window and an empty `for:`, and what it alone raised
-on the day before is not there, so that a condition over midnight may be raised on both days. `whole` replays each
-gateway in one go instead, exactly, on one core.
+counted once, on the day it was raised. The checkpoint is that of the recorded configuration, though: a rule that was
+changed starts empty there, its open alerts are closed, and a condition that holds over midnight is raised, and counted,
+on both days; so is what its `for:` or window had begun. `whole` replays each gateway in one go instead, exactly, on one
+core.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.recording.reader import FileFound
 
 MIB = 1 << 20
+TICK_NS = 10**9
 SAMPLE = 1 << 12
 """Of each MiB between a file's ends: 0.4 % of the bytes is read, and no compressed chunk stays the same by chance."""
 
@@ -80,7 +81,7 @@ def _days(files: list[FileFound]) -> list[list[FileFound]]:
     days: list[list[FileFound]] = []
     last = ""
     for file in files:
-        day = local_day(file.first_ns, file.about.timezone)
+        day = local_day(_begin_ns(file), file.about.timezone)
         if day != last:
             days.append([])
         days[-1].append(file)
@@ -88,16 +89,22 @@ def _days(files: list[FileFound]) -> list[list[FileFound]]:
     return days
 
 
+def _begin_ns(file: FileFound) -> int:
+    """When its first input came: at most a tick behind its checkpoint's last one, but for a gateway that was away."""
+    began_ns = file.about.began_ns
+    return (began_ns if file.first_ns < began_ns <= file.last_ns else file.first_ns) + TICK_NS
+
+
 def _group(files: list[FileFound]) -> Group:
     about = files[0].about
     prints = [fingerprint(file.path) for file in files]
     return Group(
         gateway=about.gateway,
-        day=local_day(files[0].first_ns, about.timezone),
+        day=local_day(_begin_ns(files[0]), about.timezone),
         timezone=about.timezone,
         files=tuple(str(file.path) for file in files),
         bytes=sum(file.bytes for file in files),
-        from_ns=files[0].first_ns,
+        from_ns=min(_begin_ns(files[0]), files[0].last_ns),
         to_ns=max(file.last_ns for file in files),
         key=hashlib.sha256("\n".join(prints).encode()).hexdigest(),
         configs=tuple(dict.fromkeys(file.about.config for file in files)),

@@ -31,8 +31,8 @@ done is kept in the folder of -o: the same command goes on where it was stopped,
   zhiwang backtest … --sweep rules.flood.for=10 s..60 s:10 s --sweep rules.flood.levels.yellow=2.6,2.8,3.0
   zhiwang backtest … --scheduler tcp://10.0.0.5:8786      on a Dask cluster that sees the same files
 
-An alert that is open at midnight is counted once. A rule that was changed begins each day with an empty window, and
-what it alone raised over midnight counts on both days: --whole replays each gateway in one go, exactly, on one core."""
+An alert that is open at midnight is counted once. A rule that was changed begins each day with nothing, so that what it
+sees over midnight counts on both days: --whole replays each gateway in one go, exactly, on one core."""
 CONFIGS = (".yaml", ".yml")
 FAILED, INTERRUPTED = 1, 130
 
