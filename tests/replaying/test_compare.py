@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from gateway.config.model import Broker
 from gateway.errors import ConfigError
 from gateway.replaying.compare import Against, comparable, expect
+from gateway.sinks.file import File, FileAlerts
 from tests.core.build import config_of
 from tests.replaying.alert_lines import DUST, DUSTS, LEVELS, SENSORS, TEXT, live, replayed, rows, written
+from tests.sinks.alerts import rows as outbox_rows
+from tests.sinks.test_mqtt import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +39,25 @@ def test_a_replay_is_as_expected_by_what_a_live_file_sink_wrote(tmp_path: Path) 
     assert difference.same == len(alerts) == 10
     assert difference.text().endswith("as expected, 10 changes of alerts")
     assert msgspec.json.decode(difference.json())["ok"] is True
+
+
+async def test_the_file_that_a_live_sink_writes_is_an_expectation(tmp_path: Path) -> None:
+    """Given alerts that a `file` sink wrote, once while nothing was durable, then a replay of them is as expected."""
+    alerts = rows(SHADOW)
+    gateway = Gateway(Broker(url="mqtt://127.0.0.1:1"), tmp_path)
+    await gateway.history.begin("b3f1")
+    sink = FileAlerts("log", File(file="log"), gateway.around)
+    await sink.deliver(outbox_rows(alerts[:3]))
+    gateway.durable = False
+    await sink.deliver(outbox_rows(alerts[3:]))
+    await sink.aclose()
+    await gateway.history.aclose()
+
+    difference = expect(tmp_path / "log.jsonl", replayed(alerts), Against.of(config_of(SHADOW)))
+
+    assert b'"durable":false' in (tmp_path / "log.jsonl").read_bytes()
+    assert difference.ok
+    assert difference.same == len([row for row in alerts if not row.shadow]) == 6
 
 
 def test_alerts_of_shadow_rules_are_not_missed_where_a_live_sink_left_them_out(tmp_path: Path) -> None:
