@@ -1,4 +1,4 @@
-"""The verb `models`: what there is, fetching it, and whether a file is a model that this program can run."""
+"""The verb `models`: what there is, fetching it, whether a file is a model that can be run, and how fast it is here."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.cli import models_bench
 from gateway.errors import GatewayError, ModelError
 from gateway.models import beside, cache_folder, data, draft, find, forget, manifest, pull, pull_data
 
@@ -49,14 +50,16 @@ class Checked(msgspec.Struct, frozen=True):
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `models`."""
-    verbs = parser.add_subparsers(dest="models_verb", metavar="list|pull|check", required=True)
+    verbs = parser.add_subparsers(dest="models_verb", metavar="list|pull|check|bench", required=True)
     listing = verbs.add_parser("list", help="models and demo data: which there are, which are here")
     fetching = verbs.add_parser("pull", help="fetch models or demo data, verified; what is here already is left alone")
     fetching.add_argument("names", nargs="*", default=[DEFAULT], metavar="NAME", help=f"default: {DEFAULT}")
     fetching.add_argument("--force", action="store_true", help="fetch again what is here")
     checking = verbs.add_parser("check", help="whether a model can be run: its family, input and labels")
     checking.add_argument("model", metavar="FILE.onnx|NAME")
-    for each in (listing, fetching, checking):
+    measuring = verbs.add_parser("bench", help="which engine, how many threads and which batch are best on this box")
+    models_bench.arguments(measuring)
+    for each in (listing, fetching, checking, measuring):
         each.add_argument("--json", action="store_true", help="one JSON object a line")
         each.add_argument("--cache", type=Path, default=None, metavar="FOLDER", help=f"default: {cache_folder()}")
 
@@ -67,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
         return _list(args.cache, as_json=args.json)
     if args.models_verb == "pull":
         return _pull(args.names, args.cache, as_json=args.json, force=args.force)
+    if args.models_verb == "bench":
+        return models_bench.run(args)
     return _check(args.model, args.cache, as_json=args.json)
 
 
