@@ -29,7 +29,8 @@ from gateway.recording.parts import Checkpoint
 from gateway.recording.reader import Recording
 from gateway.recording.writer import FileWriter
 from gateway.replaying.play import play
-from parts.air import payload
+from parts.air import DEVICES, payload
+from parts.corner import DAYS, STEP_MS
 from parts.recorded import about_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ S = 10**9
 FILE_BYTES = 128_000_000  # as the ring's
 VIDEO = Beside("/camera/crossing/video", message_encoding="application/octet-stream")
 PACKET, PACKETS_A_S = 50_000, 25  # four cameras of 2.5 Mbit/s, or so
-MESSAGES_A_S = 1_000
+MESSAGES_A_S = 500
 TRIES = 5
 
 
@@ -105,6 +106,7 @@ def _make(folder: Path, about: About, state: bytes, between: int, size: int) -> 
     """The files, as a ring's; admission of the first and of the last input."""
     noise = np.random.default_rng(1).bytes(64_000_000)
     began_ns, n, second, written, serial, since = about.began_ns, 1, 0, 0, 0, 0
+    begin_ms = began_ns // 10**6 - DAYS * 86_400_000
     while written < size:
         serial += 1
         one = msgspec.structs.replace(about, serial=serial, began_ns=began_ns + second * S)
@@ -113,7 +115,7 @@ def _make(folder: Path, about: About, state: bytes, between: int, size: int) -> 
         while writer.size < FILE_BYTES and written + writer.size < size:
             second += 1
             at_ns = began_ns + second * S
-            inputs: list[Input] = [_message(n + i, at_ns) for i in range(MESSAGES_A_S - 1)]
+            inputs: list[Input] = [_message(n + i, begin_ms) for i in range(MESSAGES_A_S - 1)]
             stamps = np.full(MESSAGES_A_S, at_ns, np.int64)
             writer.inputs(Cut(n, [*inputs, Tick()], stamps, stamps - began_ns))
             n += MESSAGES_A_S
@@ -133,8 +135,9 @@ def _checkpoint(n: int, admitted_ns: int, elapsed_ns: int, state: bytes) -> Chec
     return Checkpoint(n, admitted_ns, elapsed_ns, 1, state)
 
 
-def _message(n: int, at_ns: int) -> Message:
-    return Message("here", f"air/{n % 100:03}/up", payload(n, at_ns // 10**6 + n % 1000))
+def _message(n: int, begin_ms: int) -> Message:
+    """As in the stream of corner.py: a device's stamps are 10 s apart, whatever the rate they come at."""
+    return Message("here", f"air/{n % DEVICES:03}/up", payload(n, begin_ms + n // DEVICES * STEP_MS))
 
 
 if __name__ == "__main__":
