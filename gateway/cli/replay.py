@@ -268,9 +268,8 @@ def _about(recording: Recording, played: Played) -> About:
 
 def _tell(recording: Recording, played: Played, as_recorded: bool | None) -> None:
     zone = zone_of(recording.files[0].about.timezone)
-    for file in recording.files:
-        for damage in file.damage:
-            print(told(f"{file.path}: {damage}"))
+    for damage in (*recording.damage, *(one for file in recording.files for one in file.damage)):
+        print(told(damage), file=sys.stderr)
     for hole in played.holes:
         print(told(hole))
     summary = played.summary
