@@ -37,7 +37,8 @@ VERBS = {
     "labels": "what people said of the alerts of a recording: right or wrong",
     "backtest": "many recordings through many configurations; sweeps; one table",
     "outbox": "look into the durable store",
-    "models": "list, fetch and check models",
+    "models": "list, fetch, check and measure models",
+    "bench": "what this box can do: how many cameras it carries",
     "schema": "print the JSON Schema of the configuration or of an alert",
 }
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

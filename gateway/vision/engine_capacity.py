@@ -1,0 +1,213 @@
+"""How many cameras a box carries: file cameras, decoded and looked at for real, more of them until their rate falls."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import av
+import cv2
+import numpy as np
+
+from gateway.errors import CameraError, ModelError
+from gateway.events import Detections, Health
+from gateway.vision.timing import NS
+from gateway.vision.vision import Vision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from gateway.config.manifest import Manifest
+    from gateway.config.model import Camera, VisionConfig
+    from gateway.events import Input
+    from gateway.ports import Clock
+
+KEPT = 0.95  # of the rate that is wanted: counting looks in a few seconds is no more exact
+_FIRST_S = 30.0
+WARM_S = 1.5  # models load, files open, the first frames of all cameras come at once
+MOST_CAMERAS = 128
+STREAM_FPS = 25
+SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
+_GOP_S = 2
+_BITS_PX = 0.08  # a pixel of a street camera's stream: 4 Mbit/s at 1080p and 25 fps
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+class Step(NamedTuple):
+    """So many cameras for some seconds. `rate`: the slowest camera's looks a second.
+
+    p50_s, p95_s: from a frame's arrival to its detections. decode, inference, rest: CPU seconds a second; others: what
+    other programs took of the same cores meanwhile, as a share of them. unwell: what was said not to be well.
+    """
+
+    cameras: int
+    rate: float
+    p50_s: float
+    p95_s: float
+    decode: float
+    inference: float
+    rest: float
+    others: float
+    unwell: str
+
+    @property
+    def cpu(self) -> float:
+        """Cores that were busy for it."""
+        return self.decode + self.inference + self.rest
+
+
+class Wanted(NamedTuple):
+    """What is measured: a camera like this one, so many looks a second, so many engines as the configuration has it."""
+
+    camera: Camera
+    manifest: Manifest
+    vision: VisionConfig
+    engines: int
+    seconds: float
+
+
+def most_cameras(wanted: Wanted, cores: int, clock: Clock, told: Callable[[Step], None]) -> list[Step]:
+    """Every step that was tried; the last number of cameras that kept its rate is what the box carries."""
+    steps = [_step(wanted, 1, clock)]
+    told(steps[0])
+    carried, too_many = int(kept(steps[0], wanted)), MOST_CAMERAS + 1
+    if not carried:
+        return steps
+    count = max(2, round(cores / max(steps[0].cpu, 0.01)))
+    while carried + 1 < too_many:
+        count = min(max(count, carried + 1), too_many - 1)
+        steps.append(_step(wanted, count, clock))
+        told(steps[-1])
+        if kept(steps[-1], wanted):
+            carried = count
+        else:
+            too_many = count
+        grown = max(carried + 1, carried * 5 // 4)
+        count = grown if too_many > MOST_CAMERAS else (carried + too_many) // 2
+    return steps
+
+
+def kept(step: Step, wanted: Wanted) -> bool:
+    """Whether the slowest camera was looked at as often as wanted."""
+    return step.rate >= KEPT * wanted.camera.rate
+
+
+def _step(wanted: Wanted, count: int, clock: Clock) -> Step:
+    return asyncio.run(_measured(wanted, count, clock))
+
+
+async def _measured(wanted: Wanted, count: int, clock: Clock) -> Step:
+    cameras = {f"camera{number}": wanted.camera for number in range(count)}
+    manifests = dict.fromkeys(cameras, wanted.manifest)
+    vision = Vision(cameras, manifests, Path(), clock, wanted.engines, vision=wanted.vision)
+    ages_s: list[float] = []
+    unwell: dict[tuple[str, str], str] = {}
+
+    async def commit(batch: Sequence[Input]) -> None:
+        now_ns = clock.now_ns()
+        ages_s.extend((now_ns - it.event_ns) / NS for it in batch if isinstance(it, Detections))
+        unwell.update({(it.component, it.condition): it.detail for it in batch if isinstance(it, Health) and not it.ok})
+        await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(vision.run(commit))
+        await _first_looks(vision, unwell, clock)
+        await clock.sleep(WARM_S)
+        ages_s.clear()
+        before, began_ns, cpu, busy = vision.camera_stats(), clock.monotonic_ns(), _cpu_s(), _busy_s()
+        await clock.sleep(wanted.seconds)
+        after, spent_s = vision.camera_stats(), (clock.monotonic_ns() - began_ns) / NS
+        used = {kind: (now - cpu[kind]) / spent_s for kind, now in _cpu_s().items()}
+        others = max(0.0, (_busy_s() - busy) / spent_s - sum(used.values())) / len(os.sched_getaffinity(0))
+        running.cancel()
+    rate = min((after[name]["analysed"] - before[name]["analysed"]) / spent_s for name in cameras)
+    p50, p95 = (float(age) for age in np.percentile(ages_s or [np.inf], (50, 95)))
+    cpu_by = (used["camera"], used["engine"], used["rest"])
+    return Step(count, rate, p50, p95, *cpu_by, others, "; ".join(dict.fromkeys(unwell.values())))
+
+
+async def _first_looks(vision: Vision, unwell: Mapping[tuple[str, str], str], clock: Clock) -> None:
+    """Until every camera was looked at once. Raises ModelError where that does not come."""
+    until_ns = clock.monotonic_ns() + round(_FIRST_S * NS)
+    while not all(stats["analysed"] for stats in vision.camera_stats().values()):
+        if clock.monotonic_ns() > until_ns:
+            why = "; ".join(dict.fromkeys(unwell.values())) or "no reason was given"
+            raise ModelError(f"a camera was not looked at once in {_FIRST_S:.0f} s ({why})")
+        await clock.sleep(0.05)
+
+
+def _cpu_s() -> dict[str, float]:
+    """CPU seconds of this process: of the cameras' threads, the engines (theirs and libraries'), and the rest."""
+    spent = {"camera": 0.0, "engine": 0.0, "rest": 0.0}
+    kinds = {thread.native_id: thread.name.partition("-")[0] for thread in threading.enumerate()}
+    for task in Path("/proc/self/task").iterdir():
+        try:
+            ticks = (task / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[11:13]
+        except OSError:  # it has ended
+            continue
+        kind = kinds.get(int(task.name), "engine")  # a thread that Python did not start is a library's
+        spent[kind if kind in spent else "rest"] += sum(map(int, ticks)) * _TICK_S
+    return spent
+
+
+def _busy_s() -> float:
+    """CPU seconds of all programs on the cores that this process may use."""
+    mine = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+    rows = (line.split() for line in Path("/proc/stat").read_text(encoding="utf-8").splitlines())
+    return sum(sum(map(int, (*row[1:4], *row[6:9]))) for row in rows if row and row[0] in mine) * _TICK_S
+
+
+def made_video(folder: Path, size: tuple[int, int], seconds: float, source: Path | None = None) -> Path:
+    """A clip as a camera sends it, H.264 at 25 fps: a street that moves a little, or what is in `source`, at that size.
+
+    Raises CameraError where the source cannot be read.
+    """
+    path = folder / "camera.mp4"
+    width, height = size
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=STREAM_FPS)
+        assert isinstance(stream, av.VideoStream)  # noqa: S101 - libx264 makes video
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = width, height, "yuv420p", STREAM_FPS * _GOP_S
+        stream.bit_rate = round(width * height * STREAM_FPS * _BITS_PX)
+        stream.codec_context.options = {"preset": "superfast", "tune": "zerolatency"}
+        frames = _scaled(source, size) if source else _street(size)
+        for number, picture in zip(range(round(seconds * STREAM_FPS)), frames, strict=False):
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, STREAM_FPS)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def _scaled(source: Path, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    from gateway.vision.offline import Item, read  # noqa: PLC0415 - only here
+
+    seen = False
+    for item in read([source]):
+        if isinstance(item, Item):
+            seen = True
+            yield np.asarray(cv2.resize(item.picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        elif not seen:
+            raise CameraError(f"{item.path}: {item.reason}")
+
+
+def _street(size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """A still scene with edges and a sensor's noise, and three things that cross it."""
+    width, height = size
+    rng = np.random.default_rng(0)
+    scene = cv2.resize(rng.integers(40, 200, (18, 32, 3), np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    noise = [rng.integers(0, 12, (height, width, 1), np.uint8) for _ in range(4)]
+    number = 0
+    while True:
+        picture = scene.copy()
+        for thing in range(3):
+            x = (number * (4 + 2 * thing) + thing * width // 3) % width
+            picture[height // 2 + thing * height // 8 :][: height // 6, x : x + width // 20] = (200, 60, 30 * thing)
+        yield np.asarray(cv2.add(picture, np.repeat(noise[number % 4], 3, axis=2)), np.uint8)
+        number += 1
