@@ -134,8 +134,9 @@ class Difference(msgspec.Struct, frozen=True):
             ours, theirs = self.other_config
             lines.append(
                 say(
-                    f"  note: it was made with configuration {ours}, the replay ran with {theirs}",
-                    f"  注意：它用配置 {ours} 生成，回放用的是 {theirs}",
+                    f"  note: it was made with configuration {ours}, the replay ran with {theirs} (a version "
+                    "with other settings changes it, too)",
+                    f"  注意：它用配置 {ours} 生成，回放用的是 {theirs}(版本的设置不同也会改变它)",
                 )
             )
         for rule, count in self.gone.items():
