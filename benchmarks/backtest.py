@@ -105,7 +105,8 @@ def _run(many: Path, warm: Path, config: Path, output: Path, workers: int) -> Ru
     small = Backtest(Asked((warm,), (str(config),)), registry(), output / "warm")
     with spread.local(workers) as pool:
         for done in pool.run(small.todo[:workers]):
-            assert not done.error
+            small.take(done)
+        small.write()  # so that what draws and writes is loaded
         ready, own = time.perf_counter(), cpu_s(os.getpid())
         for done in pool.run(backtest.todo):
             assert not done.error

@@ -43,12 +43,17 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """What a backtest came to. `dots` is the curve of a sweep over the paths `swept`, of the alerts of `whose`."""
+    """What a backtest came to.
+
+    `dots` is the curve of a sweep over the paths `swept`, of the alerts of `whose`. `incomplete`: configurations of
+    which tasks are missing or failed; in the table with the days that there are, and not in the curve.
+    """
 
     table: list[Row]
     whose: str
     dots: list[Dot]
     swept: tuple[str, ...]
+    incomplete: tuple[str, ...]
     outputs: list[Path]
 
 
@@ -93,7 +98,8 @@ class Backtest:
     def write(self) -> Ended:
         """The outputs of what is done so far. Raises GatewayError where one cannot be written."""
         table = rows(self.results, self.variants, self._judged())
-        swept = [variant for variant in self.variants if variant.overlay]
+        missing = {task.variant.name for task in self.todo} | {done.variant for done in self.failures}
+        swept = [variant for variant in self.variants if variant.overlay and variant.name not in missing]
         whose, dots = curve(table, swept, self._asked.axes) if self._asked.axes else ("", [])
         outputs = written.write_table(self._folder, table, self)
         pictures.draw_days(table, picture := self._folder / "days.png")
@@ -102,7 +108,8 @@ class Backtest:
             outputs.append(written.write_curve(self._folder / "curve.csv", self._asked.axes, dots))
             pictures.draw_curve(dots, self._asked.axes, whose, picture := self._folder / "curve.png")
             outputs.append(picture)
-        return Ended(table, whose, dots, tuple(one.path for one in self._asked.axes), outputs)
+        incomplete = tuple(variant.name for variant in self.variants if variant.name in missing)
+        return Ended(table, whose, dots, tuple(one.path for one in self._asked.axes), incomplete, outputs)
 
     def _judged(self) -> dict[str, Labels]:
         """By gateway: the labels that were given, else those in the recordings, and those beside them."""

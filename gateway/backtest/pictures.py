@@ -29,7 +29,8 @@ def draw_days(table: Sequence[Row], path: Path) -> None:
 
     A red cross over a day: right windows that the (first) configuration missed.
     """
-    configurations = list(dict.fromkeys(row.configuration for row in table))[:SIDE_BY_SIDE]
+    every = list(dict.fromkeys(row.configuration for row in table))
+    configurations = every[:SIDE_BY_SIDE]
     mine = [row for row in table if row.configuration in configurations]
     days = sorted({row.day for row in mine if row.day})
     totals = {rule: counts for (rule,), counts in summed(mine, "rule").items()}
@@ -53,7 +54,10 @@ def draw_days(table: Sequence[Row], path: Path) -> None:
         _tidy(axes, days if place == len(rules) - 1 else [], len(days))
     if rules:
         _legend(figure, any(found.missed for found in totals.values()))
-        figure.suptitle("alerts per rule and day", x=0.01, ha="left", fontsize=11)
+        which = (
+            f" (the first {len(configurations)} of {len(every)} configurations)" if len(every) > SIDE_BY_SIDE else ""
+        )
+        figure.suptitle(f"alerts per rule and day{which}", x=0.01, ha="left", fontsize=11)
     _save(figure, path)
 
 

@@ -146,6 +146,8 @@ def _tell_outcome(backtest: Backtest, ended: Ended, folder: Path, *, interrupted
     holes = {(done.gateway, done.day): done.holes for done in backtest.results if done.holes}
     for (gateway, day), found in holes.items():
         _tell(f"{gateway} {day}: {len(found)} holes in the recording: {found[0]}")
+    if ended.incomplete:
+        _tell(f"not complete, and in no curve: {', '.join(ended.incomplete)}")
     if interrupted:
         count = len(backtest.results)
         _tell(f"interrupted: {count} of {len(backtest.tasks)} tasks are kept; the same command goes on from there")

@@ -264,6 +264,21 @@ def test_a_sweep_ends_in_a_curve_of_alerts_and_of_those_lost(tmp_path: Path) -> 
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_what_is_not_done_is_not_in_the_curve(tmp_path: Path) -> None:
+    """Given one setting done and one half done, the table has what there is, the curve only the whole one."""
+    for day in range(2):
+        streams.crests(tmp_path / f"{day}.mcap", day, [3.0])
+    asked = Asked((tmp_path,), (), (axis("rules.flood.levels.yellow=2.8,2.9"),))
+    backtest = Backtest(asked, registry(), tmp_path / "out")
+    assert backtest.write().dots == []
+    for task in backtest.todo[:3]:
+        backtest.take(perform(task))
+    ended = backtest.write()
+    assert [dot.values for dot in ended.dots] == [("2.8",)]
+    assert ended.incomplete == ("recorded yellow=2.9",)
+    assert [row.day for row in ended.table if row.configuration == ended.incomplete[0]] == ["2026-08-14"]
+
+
 def test_the_outputs_agree(tmp_path: Path) -> None:
     """Given a table, CSV, JSON and Parquet say the same, and the alerts' file has a row an alert."""
     parquet = pytest.importorskip("pyarrow.parquet")
