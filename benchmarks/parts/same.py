@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -10,12 +11,16 @@ from stage import Row
 from gateway.recording.export import export
 from gateway.recording.parts import Part
 from gateway.recording.reader import Recording
+from gateway.replaying.outcome import Memory
+from gateway.replaying.play import play
+from gateway.replaying.restep import from_state_at
 from tests.replaying.digest import Digest
 from tests.replaying.interpreters import NEWER, OTHER_MACHINE, Interpreter, NotThereError, here, of_debian
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+RESTORED = 5
 MESSAGES = 50_000  # of the stream; under qemu a message takes about twenty times as long
 OLDER_CPU = {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL"}
 PRESCOTT, HASWELL = {"OPENBLAS_CORETYPE": "Prescott"}, {"OPENBLAS_CORETYPE": "Haswell"}
@@ -66,8 +71,22 @@ def differences(ring: Path, at: Path) -> list[Row]:
         f"{len(features)} sets of CPU features, BLAS kernels {', '.join(sorted(kernels))}"
     )
     rows = [Row(f"identical bytes over {len(turns)} replays", f"{same} of {len(turns)}", words, same == len(turns))]
+    rows.append(_restored(part, came[0]))
     rows += [Row("  on", turn.where.name) for turn in turns[20:]]
     return rows + [Row("  not measured", reason) for reason in missing]
+
+
+def _restored(part: Path, whole: Digest) -> Row:
+    """Begun again in the middle, with the state that was stored there: it ends as the whole does."""
+    recording, chance = Recording.open([part]), random.Random(1)
+    [found] = recording.files
+    same = 0
+    for _ in range(RESTORED):
+        at_ns = chance.randrange(found.first_ns + 1, found.last_ns)
+        same += play(recording, Memory(), pieces=from_state_at(recording, at_ns)).state_sha == whole.state
+    return Row(
+        f"… restored at {RESTORED} random inputs", f"{same} of {RESTORED}", "all, and continued", same == RESTORED
+    )
 
 
 def _digest(turn: Turn, part: Path) -> Digest:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
-from gateway.app import Replay, replay
+from gateway.app import Replay, Replayed, replay
 from gateway.clock import ReplayClock
 from gateway.errors import RecordingError
 from gateway.recording.columns import part_of
@@ -17,7 +18,7 @@ from gateway.registry import registry
 from gateway.replaying.configurations import Configurations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterator, Sequence
 
     from gateway.events import Cut, Stepped
     from gateway.recording.parts import Piece
@@ -65,7 +66,7 @@ class _Restepping:
                 models = {note.camera: note for note in begin.about.models}
                 what = Replay(models, self._known.state, self._known.n, _again(step, cuts), self._keep)
                 clock = ReplayClock(begin.about.began_ns)
-                replayed = asyncio.run(replay(config, registry(), clock, asyncio.Event(), what))
+                replayed = _in_a_thread(replay(config, registry(), clock, asyncio.Event(), what))
                 if replayed.wrong:
                     raise RecordingError(f"its checkpoint at input {self._known.n} cannot be used: {replayed.wrong}")
                 self._known = Checkpoint(*self._stamps, self._known.next_seq, replayed.state)
@@ -103,6 +104,12 @@ class _Restepping:
         rows = [row for one in stepped for row in one.alerts]
         if rows:
             self._known = msgspec.structs.replace(self._known, next_seq=rows[-1].seq + 1)
+
+
+def _in_a_thread(replaying: Coroutine[object, object, Replayed]) -> Replayed:
+    """In a loop of its own: whoever takes the pieces may be in one."""
+    with ThreadPoolExecutor(1, thread_name_prefix="restep") as thread:
+        return thread.submit(asyncio.run, replaying).result()
 
 
 def _again(first: Cut, rest: Iterator[Cut]) -> Iterator[Cut]:

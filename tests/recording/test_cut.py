@@ -69,7 +69,7 @@ def test_from_any_moment_on_with_the_state_worked_out_a_replay_goes_on_as_the_wh
     state = play(ring, whole).state_sha
     pieces = [*from_state_at(ring, T0 + at_s * S)]
 
-    played = play(ring, rest, pieces=pieces)
+    played = play(ring, rest, pieces=from_state_at(ring, T0 + at_s * S))
 
     begin, part = pieces[:2]
     assert isinstance(begin, Begin)
