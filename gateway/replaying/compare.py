@@ -124,6 +124,7 @@ class _Comparing:
         self._rules: Counter[str] = Counter()
         self._came_of: tuple[set[str], set[str]] = (set(), set())
         self._expected = self._came = self._same = 0
+        self._span = (2**63, 0)
         self._old: list[_Said] = []
         self._new: list[_Said] = []
 
@@ -166,6 +167,8 @@ class _Comparing:
             if self._live and self._against and said.head.rule in self._against.shadow:
                 continue
             self._came += 1
+            at_ns = ns_of(said.head.changed)
+            self._span = (min(self._span[0], at_ns), max(self._span[1], at_ns))
             yield said
 
     def take(self, old: _Said | None, new: _Said | None) -> None:
@@ -192,6 +195,9 @@ class _Comparing:
             gone={rule: self._rules[rule] for rule in sorted(gone)},
             missing=tuple(missing),
             unexpected=tuple(unexpected),
+            outside=sum(not self._span[0] <= ns_of(one.changed) <= self._span[1] for one in missing)
+            if self._came
+            else 0,
             changed=tuple(one for one, only in zip(changed, numbers, strict=True) if not only),
             renumbered=tuple(one for one, only in zip(changed, numbers, strict=True) if only),
         )

@@ -45,7 +45,8 @@ class Difference(msgspec.Struct, frozen=True):
 
     other_gateway: (whose the expectation is, whose the replay), where nothing can be compared; other_config: the same
     of config_sha, which by itself is no difference. gone: changes of rules that are not configured, by rule.
-    renumbered: changes that differ in nothing but their numbers, which follow from how many came before.
+    renumbered: changes that differ in nothing but their numbers, which follow from how many came before. outside: how
+    many of the missing are from before the first or after the last that came.
     """
 
     file: str
@@ -59,6 +60,7 @@ class Difference(msgspec.Struct, frozen=True):
     unexpected: tuple[Line, ...] = ()
     changed: tuple[Changed, ...] = ()
     renumbered: tuple[Changed, ...] = ()
+    outside: int = 0
 
     @property
     def ok(self) -> bool:
@@ -137,6 +139,13 @@ class Difference(msgspec.Struct, frozen=True):
                     f"  note: it was made with configuration {ours}, the replay ran with {theirs} (a version "
                     "with other settings changes it, too)",
                     f"  注意：它用配置 {ours} 生成，回放用的是 {theirs}(版本的设置不同也会改变它)",
+                )
+            )
+        if self.outside:
+            lines.append(
+                say(
+                    f"  note: {self.outside} of the missing are from before or after what was replayed: another span?",
+                    f"  注意：缺少的有 {self.outside} 条早于或晚于全部回放内容：时间段是否不同？",
                 )
             )
         for rule, count in self.gone.items():

@@ -41,6 +41,13 @@ def test_a_replay_is_as_expected_by_what_a_live_file_sink_wrote(tmp_path: Path) 
     assert msgspec.json.decode(difference.json())["ok"] is True
 
 
+def test_an_expectation_of_a_longer_span_is_recognised(tmp_path: Path) -> None:
+    difference = differing(tmp_path, replayed(rows()), replayed(rows())[:4])
+
+    assert difference.outside == len(difference.missing) == 6
+    assert "note: 6 of the missing are from before or after what was replayed" in difference.text()
+
+
 async def test_the_file_that_a_live_sink_writes_is_an_expectation(tmp_path: Path) -> None:
     """Given alerts that a `file` sink wrote, once while nothing was durable, then a replay of them is as expected."""
     alerts = rows(SHADOW)
