@@ -77,7 +77,6 @@ def local(workers: int) -> Generator[Pool]:
     dask, distributed = _libraries()
     with (
         dask.config.set(SETTINGS),
-        tempfile.TemporaryDirectory(prefix="zhiwang-dask-", ignore_cleanup_errors=True) as scratch,
         distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -86,7 +85,7 @@ def local(workers: int) -> Generator[Pool]:
             dashboard_address="127.0.0.1:0",
             scheduler_kwargs={"dashboard": False},
             memory_limit=0,
-            local_directory=scratch,
+            local_directory=tempfile.gettempdir(),  # where Dask itself removes what a killed one left
             silence_logs=logging.CRITICAL,
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
