@@ -64,6 +64,19 @@ class Last(NamedTuple):
     found: Found
 
 
+class View(NamedTuple):
+    """What became of a camera's frames: the number of the newest that an engine was given, and the last answer.
+
+    due: whether a look is; waiting: whether a frame waits for an engine; failed: the last look came to nothing.
+    """
+
+    due: bool
+    waiting: bool
+    failed: bool
+    given: int | None
+    last: Last | None
+
+
 class Seat:
     """One camera's place: its newest frame, whether one is with an engine, and its counts.
 
@@ -79,6 +92,9 @@ class Seat:
         self.in_flight = False
         self.due_ns = _NEVER_NS
         self.turn = 0
+        self.given: int | None = None
+        self.failed = False
+        self.still_ns: int | None = None  # of the newest frame like the one that is with an engine
         self.last: Last | None = None
         self.newest_ns = start_ns  # event time of the newest frame, and the monotonic time it came at
         self.came_ns = _NEVER_NS
@@ -133,6 +149,30 @@ class Board:
             self._send(seat.coverage.frame(captured.event_ns))
             self._changed.notify_all()
 
+    def view(self, camera: str, event_ns: int) -> View:
+        """How it stands, for a frame of that time. A patient camera waits for its answer. Raises Closed."""
+        with self._changed:
+            seat = self.seats[camera]
+            while seat.patient and (seat.waiting is not None or seat.in_flight):
+                self._wait()
+            return View(seat.is_due(event_ns), seat.waiting is not None, seat.failed, seat.given, seat.last)
+
+    def keep(self, camera: str, event_ns: int, *, still: bool) -> None:
+        """A frame came that takes no seat: nothing has moved since the last look (`still`), or none is due.
+
+        Raises Closed.
+        """
+        with self._changed:
+            self._raise_closed()
+            seat = self.seats[camera]
+            seat.counts["frames"] += 1
+            seat.newest_ns, seat.came_ns = event_ns, self._clock.monotonic_ns()
+            self._send(seat.coverage.frame(event_ns))
+            if still and seat.in_flight:
+                seat.still_ns = event_ns  # it answers once that look did
+            elif still:
+                self._send(seat.coverage.still(event_ns))
+
     def count(self, camera: str, what: Counted) -> int:
         """Count something of a camera (corrupt, retries); returns the count."""
         with self._changed:
@@ -183,7 +223,7 @@ class Board:
     def _give(self, seat: Seat) -> Captured:
         captured = seat.waiting
         assert captured is not None  # noqa: S101 - _is_ready said so under the same lock
-        seat.waiting, seat.in_flight = None, True
+        seat.waiting, seat.in_flight, seat.given, seat.still_ns = None, True, captured.number, None
         late = captured.event_ns - seat.due_ns > seat.period_ns
         seat.due_ns = captured.event_ns + seat.period_ns if late else seat.due_ns + seat.period_ns
         self._turn += 1
@@ -196,7 +236,7 @@ class Board:
         """The engine is through with a frame; `found` is None where the model failed on it."""
         with self._changed:
             seat = self.seats[captured.camera]
-            seat.in_flight = False
+            seat.in_flight, seat.failed = False, found is None
             if found is None:
                 self._room += 1
             else:
@@ -207,6 +247,9 @@ class Board:
                 size = (captured.frame.width, captured.frame.height)
                 self._send(seat.coverage.look(captured.event_ns))  # first: rules count in time looked at up to here
                 self._send([Detections(captured.camera, captured.number, captured.event_ns, *size, *found)])
+                if seat.still_ns is not None:
+                    self._send(seat.coverage.still(seat.still_ns))
+            seat.still_ns = None
             self._changed.notify_all()
 
     # ── event loop ──

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import CameraError, LoginRefused
 from gateway.vision.board import Board, Captured, Closed
+from gateway.vision.gate import Gate, Turn
+from gateway.vision.luma import Taken
 from gateway.vision.sight import Sight
 from gateway.vision.stream import Corrupt, Silence, Stream, is_file, pts_ns, resolve, shown, with_login
 from gateway.vision.timing import NS, FileTime, FrameRate, LiveTime, SenderClock
@@ -38,6 +40,7 @@ class CameraThread:
 
     every_nth: of a file, hand over each nth frame by PTS. paced: a file plays at its own speed, else as fast as it is
     taken. start_ns: the event time of a file's first frame; default: when it is first opened. tap: for its packets.
+    gated: whether its `motion:` counts; otherwise each frame may be looked at.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class CameraThread:
         paced: bool = True,
         start_ns: int | None = None,
         tap: CameraTap | None = None,
+        gated: bool = True,
     ) -> None:
         self.name = name
         self._camera = camera
@@ -67,6 +71,8 @@ class CameraThread:
         self._sight = Sight(wanted)
         self._rate = FrameRate(camera.rate) if "frame_rate" in wanted and not self._is_file else None
         self._sender = SenderClock() if "clock_adrift" in wanted else None
+        motion = camera.motion if gated else "off"
+        self._gate = None if motion == "off" else Gate(name, board, motion.every, camera.rate)
         self._live_time = LiveTime()
         self._file_time: FileTime | None = None
         self._began_ns = (0, 0)  # a file's start: event time, monotonic time
@@ -138,6 +144,8 @@ class CameraThread:
     def _read(self, stream: Stream) -> None:
         self._live_time.again()
         self._sight.again()
+        if self._gate:
+            self._gate.again()
         if self._rate:
             self._rate.again(stream.rate_promised)
         last_ns = self._clock.monotonic_ns()
@@ -179,19 +187,32 @@ class CameraThread:
         if self._clock.monotonic_ns() - (self._bad_ns[-1] if self._bad_ns else self._seen_ns) > _CORRUPT_WINDOW_NS:
             self._bad_ns.clear()
             self._tell("corrupt", ok=True)
-        blind = self._judge(frame, event_ns, told_ns)
-        if wanted or blind:
+        taken = Taken(frame)
+        blind = self._judge(frame, event_ns, told_ns, taken)
+        if not wanted and not blind:
+            self._board.pause(0)
+            return
+        turn = self._turn(event_ns, taken, blind=blind)
+        if turn is Turn.LOOK:
             self._board.offer(Captured(self.name, self._number, event_ns, frame, blind))
         else:
-            self._board.pause(0)
+            self._board.keep(self.name, event_ns, still=turn is Turn.STILL)
 
-    def _judge(self, frame: av.VideoFrame, event_ns: int, told_ns: int | None) -> bool:
+    def _turn(self, event_ns: int, taken: Taken, *, blind: bool) -> Turn:
+        if self._gate is None:
+            return Turn.LOOK
+        if blind:
+            self._gate.again()
+            return Turn.LOOK
+        return self._gate.judge(self._number, event_ns, taken)
+
+    def _judge(self, frame: av.VideoFrame, event_ns: int, told_ns: int | None, taken: Taken) -> bool:
         """Say what the frame shows of the camera's health; whether nothing in it can be relied on."""
         if self._rate and (ok := self._rate.frame(event_ns)) is not None:
             self._tell("frame_rate", ok=ok, detail="" if ok else self._rate.words())
         if self._sender and (ok := self._sender.told(told_ns, self._clock.now_ns())) is not None:
             self._tell("clock_adrift", ok=ok, detail="" if ok else self._sender.words())
-        verdict = self._sight.look(frame, event_ns)
+        verdict = self._sight.look(frame, event_ns, taken)
         for condition, ok, detail in verdict.changes:
             self._tell(condition, ok=ok, detail=detail)
         return verdict.blind

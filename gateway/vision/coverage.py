@@ -10,7 +10,8 @@ NS = 1_000_000_000
 class Coverage:
     """One camera's coverage, in capture time.
 
-    A look answers for the time until the next one, up to `bound_ns`. Beyond it the camera was `overloaded` while frames
+    A look answers for the time until the next one, up to `bound_ns`; so does a frame in which nothing had moved since
+    (`still`). Beyond it the camera was `overloaded` while frames
     came (a frame, too, answers for `bound_ns`), and `blind` while none did, or only such as show nothing: these answer
     for no time, and end that of the ones before. Each call returns what is settled by it; the intervals of one camera
     join without gap or overlap.
@@ -23,6 +24,7 @@ class Coverage:
         self._seen_until_ns = start_ns  # how long the last look answers
         self._fed_until_ns = start_ns  # how long the last frame answers
         self._blind_ns: int | None = None  # since when frames show nothing
+        self._why: Why = "analysed"  # how it answers: itself, or by a frame in which nothing had moved since
 
     def frame(self, event_ns: int) -> list[Looked]:
         """A frame came. After a time without any, that time is settled first."""
@@ -34,10 +36,19 @@ class Coverage:
     def look(self, event_ns: int) -> list[Looked]:
         """A frame was analysed."""
         settled = self._settle(event_ns)
+        self._why = "analysed"
         until_ns = event_ns + self._bound_ns
         if self._blind_ns is not None:
             until_ns = min(until_ns, self._blind_ns)  # it was taken before, and came back from the engine only now
         self._seen_until_ns = max(self._seen_until_ns, until_ns)
+        return settled
+
+    def still(self, event_ns: int) -> list[Looked]:
+        """A frame came in which nothing had moved since the last look: settled at the first, and each second."""
+        first = self._why != "still" or event_ns > self._seen_until_ns
+        settled = self._settle(event_ns) if first or event_ns - self._settled_ns >= NS else []
+        self._why = "still"
+        self._seen_until_ns = max(self._seen_until_ns, event_ns + self._bound_ns)
         return settled
 
     def blind(self, event_ns: int) -> list[Looked]:
@@ -58,7 +69,7 @@ class Coverage:
         seen = min(max(self._seen_until_ns, self._settled_ns), until_ns)
         fed = min(max(self._fed_until_ns, seen), until_ns)
         parts: list[Looked] = []
-        spans: tuple[tuple[Why, int], ...] = (("analysed", seen), ("overloaded", fed), ("blind", until_ns))
+        spans: tuple[tuple[Why, int], ...] = ((self._why, seen), ("overloaded", fed), ("blind", until_ns))
         for why, to_ns in spans:
             if to_ns > self._settled_ns:
                 parts.append(Looked(self._camera, self._settled_ns, to_ns, why))

@@ -5,6 +5,7 @@ Read from the decoder's own plane: nothing is converted, and nothing of the fram
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import cv2
@@ -34,6 +35,18 @@ class Sample(NamedTuple):
     rows: NDArray[np.uint8]
     key: bool
     size: tuple[int, int]
+
+
+class Taken:
+    """A frame's sample for all who want it: taken once, and only if one asks."""
+
+    def __init__(self, frame: av.VideoFrame) -> None:
+        self._frame = frame
+
+    @cached_property
+    def sample(self) -> Sample | None:
+        """As `sample` gives it."""
+        return sample(self._frame)
 
 
 def sample(frame: av.VideoFrame) -> Sample | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.vision.exposure import exposure, gradient, sharpness
 from gateway.vision.held import Held
-from gateway.vision.luma import SMALL, sample
+from gateway.vision.luma import SMALL, Taken
 from gateway.vision.repeats import REPEATED_NS, Repeats
 from gateway.vision.scene import Scene, Seen, edge_map
 
@@ -77,15 +77,15 @@ class Sight:
         """A new connection; what the camera usually sees stays known."""
         self._repeats.again()
 
-    def look(self, frame: av.VideoFrame, event_ns: int) -> Verdict:
-        """Judge a frame; between two samples the last verdict stands."""
+    def look(self, frame: av.VideoFrame, event_ns: int, taken: Taken | None = None) -> Verdict:
+        """Judge a frame; between two samples the last verdict stands. `taken`: its sample, where others want it too."""
         due = self._last_ns is None or not 0 <= event_ns - self._last_ns < _EVERY_NS
         if frame.key_frame and (due or self._key_ns is None or event_ns - self._key_ns >= _KEY_EVERY_NS):
             due, self._key_ns = True, event_ns
-        taken = sample(frame) if due and self._wanted else None
-        if taken is None:
+        sampled = (taken or Taken(frame)).sample if due and self._wanted else None
+        if sampled is None:
             return Verdict(self._verdict.blind)
-        self._verdict = self._judge(taken, event_ns)
+        self._verdict = self._judge(sampled, event_ns)
         return self._verdict
 
     def _judge(self, taken: Sample, at_ns: int) -> Verdict:

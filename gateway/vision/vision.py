@@ -40,7 +40,8 @@ class Vision:
     (headless, replay) each nth frame of a file by PTS is analysed, none is skipped, and the same file gives the same
     detections. `start_ns`: the event time of a file's first frame. `paced=False`: files play as fast as they are taken.
     `vision`: which engine runs the models. `video` is given the packets of the cameras that it wants, as they came:
-    nothing in them is blurred.
+    nothing in them is blurred. `gated`: whether the cameras' `motion:` decides what is looked at; default: but for
+    `every_nth`.
     """
 
     name = "vision"
@@ -58,6 +59,7 @@ class Vision:
         paced: bool = True,
         vision: VisionConfig | None = None,
         video: TakesVideo | None = None,
+        gated: bool | None = None,
     ) -> None:
         self._cameras = cameras
         self._manifests = manifests
@@ -69,6 +71,7 @@ class Vision:
         self._paced = paced
         self._vision = vision or VisionConfig()
         self._video = video
+        self._gated = not every_nth if gated is None else gated
         self._ready = asyncio.Event()
         self._board = self._new_board(lambda: None)
         self._pictures: dict[str, Picture] = {}
@@ -139,6 +142,7 @@ class Vision:
                 paced=self._paced,
                 start_ns=self._start_ns,
                 tap=CameraTap(name, self._video) if self._video and self._video.wants(name) else None,
+                gated=self._gated,
             )
             work.append((f"camera-{name}", thread.run))
         choice = EngineChoice(self._vision, board.tell)

@@ -75,9 +75,10 @@ async def running(
     base: Path = Path(),
     **options: object,
 ) -> AsyncIterator[tuple[Vision, Door]]:
-    """Vision runs inside the block; after it no thread of it is left."""
+    """Vision runs inside the block; after it no thread of it is left. It looks at what stands still, too."""
     by_camera = manifests if isinstance(manifests, dict) else dict.fromkeys(cameras, manifests)
-    vision = Vision(cameras, by_camera, base, WallClock(), 1, **options)  # type: ignore[arg-type]
+    how = {"gated": False, **options}
+    vision = Vision(cameras, by_camera, base, WallClock(), 1, **how)  # type: ignore[arg-type]
     door = Door()
     task = asyncio.get_running_loop().create_task(vision.run(door.commit))
     try:
