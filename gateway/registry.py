@@ -13,6 +13,11 @@ from typing import Any
 from gateway.codecs import csv_, json_, plain
 from gateway.config.kinds import Kind, Registry
 from gateway.core.rules.count import COUNT
+from gateway.core.rules.cross import CROSS
+from gateway.core.rules.crowd import CROWD
+from gateway.core.rules.dwell import DWELL
+from gateway.core.rules.enter import ENTER
+from gateway.core.rules.leave import LEAVE
 from gateway.core.rules.rate import RATE
 from gateway.core.rules.threshold import THRESHOLD
 from gateway.sinks.kinds import SINKS
@@ -31,7 +36,7 @@ CODECS = (
     Kind("plain", plain.Plain, plain.build),
     Kind("csv", csv_.Csv, csv_.build),
 )
-RULES = (THRESHOLD, RATE, COUNT)
+RULES = (THRESHOLD, RATE, COUNT, ENTER, LEAVE, DWELL, CROWD, CROSS)
 
 
 @cache

@@ -284,6 +284,7 @@ class Core:
             self.counts["frames"] += 1
         elif isinstance(item, Looked):
             self._coverage.looked(item)
+            self._looks.looked(item)
             said = [(r.place, r, t) for r in self._rules for t in self._guard.ask(r, r.looked, item, moment)]
         elif isinstance(item, Health):
             self._silent.health(item, moment)
@@ -315,7 +316,7 @@ class Core:
             said += [(rule.place, rule, t) for t in self._guard.ask(rule, rule.tick, moment)]
         self._alerts.tick(moment.admitted_ns, moment.elapsed_ns)
         self._collect(out)
-        out.lines += self._coverage.tick(moment)
+        out.lines += self._coverage.tick(moment) + self._looks.tick(moment)
         self._counted.put("", Counted(tally.ticks + 1))
         return said
 

@@ -1,5 +1,8 @@
 """What a camera's look came to: its boxes, and, where the camera tracks, who is who and where they stand.
 
+    Detections ─▶ Tracker ─▶ Visitors ─▶ Look: boxes, tracks, who is in which zone, who crossed which line ─▶ rules
+    Looked ─────▶ watched time ──┘
+
 A camera tracks where a rule wants tracks, where it has lines, and where its `tracks:` says so. The looks of the others
 are their detections: they pay nothing.
 """
@@ -11,29 +14,41 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from gateway.core import kalman
+from gateway.core.minutes import Minutes
 from gateway.core.rules.making import fingerprint
 from gateway.core.track import Tracker, Tracking
+from gateway.core.visitors import Visitors
+from gateway.ports import NO_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from gateway.core.plan import CameraPlan, Plan
+    from gateway.core.rule import Moment
     from gateway.core.state import State
     from gateway.core.track import Standing, Tracked
-    from gateway.events import Detections
+    from gateway.core.visitors import Crossing, Stood, Visits
+    from gateway.events import Detections, Looked
+
+CLOCK = {"watched": (np.int64, 0), "to": (np.int64, NO_TIME)}
+WHOLE = ""
+"""The name of the zone that is all of the picture."""
 
 
 class Tracks(NamedTuple):
     """The tracks that a camera has as of a look, by id: k rows; those that were not seen in it stand where they should.
 
+    thing: whose track it is: a visitor that was lost and came back where it stood has the number of its first track.
     box: the place of its box among the look's, −1 where it has none: then its place is a prediction. label: what it was
     seen as most of the time, an index into the model's labels. score: the mean of its last looks. xyxy: px, filtered.
-    ground: the bottom centre (x, y) as fractions of the picture; velocity: of that point, fractions a second.
+    ground: where it stands (x, y), fractions of the picture; velocity: of that point, fractions a second; height: px,
+    what is usual of it.
     """
 
     id: NDArray[np.int64]
+    thing: NDArray[np.int64]
     label: NDArray[np.int16]
     believed: NDArray[np.bool_]
     score: NDArray[np.float32]
@@ -43,6 +58,7 @@ class Tracks(NamedTuple):
     xyxy: NDArray[np.float64]
     ground: NDArray[np.float64]
     velocity: NDArray[np.float64]
+    height: NDArray[np.float64]
     ended: NDArray[np.int64]
 
 
@@ -50,13 +66,17 @@ class Look(NamedTuple):
     """One look of one camera.
 
     ids (int64[n], 0: none) and believed (bool[n]) are those of its boxes. `tracks` is None where the camera does not
-    track, and where the look came too late or twice: then it says nothing.
+    track, and where the look came too late or twice: then it says nothing. zones: by name, those that are watched;
+    lines: who crossed each with this look.
     """
 
     seen: Detections
     tracks: Tracks | None = None
     ids: NDArray[np.int64] | None = None
     believed: NDArray[np.bool_] | None = None
+    zones: Mapping[str, Visits] = {}
+    lines: Mapping[str, list[Crossing]] = {}
+    watched_ns: int = 0
 
 
 @runtime_checkable
@@ -64,47 +84,77 @@ class WantsTracks(Protocol):
     """A rule kind's struct whose rule judges tracks."""
 
     def tracked(self) -> str:
-        """The camera whose tracks it wants."""
+        """The camera, zone or line whose tracks it wants: `camera`, `camera.zone`, `camera.line`."""
         ...
 
 
 class Looks:
-    """The trackers of the cameras that track, stepped once a look, by camera."""
+    """What the cameras that track see, by camera."""
 
     def __init__(self, plan: Plan, state: State) -> None:
         wanted = tracked_cameras(plan)
-        self._eyes = {camera.name: _Eye(camera, state) for camera in plan.cameras if camera.name in wanted}
+        self._eyes = {c.name: _Eye(c, wanted[c.name], state) for c in plan.cameras if c.name in wanted}
 
     def take(self, seen: Detections) -> Look:
         """What the look came to. One that is not later than the camera's last says nothing."""
         eye = self._eyes.get(seen.camera)
         return Look(seen) if eye is None else eye.take(seen)
 
+    def looked(self, looked: Looked) -> None:
+        """The camera covered some time."""
+        eye = self._eyes.get(looked.camera)
+        if eye is not None:
+            eye.looked(looked)
+
+    def tick(self, moment: Moment) -> list[str]:
+        """The points of the minutes that are over."""
+        return [line for eye in self._eyes.values() for line in eye.minutes.tick(moment.admitted_ns)]
+
 
 class _Eye:
-    """One camera's tracker."""
+    """One camera's tracker, visitors and watched time."""
 
-    def __init__(self, camera: CameraPlan, state: State) -> None:
+    def __init__(self, camera: CameraPlan, places: frozenset[str], state: State) -> None:
         how = Tracking(score=camera.score)
         self._tracker = Tracker(camera.name, camera.labels, state, fingerprint([camera.labels, camera.score]), how)
+        self._visitors = Visitors(camera, [*camera.camera.zones, *([WHOLE] if WHOLE in places else [])], state)
+        self._clock = state.table(f"visitors/{camera.name}/clock", CLOCK)
+        self._clock.grow(1)
+        self.minutes = Minutes(camera, state)
 
     def take(self, seen: Detections) -> Look:
         if self._tracker.late(seen.event_ns):
             return Look(seen)
         tracked = self._tracker.step(seen)
-        return Look(seen, _tracks(seen, tracked, self._tracker.standing), tracked.id, tracked.believed)
+        now = self._tracker.standing(seen.event_ns)
+        box = np.full(len(now.id), -1, np.intp)
+        with_id = np.flatnonzero(tracked.id)
+        box[np.searchsorted(now.id, tracked.id[with_id])] = with_id
+        watched = int(self._clock["watched"][0])
+        stood = self._visitors.step(seen, now, box, watched)
+        tracks = _tracks(seen, tracked, now, box, stood)
+        look = Look(seen, tracks, tracked.id, tracked.believed, stood.zones, stood.lines, watched)
+        self.minutes.take(look)
+        return look
+
+    def looked(self, looked: Looked) -> None:
+        clock = self._clock.rows[0]
+        begin = max(looked.from_ns, int(clock["to"]))
+        if looked.to_ns <= begin:
+            return
+        clock["to"] = looked.to_ns
+        if looked.why in {"analysed", "still"}:
+            clock["watched"] += looked.to_ns - begin
+        self._clock.touch_one(0)
+        self.minutes.looked(begin, looked.to_ns, looked.why)
 
 
-def _tracks(seen: Detections, tracked: Tracked, standing: Callable[[int], Standing]) -> Tracks:
+def _tracks(seen: Detections, tracked: Tracked, now: Standing, box: NDArray[np.intp], stood: Stood) -> Tracks:
     """The tracks there are, with their boxes and ground points."""
-    now = standing(seen.event_ns)
-    box = np.full(len(now.id), -1, np.intp)
-    with_id = np.flatnonzero(tracked.id)
-    box[np.searchsorted(now.id, tracked.id[with_id])] = with_id
     size = np.array([max(seen.width_px, 1), max(seen.height_px, 1)], np.float64)
-    ground = np.stack([(now.xyxy[:, 0] + now.xyxy[:, 2]) * 0.5, now.xyxy[:, 3]], axis=1) / size
     return Tracks(
         now.id,
+        stood.thing,
         now.label,
         now.believed,
         now.score,
@@ -112,14 +162,27 @@ def _tracks(seen: Detections, tracked: Tracked, standing: Callable[[int], Standi
         now.seen_ns,
         box,
         now.xyxy,
-        ground,
+        np.clip(stood.ground / size, 0.0, 1.0),
         kalman.feet_speed(now.belief) / size,
+        stood.height,
         tracked.ended,
     )
 
 
-def tracked_cameras(plan: Plan) -> frozenset[str]:
-    """The names of the cameras that track."""
-    wanted = {camera.name for camera in plan.cameras if camera.camera.lines or camera.camera.tracks}
-    rules = [rule.kind for rule in plan.rules if rule.common.mode != "off"]
-    return frozenset(wanted | {kind.tracked() for kind in rules if isinstance(kind, WantsTracks)})
+def tracked_cameras(plan: Plan) -> dict[str, frozenset[str]]:
+    """The cameras that track, and what of each is wanted by rules: names of zones and lines, WHOLE."""
+    cameras = [camera.name for camera in plan.cameras]
+    found = {camera.name: set[str]() for camera in plan.cameras if camera.camera.lines or camera.camera.tracks}
+    for rule in plan.rules:
+        if rule.common.mode != "off" and isinstance(rule.kind, WantsTracks):
+            camera, place = place_of(rule.kind.tracked(), cameras)
+            found.setdefault(camera, set()).add(place)
+    return {camera: frozenset(places) for camera, places in found.items()}
+
+
+def place_of(text: str, cameras: list[str]) -> tuple[str, str]:
+    """(camera, zone or line) of `camera.zone`; of a camera's name alone, all of its picture."""
+    if text in cameras:
+        return text, WHOLE
+    camera, _, place = text.rpartition(".")
+    return camera, place

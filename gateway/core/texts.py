@@ -74,6 +74,11 @@ VERBS = {
     "rises": ("上升超过", "rises by more than"),
     "falls": ("下降超过", "falls by more than"),
     "count": ("达到", "at least"),
+    "enter": ("进入人数达到", "entered: at least"),
+    "leave": ("离开人数达到", "left: at least"),
+    "dwell": ("停留达到", "stayed for at least"),
+    "crowd": ("人群达到", "a crowd of at least"),
+    "cross": ("越线次数达到", "crossed: at least"),
 }
 
 

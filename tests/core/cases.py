@@ -129,3 +129,28 @@ COUNTS = {
     + "  few: {count: person, in: crossing.zebra, levels: {yellow: 1}, for: 2 s, unless: many}\n"
     "  many: {count: person, in: crossing, levels: {yellow: 3}}\n",
 }
+STREET = """
+cameras:
+  crossing:
+    detect: rtsp://127.0.0.1/1
+    zones:
+      zebra: [[0, 0.5], [0.7, 0.5], [0.7, 1], [0, 1]]
+      far: {outline: [[0.3, 0.2], [0.95, 0.2], [0.6, 0.75]], least: 60 px, score: 0.7}
+    lines: {kerb: [[0.5, 1], [0.5, 0]], bend: [[0, 0.6], [0.6, 0.5], [0.9, 0.9]]}
+rules:
+"""
+TRACKS = {
+    "who comes and goes": STREET + "  in: {enter: person, in: crossing.zebra, hold: 3 s}\n"
+    "  over: {enter: [person, car], in: crossing.far, levels: {blue: 1, red: 2}, appearing: false, hold: 1 s}\n"
+    "  out: {leave: person, in: crossing.zebra, hold: 2 s}\n"
+    "  gone: {leave: [person, car], in: crossing.far, levels: {orange: 1}}\n",
+    "who stays": STREET
+    + "  loiter: {dwell: person, in: crossing.zebra, levels: {yellow: 2 s, orange: 6 s}, hold: 4 s}\n"
+    "  park: {dwell: car, in: crossing, levels: {yellow: 1 s, red: 10 s}, for: 1 s}\n",
+    "how many": STREET
+    + "  many: {crowd: person, in: crossing.zebra, levels: {blue: 1, yellow: 2, orange: 3}, hold: 1 s}\n"
+    "  all: {crowd: [person, car], in: crossing, levels: {blue: 3}, for: 1 s, unless: many}\n",
+    "who crosses": STREET + "  kerb: {cross: person, over: crossing.kerb, levels: {yellow: 1, orange: 3}, per: 10 s}\n"
+    "  inward: {cross: [person, car], over: crossing.bend, direction: in, levels: {yellow: 1}, per: 20 s}\n"
+    "  outward: {cross: person, over: crossing.bend, direction: out, levels: {red: 1}, per: 5 s, only_while: kerb}\n",
+}

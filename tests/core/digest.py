@@ -15,8 +15,8 @@ from numpy._core._multiarray_umath import (
 )  # numpy's own report; show_runtime prints it
 
 from tests.core.build import Stamped, core_of, run
-from tests.core.cases import CASES, COUNTS
-from tests.core.streams import looks_from, stream_from
+from tests.core.cases import CASES, COUNTS, TRACKS
+from tests.core.streams import looks_from, stream_from, walks_from
 
 SEEDS = 3
 
@@ -24,15 +24,17 @@ SEEDS = 3
 def seeded(name: str, seed: int) -> list[Stamped]:
     """The inputs of a case, from a seed."""
     faces = random.Random(f"{name} {seed}").randbytes(600)
-    steps = stream_from(CASES[name], faces) if name in CASES else looks_from("crossing", faces)
+    if name in CASES:
+        return [step.stamped for step in stream_from(CASES[name], faces)]
+    steps = (walks_from if name in TRACKS else looks_from)("crossing", faces)
     return [step.stamped for step in steps]
 
 
 def main() -> None:
     """Print JSON: numpy's active dispatched CPU features and a hash of all outputs and final states."""
     digest = hashlib.sha256()
-    for name in (*CASES, *COUNTS):
-        text = CASES[name].text if name in CASES else COUNTS[name]
+    for name in (*CASES, *COUNTS, *TRACKS):
+        text = CASES[name].text if name in CASES else (COUNTS | TRACKS)[name]
         for seed in range(SEEDS):
             core = core_of(text)
             came = run(core, seeded(name, seed), [3, 50])

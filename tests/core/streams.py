@@ -199,6 +199,63 @@ def looks_from(camera: str, faces: bytes) -> list[Step]:
     return steps
 
 
+def walks(camera: str = "crossing", longest: int = 90) -> st.SearchStrategy[list[Step]]:
+    """People and cars that walk, stand, sway, are hidden and come back; the camera is blind at times."""
+    return st.binary(min_size=longest, max_size=10 * longest).map(lambda faces: walks_from(camera, faces))
+
+
+WALK = ("nothing", *("look",) * 18, "twice", "tick", "still", "blind", "early", "shrunk")
+STEPS = ((0.0, 0.0), (0.02, 0.0), (-0.02, 0.0), (0.0, 0.02), (0.0, -0.02), (0.04, 0.01), (-0.03, -0.02), (0.004, 0.0))
+
+
+def walks_from(camera: str, faces: bytes) -> list[Step]:
+    """The walks that these bytes choose."""
+    steps, dice = list[Step](), Dice(faces)
+    now, settled, frame = T0 + S, T0 + S, 0
+    there = [[dice.pick((0.2, 0.45, 0.8)), dice.pick((0.55, 0.9, 0.3)), dice.pick(STEPS), 0] for _ in range(3)]
+
+    def add(words: Input, at_ns: int) -> None:
+        steps.append(Step(words, Stamped(words, at_ns, at_ns - T0)))
+
+    for first in (Restart("", "b3f1", 1), Configured("sha", "")):
+        add(first, T0)
+    while dice:
+        what = dice.pick(WALK)
+        passed = dice.pick((200 * MS, 200 * MS, 200 * MS, 100 * MS, 500 * MS, S))
+        now += passed
+        if what == "tick":
+            add(Tick(), now)
+        elif what in ("still", "blind"):
+            now += dice.pick((0, S, 3 * S, 12 * S))
+            add(Looked(camera, settled, now, what), now)  # type: ignore[arg-type]  a Why
+            settled = now
+        elif what == "twice":
+            add(steps[-1].stamped.item, now)
+        else:
+            frame += 1
+            taken = now - S if what == "early" else now
+            found: list[tuple[float, float, float, int]] = []
+            for place, one in enumerate(there):
+                if dice.pick((False,) * 11 + (True,)):
+                    one[2] = dice.pick(STEPS)
+                if dice.pick((False,) * 15 + (True,)):
+                    one[3] = dice.pick((2, 8, 30))  # hidden for so many looks
+                one[3] = max(0, one[3] - 1)
+                one[0] = min(1.0, max(0.0, one[0] + one[2][0] * passed / 2e8))
+                one[1] = min(1.0, max(0.0, one[1] + one[2][1] * passed / 2e8))
+                if not one[3]:
+                    sway = dice.pick((0.0, 0.0, 0.004, -0.006))
+                    found.append((one[0] + sway, one[1], dice.pick((0.9, 0.9, 0.8, 0.5, 0.2)), int(place == 2)))
+            seen = detections_of(camera, frame, taken, found)
+            if what == "shrunk" and found:  # something stands before their feet
+                seen.xyxy[:, 3] -= 30
+            pair = [seen, Looked(camera, settled, taken, "analysed")]
+            for item in reversed(pair) if what == "early" and dice.pick((True, False)) else pair:
+                add(item, now)
+            settled = max(settled, taken)
+    return steps
+
+
 def _box(dice: Dice) -> tuple[float, float, float, int]:
     """(x and y of the feet, score, label)."""
     x, y = dice.pick(PLACES)

@@ -14,9 +14,9 @@ from gateway.core.lens import Lens, Plain
 from gateway.core.rules.threshold import THRESHOLD, Threshold
 from gateway.events import Message
 from tests.core.build import RULES, T0, core_of, cuts_of, run, stamped, start, together
-from tests.core.cases import CASES, COUNTS
+from tests.core.cases import CASES, COUNTS, TRACKS
 from tests.core.digest import seeded
-from tests.core.streams import jiggle, looks, searching, streams
+from tests.core.streams import jiggle, looks, searching, streams, walks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from tests.core.build import Came, Stamped
     from tests.core.streams import Step
 
-TEXTS = {**{name: case.text for name, case in CASES.items()}, **COUNTS}
+TEXTS = {**{name: case.text for name, case in CASES.items()}, **COUNTS, **TRACKS}
 
 
 def inputs(name: str) -> st.SearchStrategy[list[Step]]:
     """The inputs that a case's devices or camera make."""
+    if name in TRACKS:
+        return walks()
     return streams(CASES[name]) if name in CASES else looks()
 
 
@@ -100,7 +102,7 @@ def test_everything_told_twice_changes_no_alert(name: str, data: st.DataObject) 
     doubled = [
         double
         for step in steps
-        for double in ((step, step) if isinstance(step.item, Message) or name in COUNTS else (step,))
+        for double in ((step, step) if isinstance(step.item, Message) or name not in CASES else (step,))
     ]
 
     once, again = run(core_of(TEXTS[name]), steps), run(core_of(TEXTS[name]), doubled)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 import gateway.core.rules
 from gateway.config.kinds import Kind
 from tests.core.build import RULES, core_of, run
-from tests.core.cases import CASES, COUNTS
+from tests.core.cases import CASES, COUNTS, TRACKS
 from tests.core.reference.gateway import REFERENCES
-from tests.core.streams import came, expected, jiggle, looks, searching, streams
+from tests.core.streams import came, expected, jiggle, looks, searching, streams, walks
 
 
 def shipped_kinds() -> list[str]:
@@ -31,7 +31,7 @@ def shipped_kinds() -> list[str]:
 def test_every_kind_has_a_reference_and_a_case(kind: str) -> None:
     assert kind in REFERENCES, f"write the scalar reference of {kind} in tests/core/reference"
     assert kind in RULES
-    texts = [case.text for case in CASES.values()] + list(COUNTS.values())
+    texts = [case.text for case in CASES.values()] + [*COUNTS.values(), *TRACKS.values()]
     assert any(f"{kind}: " in text for text in texts), f"add a case with {kind} to tests/core/cases.py"
 
 
@@ -53,6 +53,18 @@ def test_alert_rows_are_those_of_the_reference(name: str, data: st.DataObject) -
 def test_counts_are_those_of_the_reference(name: str, data: st.DataObject) -> None:
     text = COUNTS[name]
     steps, sizes = data.draw(looks()), data.draw(jiggle())
+
+    rows = run(core_of(text), [step.stamped for step in steps], sizes).alerts
+
+    assert came(rows) == expected(text, steps)
+
+
+@pytest.mark.parametrize("name", TRACKS)
+@searching(60)
+@given(data=st.data())
+def test_what_tracks_do_is_what_the_reference_says(name: str, data: st.DataObject) -> None:
+    text = TRACKS[name]
+    steps, sizes = data.draw(walks()), data.draw(jiggle())
 
     rows = run(core_of(text), [step.stamped for step in steps], sizes).alerts
 

@@ -1,8 +1,4 @@
-"""`count`: how many of some labels are in a zone, by looks (SEMANTICS.md §4).
-
-Time runs only while the camera really looked: `for:` is counted in analysed and still time, so that a camera that was
-blind neither raises nor clears.
-"""
+"""`count`: how many of some labels are in a zone, by looks (SEMANTICS.md §4)."""
 
 from __future__ import annotations
 
@@ -14,9 +10,10 @@ from gateway.config.kinds import Kind
 from gateway.config.model import RuleCommon, Struct
 from gateway.config.names import listed
 from gateway.config.scalars import NS
-from gateway.core.machine import Machine, Timing, Transition, declare
-from gateway.core.readings import grouped
+from gateway.core.machine import Timing, Transition
+from gateway.core.outline import inside
 from gateway.core.rule import Moment, Subject
+from gateway.core.rules.looked import LookedCondition
 from gateway.core.rules.making import Making, by_severity
 from gateway.core.rules.series import Bands
 from gateway.core.rules.threshold import ordered
@@ -40,19 +37,6 @@ if TYPE_CHECKING:
 OVERLAP = 0.5  # intersection over union above which two boxes of a label are one thing
 STEADY_NS = 2 * NS  # the number is the largest reached in at least half the looks of this time
 LOOKS = 128  # looks kept for that: 2 s at 60 a second
-
-
-CLOCK = {
-    "looked": (np.int64, 0),  # the rule's own time: what the camera has covered
-    "to": (np.int64, NO_TIME),  # capture time up to which that is told
-    "since": (np.int64, NO_TIME),  # capture time at which the condition began
-    "seen": (np.int64, NO_TIME),  # the last look
-    "looks": (np.int64, 0),
-    "waiting": (np.int64, NO_TIME),  # the look whose place on the rule's own time is not told yet,
-    "number": (np.int32, 0),  # what it counted, and whether a gate was shut
-    "shut": (np.int8, 0),
-}
-"""A camera hands over what it saw before it tells which time that look completes: so a look waits for the telling."""
 
 
 class Count(Struct, frozen=True):
@@ -82,17 +66,6 @@ class Count(Struct, frozen=True):
                 ("score", f"found {self.score:g}; detections are kept from 0.1 on, so 0.1 to 1 is expected")
             )
         return problems + ordered("levels", {c: float(n) for c, n in self.levels.items()}, 1)
-
-
-def inside(
-    polygon: tuple[tuple[float, float], ...], x: NDArray[np.float64], y: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Which points are in the polygon: bool[n], by the crossing number (elementwise, so the same on every CPU)."""
-    out = np.zeros(len(x), bool)
-    for (x1, y1), (x2, y2) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
-        if y1 != y2:
-            out ^= ((y1 > y) != (y2 > y)) & (x < (x2 - x1) * (y - y1) / (y2 - y1) + x1)
-    return out
 
 
 def distinct(boxes: NDArray[np.float32], score: NDArray[np.float32], label: NDArray[np.int16]) -> NDArray[np.intp]:
@@ -134,22 +107,20 @@ class CountRule:
         self._score = np.float32(camera.score if score is None else score)
         self._wanted, self._known = kind.labels(), camera.labels
         self._labels = [i for i, label in enumerate(camera.labels) if label in kind.labels()]
-        self._bands = Bands([number - 0.5 for number in levels.values()], 0.0)
-        table = declare(state, f"rule/{self.name}", owner)
-        self._machine = Machine(table, Timing(len(levels), int(config.common.for_), 0, None, 1.0))
+        timing = Timing(len(levels), int(config.common.for_), 0, None, 1.0)
+        bands = Bands([n - 0.5 for n in levels.values()], 0.0)
+        self._condition = LookedCondition(state, f"rule/{self.name}", owner, timing, bands, np.int32)
         self._looks = state.table(f"rule/{self.name}/looks", {"t": (np.int64, NO_TIME), "k": (np.int32, 0)}, owner)
-        self._clock = state.table(f"rule/{self.name}/clock", CLOCK, owner)
-        for part, rows in ((table, 1), (self._looks, LOOKS), (self._clock, 1)):
-            part.grow(rows)
+        self._looks.grow(LOOKS)
 
     @property
     def table(self) -> Sparse:
         """The machine's one row."""
-        return self._machine.table
+        return self._condition.table
 
     def on(self) -> dict[int, int]:
         """The level of the zone, where it has one."""
-        return self._machine.on()
+        return self._condition.on()
 
     def flaws(self) -> dict[str, str]:
         """What its camera's model does not tell apart can never be counted."""
@@ -177,65 +148,18 @@ class CountRule:
         return []
 
     def looked(self, looked: Looked, moment: Moment) -> list[Transition]:
-        """The camera covered some time: move the rule's own clock, and judge the look that waits for its place on it.
-
-        Where nothing was seen anew, what was seen last still holds; blind and overloaded time moves nothing.
-        """
-        clock, out = self._clock.rows[0], list[Transition]()
-        begin = max(looked.from_ns, int(clock["to"]))
-        if looked.camera != self._camera or looked.to_ns <= begin:
-            return out
-        sees, waiting = looked.why in {"analysed", "still"}, int(clock["waiting"])
-        self._clock.touch_one(0)
-        if waiting != NO_TIME and waiting <= looked.to_ns:
-            before = max(0, waiting - begin) if sees else 0
-            clock["looked"] += before
-            begin += before
-            out += self._judge(moment)
-        clock["to"] = looked.to_ns
-        if sees:
-            clock["looked"] += looked.to_ns - begin
-            moved: list[Transition] = []
-            self._machine.advance(0, moment.n, int(clock["looked"]), moment.admitted_ns, moved)
-            out += self._in_event_time(moved, looked.to_ns)
-        return out
+        """The camera covered some time."""
+        return self._condition.looked(looked, moment) if looked.camera == self._camera else []
 
     def detections(self, look: Look, moment: Moment, run: Run) -> list[Transition]:
         """Count what is in the zone, steady the number, and judge it once the covered time up to it is told."""
-        clock, seen = self._clock.rows[0], look.seen
-        if seen.camera != self._camera or seen.event_ns <= int(clock["seen"]):
+        seen = look.seen
+        if seen.camera != self._camera or self._condition.late(seen.event_ns):
             return []  # the same look twice, or one that comes too late
-        out = self._judge(moment)
-        clock["seen"] = clock["waiting"] = seen.event_ns
-        clock["number"] = self._steady(seen.event_ns, self._number(seen))
-        clock["shut"] = bool(self._gates) and not self._gates.open_at(seen.event_ns, None, moment.n, run)
-        self._clock.touch_one(0)
-        if seen.event_ns <= int(clock["to"]):
-            out += self._judge(moment)
-        return out
-
-    def _judge(self, moment: Moment) -> list[Transition]:
-        """Step the machine with the look that waits, at the time looked so far."""
-        clock = self._clock.rows[0]
-        at_ns = int(clock["waiting"])
-        if at_ns == NO_TIME:
-            return []
-        clock["waiting"] = NO_TIME
-        if not self.table.holds(0):
-            clock["since"] = at_ns
-        number = np.array([clock["number"]], np.float64)
-        code = np.zeros(1, np.int16) if clock["shut"] else self._bands.code(number)
-        one = np.zeros(1, np.int64)
-        looked, n = one + int(clock["looked"]), one + moment.n
-        readings = grouped(one.astype(np.int32), n, looked, number, one + moment.admitted_ns)
-        out = self._machine.step(np.zeros(1, np.intp), readings, code, moment.tick)
-        return self._in_event_time(out, at_ns)
-
-    def _in_event_time(self, transitions: list[Transition], event_ns: int) -> list[Transition]:
-        """As long before that moment as on the rule's own clock."""
-        clock = self._clock.rows[0]
-        behind = event_ns - int(clock["looked"])
-        return [t._replace(at_ns=t.at_ns + behind, started_ns=int(clock["since"])) for t in transitions]
+        out = self._condition.settle(moment)
+        number = self._steady(seen.event_ns, self._number(seen))
+        shut = bool(self._gates) and not self._gates.open_at(seen.event_ns, None, moment.n, run)
+        return out + self._condition.take(seen.event_ns, number, moment, shut=shut)
 
     def _number(self, seen: Detections) -> int:
         wanted = (seen.score >= self._score) & np.isin(seen.label, self._labels)
@@ -249,11 +173,9 @@ class CountRule:
 
     def _steady(self, at_ns: int, number: int) -> int:
         """The largest number reached in at least half of the looks of the last 2 s."""
-        clock, looks = self._clock.rows[0], self._looks
-        row = int(clock["looks"]) % LOOKS
+        looks, row = self._looks, self._condition.looks % LOOKS
         looks["t"][row], looks["k"][row] = at_ns, number
         looks.touch_one(row)
-        clock["looks"] += 1
         recent = np.sort(looks["k"][looks["t"] > at_ns - STEADY_NS], kind="stable")[::-1]
         return int(recent[(len(recent) + 1) // 2 - 1])
 

@@ -12,13 +12,16 @@ from tests.core.reference.alerts import SEVERITY, LedgerReference, Line
 from tests.core.reference.condition import UPDATE_NS, Change
 from tests.core.reference.ingest import Key, Seen, Series, believed, braced
 from tests.core.reference.rules import CountReference, RateReference, StuckReference, ThresholdReference, gap_of
+from tests.core.reference.visits import TrackReference, VisitorsReference
 
 if TYPE_CHECKING:
     from gateway.config.model import Config, Rule
     from gateway.config.scalars import Comparison, Gate
     from gateway.events import Input
 
+TRACKED = ("enter", "leave", "dwell", "crowd", "cross")
 REFERENCES = {"threshold": ThresholdReference, "rate": RateReference, "count": CountReference}
+REFERENCES |= dict.fromkeys(TRACKED, TrackReference)  # type: ignore[arg-type]  each takes what it needs
 """The kinds that a configuration names; `silent`, `stuck`, `health` and adrift clocks are the gateway's own."""
 OWN = ("silent", "stuck", "health", "adrift")
 COMPARE = {
@@ -82,7 +85,8 @@ class GatewayReference:
         self.up: dict[str, int | None] = {}
         self.health: dict[str, Ill] = {}
         self.series_rules: dict[tuple[str, Key], ThresholdReference | RateReference] = {}
-        self.counts: dict[str, CountReference] = {}
+        self.counts: dict[str, CountReference | TrackReference] = {}
+        self.watched: dict[str, VisitorsReference] = {}
         self.stuck: dict[Key, StuckReference] = {}
         self.ticks = 0
         self.counted: Counter[str] = Counter()
@@ -93,6 +97,8 @@ class GatewayReference:
         for rule in self.order:
             if rule.key == "count":
                 self.counts[rule.name] = self._count(rule)
+            elif rule.key in TRACKED:
+                self.counts[rule.name] = self._tracked(rule)
 
     @property
     def lines(self) -> list[Line]:
@@ -110,20 +116,29 @@ class GatewayReference:
             self._tick(admitted, elapsed, said)
         elif isinstance(item, Health):
             self._health(item, admitted, elapsed, said)
-        elif isinstance(item, Detections):
-            for rule in self.order:
-                if rule.key == "count" and self._camera(rule) == item.camera:
-                    self.counts[rule.name].detections(item)
-                    self._collect_count(rule, said)
-        elif isinstance(item, Looked):
-            for rule in self.order:
-                if rule.key == "count" and self._camera(rule) == item.camera:
-                    self.counts[rule.name].looked(item)
-                    self._collect_count(rule, said)
+        elif isinstance(item, Detections | Looked):
+            self._look(item, said)
         elif isinstance(item, Restart):
             self.up = dict.fromkeys(self.up)
         for _, rule, subject, change, severity, limit in sorted(said, key=lambda one: (one[0], one[2])):
             self.ledger.take(rule, subject, change, severity, limit)
+
+    def _look(self, item: Detections | Looked, said: list[Said]) -> None:
+        """A camera saw something, or covered some time."""
+        watched = self.watched.get(item.camera)
+        seen = watched.detections(item) if watched and isinstance(item, Detections) else None
+        if watched and isinstance(item, Looked):
+            watched.looked(item)
+        for rule in self.order:
+            if rule.name in self.counts and self._camera(rule) == item.camera:
+                reference = self.counts[rule.name]
+                if isinstance(item, Looked):
+                    reference.looked(item)
+                elif isinstance(reference, CountReference):
+                    reference.detections(item)
+                elif seen is not None:
+                    reference.take(item.event_ns, seen)
+                self._collect_count(rule, said)
 
     def _message(self, n: int, sent: Sent, admitted: int, elapsed: int, said: list[Said]) -> None:
         sensor = self.config.sensors[sent.sensor].common
@@ -152,7 +167,7 @@ class GatewayReference:
                 stuck.changes.clear()
         for rule in self.order:
             for key, seen in accepted:
-                if rule.key != "count" and self._watches(rule, key):
+                if rule.name not in self.counts and self._watches(rule, key):
                     reference = self._reference(rule, key)
                     held_back = self._suppressed(rule, key.sensor, dict(key.tags), seen.event_ns)
                     reference.reading(seen, suppressed=held_back)
@@ -280,8 +295,19 @@ class GatewayReference:
             )
         reference.condition.changes.clear()
 
+    def _where(self, rule: Rule) -> str:
+        """The zone, line or camera that a rule over looks watches."""
+        return rule.kind.over if rule.key == "cross" else rule.kind.in_  # type: ignore[attr-defined]  by its key
+
+    def _tracked(self, rule: Rule) -> TrackReference:
+        camera, where = self._camera(rule), self._where(rule)
+        if camera not in self.watched:
+            self.watched[camera] = VisitorsReference(self.config.cameras[camera], self.labels, 0.4)
+        place = "" if where == camera else where.rpartition(".")[2]
+        return TrackReference(rule, place, self.watched[camera], lambda at_ns: self._suppressed(rule, None, {}, at_ns))
+
     def _camera(self, rule: Rule) -> str:
-        where = rule.kind.in_  # type: ignore[attr-defined]  a Count
+        where = self._where(rule)
         return where if where in self.config.cameras else where.rpartition(".")[0]
 
     def _count(self, rule: Rule) -> CountReference:
@@ -294,7 +320,7 @@ class GatewayReference:
         reference = self.counts[rule.name]
         for change in reference.changes:
             severity = SEVERITY[reference.colours[change.level - 1]] if change.level else ""
-            subject = rule.kind.in_  # type: ignore[attr-defined]  a Count
+            subject = self._where(rule)
             said.append(
                 (self._place(rule), rule.name, subject, change, severity, reference.limit(change.level, change.value))
             )

@@ -1,0 +1,165 @@
+"""What the rules that judge tracks have in common: one subject, a zone or a line, and a number that a look comes to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from gateway.config.names import listed
+from gateway.core.looks import place_of
+from gateway.core.machine import Timing
+from gateway.core.rule import Moment, Subject
+from gateway.core.rules.looked import LookedCondition
+from gateway.core.rules.making import Making, by_severity
+from gateway.core.rules.series import Bands
+from gateway.core.rules.threshold import ordered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from gateway.config.names import Names, Problems
+    from gateway.core.looks import Look
+    from gateway.core.machine import Transition
+    from gateway.core.sparse import Sparse
+    from gateway.core.things import Thing
+    from gateway.core.watch import Run
+    from gateway.events import Colour, Looked
+
+
+class Meter(Protocol):
+    """What a rule reads off a look of its camera. Its state, if any, is in tables below the rule's."""
+
+    def read(self, look: Look) -> float:
+        """The number that is held against the levels."""
+        ...
+
+
+class Scale(NamedTuple):
+    """How numbers are judged. hold_ns: how long a level is kept after the number fell below it; unit: of the number.
+
+    step: how far the number must move to be told again; `below`: so little below a level's number is not below it.
+    """
+
+    hold_ns: int
+    unit: str = ""
+    step: float = 1.0
+    below: float = 0.5
+
+
+class TrackRule:
+    """One subject: a zone, a line, or the whole picture."""
+
+    def __init__(
+        self, making: Making, where: str, labels: tuple[str, ...], levels: Mapping[Colour, float], scale: Scale
+    ) -> None:
+        config = making.config
+        camera, self._where = place_of(where, [one.name for one in making.plan.cameras])
+        plan = making.camera(camera)
+        settings = plan.camera.zone(self._where), plan.camera.lines.get(self._where)
+        self.name, self.place, self.kind = config.name, making.place, config.key
+        self.owner = making.owner(plan.labels, plan.score, *settings)
+        self.common = config.common
+        ordered = by_severity(levels)
+        self.colours, self.limits = tuple(ordered), tuple(float(limit) for limit in ordered.values())
+        self.lows: tuple[float, ...] = ()
+        self.things: list[Thing | None] = [None]
+        self._subject = Subject(where, unit=scale.unit, camera=camera)
+        self._wanted, self._known = labels, plan.labels
+        timing = Timing(len(levels), int(config.common.for_), scale.hold_ns, None, scale.step)
+        bands = Bands([limit - scale.below for limit in self.limits], 0.0)
+        self._condition = LookedCondition(making.state, f"rule/{self.name}", self.owner, timing, bands)
+        self._gates = making.gates()
+        self.meter: Meter | None = None
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """What the camera's model tells apart."""
+        return self._known
+
+    @property
+    def where(self) -> str:
+        """The zone's or line's name, empty for the whole picture."""
+        return self._where
+
+    @property
+    def table(self) -> Sparse:
+        """The machine's one row."""
+        return self._condition.table
+
+    def on(self) -> dict[int, int]:
+        """The level of the subject, where it has one."""
+        return self._condition.on()
+
+    def flaws(self) -> dict[str, str]:
+        """What its camera's model does not tell apart can never be followed."""
+        wrong = [label for label in self._wanted if label not in self._known]
+        return {"labels": f"{', '.join(wrong)}; it knows {listed(filter(None, self._known))}"} if wrong else {}
+
+    def meet(self, things: Sequence[Thing]) -> Sequence[int]:
+        """Sensors are not its business."""
+        del things
+        return ()
+
+    def subject(self, slot: int) -> Subject:
+        """The zone, the line, or the whole picture."""
+        del slot
+        return self._subject
+
+    def readings(self, run: Run, tick: int) -> list[Transition]:
+        """Sensors are not its business."""
+        del run, tick
+        return []
+
+    def tick(self, moment: Moment) -> list[Transition]:
+        """Its time is looked time: a tick moves nothing."""
+        del moment
+        return []
+
+    def looked(self, looked: Looked, moment: Moment) -> list[Transition]:
+        """The camera covered some time."""
+        return self._condition.looked(looked, moment) if looked.camera == self._subject.camera else []
+
+    def detections(self, look: Look, moment: Moment, run: Run) -> list[Transition]:
+        """Read the number off a look, and judge it once the covered time up to it is told."""
+        at_ns = look.seen.event_ns
+        if look.seen.camera != self._subject.camera or look.tracks is None or self._condition.late(at_ns):
+            return []
+        assert self.meter is not None  # noqa: S101 - every build gives one
+        out = self._condition.settle(moment)
+        shut = bool(self._gates) and not self._gates.open_at(at_ns, None, moment.n, run)
+        return out + self._condition.take(at_ns, self.meter.read(look), moment, shut=shut)
+
+
+def indices(labels: tuple[str, ...], known: tuple[str, ...]) -> NDArray[np.int16]:
+    """The places of labels among those that the model knows."""
+    return np.array([place for place, label in enumerate(known) if label in labels], np.int16)
+
+
+def labels_of(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    """One label or several."""
+    return (given,) if isinstance(given, str) else given
+
+
+def check_labels(names: Names, key: str, where: str, given: str | tuple[str, ...]) -> Problems:
+    """What is wrong with the labels of a rule at a zone or line."""
+    camera = where if where in names.cameras else where.rpartition(".")[0]
+    return [problem for label in labels_of(given) for problem in names.label(key, camera, label)]
+
+
+def check_place(names: Names, where: str) -> Problems:
+    """What is wrong with a zone, or a camera for all its picture, under `in`."""
+    return [] if where in names.cameras else names.zone("in", where)
+
+
+def check_levels(levels: Mapping[Colour, float], least: float, example: str) -> Problems:
+    """At least one level, in order, none below the least."""
+    if not levels:
+        return [("levels", f"give at least one, such as levels: {{{example}}}")]
+    low = [(f"levels.{c}", f"found {n:g}; at least {least:g}") for c, n in levels.items() if n < least]
+    if low:
+        return low
+
+    return ordered("levels", levels, 1)
