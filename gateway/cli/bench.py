@@ -66,6 +66,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds", type=float, default=4.0, metavar="S", help="for each number of cameras (default 4)"
     )
     vision.add_argument(
+        "--cameras", type=positive, default=128, metavar="N", help="try no more than these (default 128)"
+    )
+    vision.add_argument(
         "--engines", type=positive, metavar="N", help="threads that look (default: CONFIG's, else all cores)"
     )
     vision.add_argument("--config", type=Path, metavar="CONFIG", help="whose `vision:` is used, and whose model")
@@ -140,7 +143,7 @@ def _wanted(args: argparse.Namespace, folder: Path, cores: int) -> Wanted:
     clip = _clip(args.video, args.size, folder, gated=args.gated)
     camera = Camera(detect=str(clip), rate=args.fps, loop=True, motion=Motion() if args.gated else "off")
     engines = args.engines or vision.engines or cores
-    return Wanted(camera, manifest_named(model), vision, engines, args.seconds)
+    return Wanted(camera, manifest_named(model), vision, engines, args.seconds, args.cameras)
 
 
 def _clip(video: Path | None, size: str | None, folder: Path, *, gated: bool) -> Path:

@@ -55,6 +55,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, and write what was asked for."""
+    if args.write and not args.write.is_file():
+        raise GatewayError(f"{args.write}: there is no such file; --write takes the gateway's configuration")
     models = args.models or (_models_of(args.write) if args.write else [DEFAULT_MODEL])
     try:
         from gateway.vision import engine_bench  # noqa: PLC0415 - an extra: only this verb needs it
@@ -159,8 +161,6 @@ def named(setting: Setting) -> str:
 
 
 def _write(config: Path, best: Setting, *, quiet: bool) -> None:
-    if not config.is_file():
-        raise GatewayError(f"{config}: there is no such file; --write takes the gateway's configuration")
     keys = {"engine": best.engine, "precision": best.precision, "engines": best.threads, "batch": best.batch}
     path = write_local(config, {"vision": keys})
     print(

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 KEPT = 0.95  # of the rate that is wanted: counting looks in a few seconds is no more exact
 _FIRST_S = 30.0
 WARM_S = 1.5  # models load, files open, the first frames of all cameras come at once
-MOST_CAMERAS = 128
 STREAM_FPS = 25
 SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
 _GOP_S = 2
@@ -66,20 +65,21 @@ class Step(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What is measured: a camera like this one, so many looks a second, so many engines as the configuration has it."""
+    """What is measured: cameras like this one, on so many engine threads, for so long each number, so many at most."""
 
     camera: Camera
     manifest: Manifest
     vision: VisionConfig
     engines: int
     seconds: float
+    at_most: int
 
 
 def most_cameras(wanted: Wanted, cores: int, clock: Clock, told: Callable[[Step], None]) -> list[Step]:
     """Every step that was tried; the last number of cameras that kept its rate is what the box carries."""
     steps = [_step(wanted, 1, clock)]
     told(steps[0])
-    carried, too_many = int(kept(steps[0], wanted)), MOST_CAMERAS + 1
+    carried, too_many = int(kept(steps[0], wanted)), wanted.at_most + 1
     if not carried:
         return steps
     count = max(2, round(cores / max(steps[0].cpu, 0.01)))
@@ -92,7 +92,7 @@ def most_cameras(wanted: Wanted, cores: int, clock: Clock, told: Callable[[Step]
         else:
             too_many = count
         grown = max(carried + 1, carried * 5 // 4)
-        count = grown if too_many > MOST_CAMERAS else (carried + too_many) // 2
+        count = grown if too_many > wanted.at_most else (carried + too_many) // 2
     return steps
 
 
