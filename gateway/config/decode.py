@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union, cast, get_
 
 import msgspec
 
-from gateway.config.model import Place, Secret
+from gateway.config.model import Ground, Place, Secret
 from gateway.config.names import nearest
 from gateway.config.nodes import Items, Leaf, Map, Node, found
 from gateway.config.sane import problems_of
@@ -36,7 +36,7 @@ NOT_BUILT = {
 """Keys of the plan that this version does not know yet; refused in these words, so that nobody waits for them."""
 
 
-ONE_OF: tuple[type, ...] = (Secret, Place)
+ONE_OF: tuple[type, ...] = (Secret, Place, Ground)
 """Structs whose keys exclude one another: those not written are no defaults worth printing."""
 BOUNDS = (
     ("ge", "at least"),

@@ -17,6 +17,7 @@ from gateway.config.scalars import NS, ByteRate, Duration, Gate, Hours, Pace, Pi
 
 DEFAULT_MODEL = "ssdlite-mobilenet-v2-coco"  # a manifest in models/
 Point = tuple[float, float]
+Pair = tuple[Point, Point]
 Tier = Literal["sky", "air", "ground"]
 TIER = "tier"  # the tag that says so of what is not on the ground
 
@@ -190,6 +191,20 @@ class Zone(Struct, frozen=True):
     labels: tuple[str, ...] = ()
 
 
+class Ground(Struct, frozen=True):
+    """Where points of a camera's picture are on the ground, so that its tracks have places and speeds in metres.
+
+    Pairs of a point in the picture (fractions) and one on the ground, four or more, of which no three are on a line;
+    exactly one key: a datum ([lon, lat]), or metres ([east, north] from a point of one's own).
+    """
+
+    wgs84: tuple[Pair, ...] = ()
+    gcj02: tuple[Pair, ...] = ()
+    bd09: tuple[Pair, ...] = ()
+    cgcs2000: tuple[Pair, ...] = ()
+    metres: tuple[Pair, ...] = ()
+
+
 class Camera(Struct, frozen=True):
     """A camera. `detect` is the stream to analyse: rtsp://, a file, or a V4L2 device (/dev/video0).
 
@@ -204,6 +219,7 @@ class Camera(Struct, frozen=True):
     zones: dict[str, tuple[Point, ...] | Zone] = {}
     lines: dict[str, tuple[Point, ...]] = {}
     tracks: bool = False
+    ground: Ground | None = None
     model: str | None = None  # a manifest's name or an .onnx file; default: the gateway's `model`
     rate: float = 5.0
     loop: bool = False

@@ -45,7 +45,8 @@ class Names(msgspec.Struct, frozen=True):
 
     sensors: the values of each, None where its codec does not say or is wrong itself; cameras: the zones of each;
     common: the sensors' own keys, of those that could be read; labels: what each camera's model tells apart, of those
-    whose model is a shipped one; lines: those of each camera.
+    whose model is a shipped one; lines: those of each camera; grounds: of each camera that has a ground, the zones that
+    reach to its horizon, None where that is not known.
     """
 
     brokers: frozenset[str] = frozenset()
@@ -55,6 +56,7 @@ class Names(msgspec.Struct, frozen=True):
     common: dict[str, SensorCommon] = {}
     labels: dict[str, tuple[str, ...]] = {}
     lines: dict[str, tuple[str, ...]] = {}
+    grounds: dict[str, tuple[str, ...]] | None = None
 
     def unit(self, series: SeriesRef) -> str:
         """The unit of a series; empty where it has none."""
@@ -105,6 +107,18 @@ class Names(msgspec.Struct, frozen=True):
                 (key, f"camera {camera} has no line {line}{nearest(line, lines or ())} (its: {listed(lines or ())})")
             )
         return problems
+
+    def ground(self, key: str, where: str) -> Problems:
+        """What is wrong with metres under `key` at a camera's zone: no ground, or none where the zone reaches."""
+        camera, zone = (where, "") if where in self.cameras else where.rpartition(".")[::2]
+        if self.grounds is None or camera not in self.cameras:
+            return []
+        if camera not in self.grounds:
+            needs = f"needs metres: give cameras.{camera}.ground four pairs of a point in the picture and on the ground"
+            return [(key, f"{needs}, {{wgs84: [[[0.2, 0.9], [lon, lat]], …]}}")]
+        if zone in self.grounds[camera]:
+            return [(key, f"zone {where} reaches to the horizon of cameras.{camera}.ground or above; draw it below")]
+        return []
 
     def label(self, key: str, camera: str, label: str) -> Problems:
         """What is wrong with a label that is to be found by a camera, under `key`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from gateway.config import model
+from gateway.config import ground, model
 from gateway.config.geo import DATUMS
 from gateway.config.names import Problems, nearest
 from gateway.config.scalars import NS
@@ -166,6 +166,11 @@ def _camera(made: model.Camera) -> Problems:
     if made.login is not None and not scheme:
         problems.append(("login", "belongs to rtsp:// streams; a file or device has no login"))
     return problems
+
+
+@problems_of.register
+def _ground(made: model.Ground) -> Problems:
+    return ground.problems(made)
 
 
 @problems_of.register

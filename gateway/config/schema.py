@@ -11,7 +11,8 @@ import msgspec
 
 from gateway.config.decode import NOT_BUILT
 from gateway.config.geo import DATUMS
-from gateway.config.model import Place, RuleCommon, Secret, SensorCommon, SinkCommon, Top
+from gateway.config.ground import KEYS
+from gateway.config.model import Ground, Place, RuleCommon, Secret, SensorCommon, SinkCommon, Top
 from gateway.config.names import listed
 from gateway.config.sane import NAME
 from gateway.config.scalars import is_scalar
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Schema = dict[str, object]
 TYPES: dict[object, str] = {str: "string", int: "integer", float: "number", bool: "boolean"}
-EXCLUSIVE: dict[type, tuple[str, ...]] = {Secret: ("file", "env", "credential"), Place: DATUMS}
+EXCLUSIVE: dict[type, tuple[str, ...]] = {Secret: ("file", "env", "credential"), Place: DATUMS, Ground: KEYS}
 NAMED = {"type": ["object", "null"], "additionalProperties": False}
 NAME_PATTERN = f"^{NAME.pattern}$"
 
