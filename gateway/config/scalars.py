@@ -116,6 +116,45 @@ class ByteRate(int):
         return f"{Size(self)}/s"
 
 
+class Speed(float):
+    """A speed in km/h, written `60 km/h` or `1.5 m/s`."""
+
+    EXAMPLES: ClassVar = ("60 km/h", "1.5 m/s")
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read `60 km/h`."""
+        match = re.fullmatch(rf"\s*({_NUMBER})\s*(km/h|m/s)\s*", text) if isinstance(text, str) else None
+        if not match or float(match[1]) < 0:
+            msg = f"found {text!r}; a speed is a number, not negative, and one of km/h, m/s, such as 60 km/h"
+            raise ValueError(msg)
+        return cls(round(float(match[1]) * (3.6 if match[2] == "m/s" else 1.0), 6))
+
+    def __str__(self) -> str:
+        return f"{float(self):g} km/h"
+
+
+class Distance(msgspec.Struct, frozen=True):
+    """A distance, written `3 m` on the ground, or `1.5 heights` of the box of who is that far away."""
+
+    EXAMPLES: ClassVar = ("3 m", "1.5 heights")
+
+    number: float
+    metres: bool
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read `3 m`."""
+        match = re.fullmatch(rf"\s*({_NUMBER})\s*(m|heights)\s*", text) if isinstance(text, str) else None
+        if not match or float(match[1]) <= 0:
+            msg = f"found {text!r}; a distance is a number above 0 and one of m, heights, such as 3 m"
+            raise ValueError(msg)
+        return cls(float(match[1]), match[2] == "m")
+
+    def __str__(self) -> str:
+        return f"{self.number:g} {'m' if self.metres else 'heights'}"
+
+
 class Pace(int):
     """How many messages in ten seconds, written `100/s`, `30/min`."""
 
@@ -277,7 +316,7 @@ class Hours(msgspec.Struct, frozen=True):
         return ", ".join(f"{a // 60:02}:{a % 60:02}-{b // 60:02}:{b % 60:02}" for a, b in self.spans_min)
 
 
-SCALARS: tuple[type, ...] = (Duration, Size, Pixels, Pace, Change, SeriesRef, Comparison, Gate, Over, Hours)
+SCALARS: tuple[type, ...] = (Duration, Size, Pixels, Speed, Distance, Pace, Change, SeriesRef, Comparison, Gate, Over, Hours)
 
 
 def is_scalar(kind: object) -> bool:
