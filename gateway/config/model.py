@@ -19,6 +19,7 @@ DEFAULT_MODEL = "ssdlite-mobilenet-v2-coco"  # a manifest in models/
 Point = tuple[float, float]
 Pair = tuple[Point, Point]
 Tier = Literal["sky", "air", "ground"]
+EngineName = Literal["auto", "onnxruntime", "openvino", "cuda", "tensorrt"]
 TIER = "tier"  # the tag that says so of what is not on the ground
 
 
@@ -291,7 +292,7 @@ class VisionConfig(Struct, frozen=True):
     default: half of the cores. batch: how many pictures of different cameras at most go through the model together.
     """
 
-    engine: Literal["auto", "onnxruntime", "openvino", "cuda", "tensorrt"] = "auto"
+    engine: EngineName = "auto"
     precision: Literal["auto", "f32", "bf16"] = "auto"
     engines: int | None = None
     batch: int = 1
