@@ -41,8 +41,8 @@ class Gate:
 
     def quiet_ns(self, event_ns: int) -> int:
         """For how long nothing has moved that was something."""
-        busy_ns = self._motion.busy_ns
-        return 0 if busy_ns is None else event_ns - busy_ns
+        stirred_ns = self._motion.stirred_ns
+        return 0 if stirred_ns is None else event_ns - stirred_ns
 
     def judge(self, number: int, event_ns: int, taken: Taken, *, at_once: bool = False) -> Turn:
         """Decide over a frame. `at_once`: also before its turn. Raises Closed."""

@@ -27,16 +27,20 @@ if TYPE_CHECKING:
 
 NS = 1_000_000_000
 _LEAST = 4.0  # levels by which a cell must differ: coding alone changes a quiet one by up to three
-_NOISES = 4.0  # and so many times its own mean difference, which for normal noise is 3.2 σ beyond
+_NOISES = 4.0  # and so many times what it usually differs by, which for normal noise is about its σ
 _AROUND = (33, 33)  # cells, over which light changes alike: larger than who walks there, smaller than a cloud
 _ALIKE_3X3 = 3  # cells moved together, of 3 × 3 with itself: a dead pixel or a spark is none
 _NOISE_S = 60.0  # how slowly a cell's noise follows where nothing moves
+_FORGETS = 0.3  # of that share where it differs by less: what sways passes through its middle, too
 _SURPRISE = 0.25  # and by how much at once where what moved was nothing: leaves are known within a second or two
 _LONGEST_STEP_S = 1.0
 _GROWN = 0.25  # of a box's size, on each side: arms, shadows, and what it moved by
 _AFTER_NS = NS  # looks go on for so long after what was found moved: who stopped is seen standing, more than once
+_SAME = 0.8  # intersection over union of two boxes of one who stands; of one who walks it is less within 0.2 s
 _ON_THE_WAY = 4  # pictures remembered between offering and answer: one waits, one is with an engine
 _AGAIN = 2  # looks more, where one found another number although nothing moved: the middle of three decides
+
+NOBODY = np.empty((0, 4), np.float32)
 
 
 class Answer(NamedTuple):
@@ -75,7 +79,9 @@ class Motion:
         self._again = 0
         self._known_s = 0.0
         self._compared_ns: int | None = None
-        self.busy_ns: int | None = None
+        self._boxes = NOBODY
+        self._went_ns: int | None = None  # when one of those found was last elsewhere than before
+        self.stirred_ns: int | None = None
         """When something was last found where something moved, or nothing was known."""
 
     def again(self) -> None:
@@ -83,6 +89,7 @@ class Motion:
         self._reference = None
         self._offered.clear()
         self._sure = None
+        self._boxes = NOBODY
         self._again = 0
 
     def wants(self, number: int, event_ns: int, small: NDArray[np.uint8], size: tuple[int, int]) -> bool:
@@ -90,16 +97,16 @@ class Motion:
         reference = self._reference
         if reference is None or reference.size != size:
             self._glance = _Glance(number, event_ns, small, size, None, None)
-            self.busy_ns = event_ns
+            self.stirred_ns = event_ns
             return True
         change = difference(small, reference.small)
         moved = together(change > _LEAST + _NOISES * self._noise)
+        self._follow(change, moved, event_ns)
         if moved.any():
             self._glance = _Glance(number, event_ns, small, size, change, moved)
             return True
         self._glance = _Glance(number, event_ns, small, size, None, None)
-        self._follow(change, event_ns)
-        after = self.busy_ns is not None and event_ns - self.busy_ns < _AFTER_NS
+        after = self._went_ns is not None and event_ns - self._went_ns < _AFTER_NS
         return after or self._again > 0 or not 0 <= event_ns - reference.event_ns < self._every_ns
 
     def offered(self) -> None:
@@ -121,6 +128,7 @@ class Motion:
             return
         self._answered = answer.number
         sure, self._sure = self._sure, answer.sure
+        before, self._boxes = self._boxes, answer.xyxy
         if glance.moved is None or glance.change is None:
             if sure not in {None, answer.sure} and not self._again:
                 self._again = _AGAIN
@@ -130,18 +138,23 @@ class Motion:
             more = np.float32(_SURPRISE) * np.maximum(glance.change - self._noise, np.float32(0))
             self._noise += np.where(nothing, more, np.float32(0))
         if (glance.moved & ~nothing).any():
-            self.busy_ns = glance.event_ns
+            self.stirred_ns = glance.event_ns
+            if goes(answer.xyxy, before):
+                self._went_ns = glance.event_ns
 
     def _found(self, number: int) -> _Glance | None:
         return next((glance for glance in self._offered if glance.number == number), None)
 
-    def _follow(self, change: Cells, event_ns: int) -> None:
+    def _follow(self, change: Cells, moved: NDArray[np.bool_], event_ns: int) -> None:
+        """Learn the noise of the cells that did not move."""
         last_ns, self._compared_ns = self._compared_ns, event_ns
         elapsed_s = 0.0 if last_ns is None else (event_ns - last_ns) / NS
         step_s = min(_LONGEST_STEP_S, max(0.0, elapsed_s))
         self._known_s += step_s
         share = np.float32(step_s / max(1.0, min(_NOISE_S, self._known_s)))  # the mean of a few seconds; later slow
-        self._noise += share * (change - self._noise)
+        more = share * (change - self._noise)
+        more *= np.where(more < 0, np.float32(_FORGETS), np.float32(1))
+        self._noise += np.where(moved, np.float32(0), more)
 
 
 def difference(small: NDArray[np.uint8], reference: NDArray[np.uint8]) -> Cells:
@@ -168,6 +181,16 @@ def unexplained(moved: NDArray[np.bool_], answer: Answer) -> NDArray[np.bool_]:
         found[part[top:bottom, left:right].ravel()] = True
     found[0] = True  # what did not move is a part, too
     return ~found[part]
+
+
+def goes(now: NDArray[np.float32], before: NDArray[np.float32]) -> bool:
+    """Whether a box (xyxy float32[n, 4]) is new, or elsewhere than it was."""
+    if not len(now) or not len(before):
+        return bool(len(now))
+    low, high = np.maximum(now[:, None, :2], before[None, :, :2]), np.minimum(now[:, None, 2:], before[None, :, 2:])
+    common = np.prod(np.maximum(high - low, 0), axis=2)
+    area, was = np.prod(now[:, 2:] - now[:, :2], axis=1), np.prod(before[:, 2:] - before[:, :2], axis=1)
+    return bool((common < _SAME * (area[:, None] + was - common)).all(axis=1).any())
 
 
 def cells_of(answer: Answer) -> Sequence[tuple[int, int, int, int]]:
