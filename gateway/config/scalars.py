@@ -316,7 +316,20 @@ class Hours(msgspec.Struct, frozen=True):
         return ", ".join(f"{a // 60:02}:{a % 60:02}-{b // 60:02}:{b % 60:02}" for a, b in self.spans_min)
 
 
-SCALARS: tuple[type, ...] = (Duration, Size, Pixels, Speed, Distance, Pace, Change, SeriesRef, Comparison, Gate, Over, Hours)
+SCALARS: tuple[type, ...] = (
+    Duration,
+    Size,
+    Pixels,
+    Speed,
+    Distance,
+    Pace,
+    Change,
+    SeriesRef,
+    Comparison,
+    Gate,
+    Over,
+    Hours,
+)
 
 
 def is_scalar(kind: object) -> bool:
