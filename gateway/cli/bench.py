@@ -7,18 +7,18 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
 from gateway.cli.typed import positive
 from gateway.cli.words import counted, told
-from gateway.config.model import DEFAULT_MODEL, Camera, Motion, VisionConfig
+from gateway.config.model import DEFAULT_MODEL, Camera, EngineName, Motion, VisionConfig
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.vision.engine_capacity import Step, Wanted
 
@@ -57,7 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="bench_verb", metavar="vision", required=True)
     vision = verbs.add_parser("vision", help="how many cameras of this kind this box can carry")
     vision.add_argument(
-        "video", nargs="?", type=Path, metavar="VIDEO", help="as the camera sends it; default: a made one"
+        "videos", nargs="*", type=Path, metavar="VIDEO", help="as cameras send them, in turn; default: a made one"
     )
     vision.add_argument("--model", default=DEFAULT_MODEL, help=f"a manifest's name or an .onnx file ({DEFAULT_MODEL})")
     vision.add_argument("--fps", type=float, default=5.0, metavar="N", help="looks a second wanted (default 5)")
@@ -70,6 +70,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     vision.add_argument(
         "--engines", type=positive, metavar="N", help="threads that look (default: CONFIG's, else all cores)"
+    )
+    vision.add_argument(
+        "--engine", choices=get_args(EngineName), help="what runs the model (default: CONFIG's, else auto)"
     )
     vision.add_argument("--config", type=Path, metavar="CONFIG", help="whose `vision:` is used, and whose model")
     vision.add_argument(
@@ -110,7 +113,7 @@ def _vision(args: argparse.Namespace) -> int:
         cores=cores,
         engines=wanted.engines,
         fps=wanted.camera.rate,
-        size=args.size or ("" if args.video else DEFAULT_SIZE),
+        size=args.size or ("" if args.videos else DEFAULT_SIZE),
         gated=args.gated,
         rate=round(shown.rate, 2),
         p50_s=round(shown.p50_s, 4),
@@ -140,26 +143,31 @@ def _wanted(args: argparse.Namespace, folder: Path, cores: int) -> Wanted:
         model = str(args.config.parent / model) if args.config and model.endswith(".onnx") else model
     if not 0 < args.fps <= 60:
         raise GatewayError(f"found --fps {args.fps:g}; looks a second, above 0 and at most 60")
-    clip = _clip(args.video, args.size, folder, gated=args.gated)
-    camera = Camera(detect=str(clip), rate=args.fps, loop=True, motion=Motion() if args.gated else "off")
+    clips = _clips(args.videos, args.size, folder, gated=args.gated)
+    camera = Camera(detect="", rate=args.fps, loop=True, motion=Motion() if args.gated else "off")
+    if args.engine:
+        vision = VisionConfig(engine=args.engine, batch=vision.batch)
     engines = args.engines or vision.engines or cores
-    return Wanted(camera, manifest_named(model), vision, engines, args.seconds, args.cameras)
+    return Wanted(camera, clips, manifest_named(model), vision, engines, args.seconds, args.cameras)
 
 
-def _clip(video: Path | None, size: str | None, folder: Path, *, gated: bool) -> Path:
-    from gateway.vision.engine_capacity import SIZES, made_video  # noqa: PLC0415 - as above
+def _clips(videos: Sequence[Path], size: str | None, folder: Path, *, gated: bool) -> list[Path]:
+    from gateway.vision.engine_capacity import SIZES, made_video, rotated  # noqa: PLC0415 - as above
 
-    if video and not video.is_file():
-        raise GatewayError(f"{video}: there is no such file; give a video, or none for a made one")
-    if video and not size:
-        return video.resolve()
+    for video in videos:
+        if not video.is_file():
+            raise GatewayError(f"{video}: there is no such file; give a video, or none for a made one")
+    if videos and not size:
+        return [video.resolve() for video in videos]
     asked = size or DEFAULT_SIZE
     match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", asked)
     if asked not in SIZES and not match:
         raise GatewayError(f"found --size {asked}; it is one of {', '.join(SIZES)}, or WIDTHxHEIGHT")
     width, height = SIZES[asked] if asked in SIZES else (int(match[1]), int(match[2])) if match else (0, 0)
-    seconds, busy = (QUIET_S, BUSY) if gated else (CLIP_S, 1.0)
-    return made_video(folder, (width // 2 * 2, height // 2 * 2), seconds, video, busy)
+    even = (width // 2 * 2, height // 2 * 2)
+    if not videos:
+        return rotated(made_video(folder, even, QUIET_S, busy=BUSY if gated else 1.0))
+    return [made_video(folder, even, CLIP_S, video, name=f"{at}.mp4") for at, video in enumerate(videos)]
 
 
 class _Lines:

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 import av
+import numpy as np
 import pytest
 
 from gateway.cli import main
@@ -15,7 +16,7 @@ from gateway.config.load import load
 from gateway.config.model import VisionConfig
 from gateway.registry import registry
 from gateway.vision.engine_bench import Result, Setting, most, soonest, together
-from gateway.vision.engine_capacity import made_video
+from gateway.vision.engine_capacity import made_video, rotated
 from tests.vision.conftest import red_yolox
 
 if TYPE_CHECKING:
@@ -105,6 +106,19 @@ def test_a_made_clip_is_as_a_camera_sends_it(tmp_path: Path) -> None:
             assert (stream.width, stream.height) == size
             assert (stream.codec_context.name, stream.average_rate) == ("h264", 25)
             assert sum(1 for _ in container.decode(stream)) == frames
+
+
+def test_cameras_begin_at_different_places_of_a_clip(tmp_path: Path) -> None:
+    """Given 6 s with a key frame every 2 s, then three clips of all the same frames, each decodable from its start."""
+    clips = rotated(made_video(tmp_path, (96, 64), 6.0))
+    pictures = []
+    for path in clips:
+        with av.open(str(path)) as container:
+            pictures.append([frame.to_ndarray(format="gray") for frame in container.decode(video=0)])
+    assert [len(each) for each in pictures] == [150] * 3
+    for turns, each in enumerate(pictures):
+        for at in (0, 60, 149):
+            np.testing.assert_array_equal(each[at], pictures[0][(at + 50 * turns) % 150])
 
 
 @pytest.mark.parametrize(
