@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import argparse
 
     from gateway.language import Language
-    from gateway.recording.parts import About
+    from gateway.recording.parts import About, Gap
     from gateway.recording.reader import Recording
     from gateway.replaying.diff import Diff
     from gateway.replaying.difference import Difference
@@ -231,23 +231,33 @@ def _diff(args: argparse.Namespace, recording: Recording, asked: Asked, played: 
     from gateway.replaying.outcome import Memory  # noqa: PLC0415 - as above
     from gateway.replaying.timeline import timeline  # noqa: PLC0415 - as above
 
-    mine = _about(recording, played)
+    mine = _Side(lines, _about(recording, played), played.gaps)
     other = Path(args.diff)
     if args.diff == RECORDED:
-        sides = ([*recording.alerts(asked.from_ns, asked.to_ns)], lines, recording.files[-1].about, mine)
+        then = [*recording.alerts(asked.from_ns, asked.to_ns)]
+        before, after = _Side(then, recording.files[-1].about, []), mine
     elif other.suffix == ".jsonl":
-        sides = (_lines_of(other), lines, None, mine)
+        before, after = _Side(_lines_of(other), None, []), mine
     elif other.suffix in {".yaml", ".yml"}:
         again, theirs = _played(args, recording, asked, other, Memory())
-        sides = (lines, theirs, mine, _about(recording, again))
+        before, after = mine, _Side(theirs, _about(recording, again), again.gaps)
     else:
         second = Reader.open([other])
         again, theirs = _played(args, second, asked, args.config, Memory())
-        sides = (lines, theirs, mine, _about(second, again))
-    found = diff(sides[0], sides[1], int(args.within), sides[2], sides[3])
+        before, after = mine, _Side(theirs, _about(second, again), again.gaps)
+    holes = [*before.gaps, *after.gaps]
+    found = diff(before.lines, after.lines, int(args.within), before.about, after.about, holes=holes)
     if args.timeline:
         timeline(found, args.timeline)
     return found
+
+
+class _Side(NamedTuple):
+    """One of the two that are compared."""
+
+    lines: list[bytes]
+    about: About | None
+    gaps: list[Gap]
 
 
 def _lines_of(path: Path) -> list[bytes]:

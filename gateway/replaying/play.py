@@ -38,7 +38,8 @@ class Played(msgspec.Struct, frozen=True):
     """What a replay came to.
 
     `alerts`: every change from `from_ns` on, as the core made it. `begun_ns`, `ended_ns`: admission of the first input
-    and of the last (0: none). `holes`: where the recording lacks inputs, in words; what stands across one may differ.
+    and of the last (0: none). `holes`: where the recording lacks inputs, in words and as `gaps`; what stands across
+    one may differ.
     `state_sha`: SHA-256 of the core's state at the end. `configs`: what it ran with, in order. `dead`: inputs set
     aside. `stopped`: it was interrupted before its end.
     """
@@ -51,6 +52,7 @@ class Played(msgspec.Struct, frozen=True):
     begun_ns: int
     ended_ns: int
     holes: list[str]
+    gaps: list[Gap]
     state_sha: str
     configs: list[Chosen]
     stopped: bool
@@ -98,6 +100,7 @@ class _Playing:
         self._counts = Summary(0, 0, 0, 0, 0, 0)
         self._span_ns = (0, 0)
         self._holes: list[str] = []
+        self._gaps: list[Gap] = []
         self._configs: list[Chosen] = []
         self._next: Begin | None = None
 
@@ -118,6 +121,7 @@ class _Playing:
             begun_ns=self._span_ns[0],
             ended_ns=self._span_ns[1],
             holes=self._holes,
+            gaps=self._gaps,
             state_sha=hashlib.sha256(state).hexdigest(),
             configs=self._configs,
             stopped=stop.is_set(),
@@ -177,6 +181,7 @@ class _Playing:
 
     def _note(self, piece: Piece) -> None:
         if isinstance(piece, Gap):
+            self._gaps.append(piece)
             self._holes.append(f"inputs {piece.from_n} to {piece.to_n - 1} are missing: {piece.why}")
 
     def _keep(self, stepped: Sequence[Stepped]) -> None:
