@@ -201,7 +201,8 @@ class Delivery:
         if (now, detail) == self._told:
             return
         self._told = (now, detail)
-        await self._report(Health(f"sink/{self._sink.name}", f"delivering_{self._sink.stream}", now == "ok", detail))
+        name, _, part = self._sink.name.partition("/")  # `city/pictures`: what a sink does beside its stream
+        await self._report(Health(f"sink/{name}", f"delivering_{part or self._sink.stream}", now == "ok", detail))
 
 
 def _lines(body: bytes) -> int:

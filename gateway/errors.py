@@ -16,6 +16,7 @@ GatewayError
 │   ├── DiskBroken       writing fails for good: go on in memory
 │   └── DiskFull         no room
 ├── RecordingError       a recording cannot be read or made
+├── EvidenceError        a picture or clip cannot be made, kept or opened
 └── StateError           stored state does not fit this program
 """
 
@@ -93,6 +94,10 @@ class DiskFull(OutboxError):
 
 class RecordingError(GatewayError):
     """A recording cannot be read or made: it is none, it is empty or damaged, or a newer version wrote it."""
+
+
+class EvidenceError(GatewayError):
+    """A picture or clip of an alert cannot be made, kept or opened."""
 
 
 class StateError(GatewayError):

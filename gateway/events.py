@@ -82,12 +82,16 @@ class Health(msgspec.Struct, frozen=True, array_like=True, tag="health"):
 
 
 class Evidence(msgspec.Struct, frozen=True, array_like=True, tag="evidence"):
-    """A picture or clip made for an alert."""
+    """A picture or clip made for an alert: its media type, hash, file below `<state>`, when it was taken (0: unsure).
+
+    Its bytes are durable before it comes through the door (docs/adr/0015-evidence.md).
+    """
 
     alert: str
     kind: str
     sha256: str
     uri: str
+    taken_ns: int = 0
 
 
 class Command(msgspec.Struct, frozen=True, array_like=True, tag="command"):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.config.model import Config
 
 
-OWN = ("source/ticks", "source/local", "source/vision", "sink/history")
+OWN = ("source/ticks", "source/local", "source/vision", "sink/history", "sink/evidence", "disk/evidence")
 """What speaks of its health without standing in the configuration."""
 
 
@@ -67,6 +67,7 @@ def make_plan(config: Config, registry: Registry, models: Mapping[str, Model]) -
         routes=tuple(routes),
         cameras=cameras,
         rules=rules,
+        evidence=config.evidence,
         others=frozenset({*OWN, *recorder, *(f"sink/{name}" for name in config.sinks)}),
     )
 

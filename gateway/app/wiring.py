@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from gateway.app.evidence import evidence_of
 from gateway.app.failures import leaves
 from gateway.app.logs import Troubles, log
 from gateway.app.plan import find_models, make_plan
@@ -42,6 +43,7 @@ from gateway.sources.ticks import Ticks
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
+    from gateway.app.evidence import Evidences
     from gateway.config.kinds import Registry
     from gateway.config.manifest import Manifest
     from gateway.config.model import Config
@@ -133,7 +135,8 @@ async def _run(
     sure = not isinstance(clock, WallClock) or await wait_for_clock(clock, outbox.resumed)
     notices.append(Health("clock/wall", "believable", sure, "" if sure else "no believable time after 60 s"))
     await history.begin(outbox.epoch)
-    sinks = _sinks(config, registry, clock, history, running, options)
+    evidence = evidence_of(config, manifests, outbox, history, running, clock) if options.sources is None else None
+    sinks = _sinks(config, registry, clock, history, running, options, outbox, evidence)
     await outbox.declare([(sink.name, sink.stream, begins) for sink, begins in sinks.each])
     async with _recording(recorder), asyncio.TaskGroup() as tasks:
         door_task = tasks.create_task(door.run(), name="door")
@@ -148,7 +151,7 @@ async def _run(
             delivery = Delivery(outbox, sink, clock, running.report, sinks.drains.get(sink.name))
             running.parts.append(("sink", f"{sink.name}/{sink.stream}", delivery.stats))
             delivering.append(tasks.create_task(delivery.run(), name=f"deliver-{sink.name}-{sink.stream}"))
-        sources = await _sources(config, clock, outbox, running, manifests, options, recorder)
+        sources = await _sources(config, clock, outbox, running, manifests, options, recorder, evidence)
         feeding = [tasks.create_task(_keep(source, running, clock), name=f"source-{source.name}") for source in sources]
         serving = [tasks.create_task(_serve(name, one, running, clock)) for name, one in options.services]
         log.info("running", extra={"gateway": config.gateway, "config_sha": config.sha[:12], "durable": outbox.durable})
@@ -173,14 +176,20 @@ def _sinks(
     history: History,
     running: Running,
     options: Options,
+    outbox: Outbox,
+    evidence: Evidences | None,
 ) -> Sinks:
     """The history's own sinks, and the configuration's."""
     own: list[Sink] = [HistoryAlerts(history)]
     if options.series_history:
         own.append(HistorySeries(history))
+    runs: list[Callable[[], Awaitable[None]]] = []
+    if evidence:
+        own.append(evidence.maker)
+        runs.append(evidence.maker.run)
     sinks: list[tuple[Sink, Begins]] = [(sink, "oldest") for sink in (*own, *(options.sinks or ()))]
     if options.sinks is not None:
-        return Sinks(sinks, [], {})
+        return Sinks(sinks, runs, {})
 
     async def command(asked: Command) -> None:
         await running.commit([asked])
@@ -198,8 +207,9 @@ def _sinks(
         command=command,
         report=running.report,
         commands=config.commands,
+        evidence=evidence and evidence.read,
+        cursor=outbox.cursor,
     )
-    runs: list[Callable[[], Awaitable[None]]] = []
     drains: dict[str, int] = {}
     for named in config.sinks.values():
         built: Built = registry.sinks[named.key].build(named.name, named.kind, around)
@@ -220,6 +230,7 @@ async def _sources(
     manifests: Mapping[str, Manifest],
     options: Options,
     recorder: Recorder | None,
+    evidence: Evidences | None,
 ) -> list[Source]:
     """The configuration's brokers and cameras, ticks and the local socket; or what `options` says instead."""
     if options.sources is not None:
@@ -252,7 +263,7 @@ async def _sources(
         running.rates[f"source/{name}"] = Rate(clock, lambda source=source: source.stats()["messages_total"])
         sources.append(source)
     if manifests:
-        sources.append(_vision(config, clock, running, manifests, options, recorder))
+        sources.append(_vision(config, clock, running, manifests, options, recorder, evidence))
     return sources
 
 
@@ -263,6 +274,7 @@ def _vision(
     manifests: Mapping[str, Manifest],
     options: Options,
     recorder: Recorder | None,
+    evidence: Evidences | None,
 ) -> Source:
     from gateway.vision.vision import Vision  # noqa: PLC0415 - a ground-only gateway loads no vision
 
@@ -278,7 +290,8 @@ def _vision(
         every_nth=options.every_nth,
         paced=options.paced,
         vision=config.vision,
-        video=video,
+        video=evidence.maker.taken(video) if evidence else video,
+        looks=evidence.maker.look if evidence else lambda _: None,
     )
     running.take_picture = vision.picture
     for name in manifests:

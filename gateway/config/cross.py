@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 RESERVED_RULES = ("health", "silent", "stuck")  # the gateway's own, by SEMANTICS.md §4
 RESERVED_NAMES = ("time", "_time", "_measurement", "_field", "_value")  # columns of InfluxDB's own
 
-RESERVED_SINKS = ("history",)  # what the page and the retained alerts are read from has a place in the outbox as any
+RESERVED_SINKS = (
+    "history",
+    "evidence",
+)  # what the page and the retained alerts are read from has a place in the outbox as any
 
 
 def values_of(codec: msgspec.Struct) -> tuple[str, ...] | None:
@@ -67,6 +70,9 @@ def check_rule(rule: Rule, path: Path, names: Names, sensors: dict[str, Sensor],
             path, f"the name {rule.name} is the gateway's own; choose another (reserved: {', '.join(RESERVED_RULES)})"
         )
     _ask(rule.kind, path, names, report)
+    picture = rule.common.picture
+    if picture is not None and picture != "off":
+        report.tell(names.camera("picture", picture), path)
     watched: list[SeriesRef] = []
     for field in msgspec.structs.fields(rule.kind):
         value = getattr(rule.kind, field.name)

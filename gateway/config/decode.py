@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 NOT_BUILT = {
-    "picture": "pictures with alerts",
     "evidence": "evidence streams and clips",
     "hikvision": "vendor shorthands",
     "dahua": "vendor shorthands",

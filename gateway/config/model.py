@@ -211,6 +211,7 @@ class Camera(Struct, frozen=True):
 
     zones: polygons as fractions of the picture (x, y in 0–1). lines: two or more points each. `tracks`: who is who is
     kept also where no rule or line needs it. `rate`: looks a second wanted. `loop`: a file starts over at its end.
+    masks: outlines of what no kept or shown picture may show; it is black there.
     """
 
     detect: str
@@ -230,6 +231,7 @@ class Camera(Struct, frozen=True):
     health: CameraHealth | Literal["off"] = CameraHealth()
     motion: Motion | Literal["off"] = Motion()
     decode: Literal["auto", "software"] = "auto"
+    masks: dict[str, tuple[Point, ...]] = {}
 
     def zone(self, name: str) -> Zone | None:
         """A zone with all its settings, None where there is none of that name."""
@@ -242,7 +244,10 @@ class Camera(Struct, frozen=True):
 
 
 class RuleCommon(Struct, frozen=True):
-    """The keys that every rule has."""
+    """The keys that every rule has.
+
+    picture: the camera whose picture goes with its alerts, `off` for none; default: the camera it looks through.
+    """
 
     title: Text | None = None
     do: Text | None = None
@@ -254,6 +259,7 @@ class RuleCommon(Struct, frozen=True):
     unknown: Literal["pass", "suppress"] = "pass"  # what an unknown `unless`/`only_while` does
     where: dict[str, str] = {}  # only subjects with these tags
     class_: Literal["city", "equipment"] = "city"
+    picture: str | None = None
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -344,6 +350,20 @@ class Recording(Struct, frozen=True):
     around: Duration = Duration(10 * NS)
 
 
+class EvidenceConfig(Struct, frozen=True):
+    """Pictures and clips of what alerts are about, in `<state>/evidence/` (SEMANTICS.md §11).
+
+    budget: bytes in all; the oldest go, never an open alert's or a pinned one's. clip: how long before and after;
+    privacy: clips with everybody blurred, sealed as they came for the holder of `key`'s private half, or as they came
+    (`none`). key: a public key as `zhiwang evidence key` makes it.
+    """
+
+    budget: Size = Size(8_000_000_000)
+    clip: Duration | Literal["off"] = Duration(10 * NS)
+    privacy: Literal["blur", "sealed", "none"] = "blur"
+    key: str | None = None
+
+
 class Logging(Struct, frozen=True):
     """How the log is written, to stderr."""
 
@@ -369,6 +389,7 @@ class Top(Struct, frozen=True):
     outbox: Outbox = Outbox()
     history: HistoryConfig = HistoryConfig()
     recording: Recording | Literal["off"] = Recording()
+    evidence: EvidenceConfig | Literal["off"] = EvidenceConfig()
     log: Logging = Logging()
 
 
@@ -395,4 +416,5 @@ class Config(msgspec.Struct, frozen=True):
     outbox: Outbox
     history: HistoryConfig
     recording: Recording | Literal["off"]
+    evidence: EvidenceConfig | Literal["off"]
     log: Logging

@@ -25,6 +25,9 @@ SMALLEST_BUDGET = 64_000_000
 SMALLEST_HISTORY = 1_000_000  # bytes: its tables and a day of a small gateway
 SMALLEST_RECORDING = 1_000_000
 LONGEST_AROUND = 600 * NS
+SMALLEST_EVIDENCE = 10_000_000
+LONGEST_CLIP = 60 * NS  # before and after: a clip is made of packets that are kept in memory
+PUBLIC_KEY = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 bytes, X25519
 MOST_ENGINES = 256  # each is a thread with the model in memory
 MOST_BATCH = 64  # beyond it a picture waits for longer than any engine gains
 KEEPALIVE_S = (5, 65_535)  # below: traffic for nothing; above: MQTT has no room for it
@@ -152,6 +155,8 @@ def _camera(made: model.Camera) -> Problems:
         problems += _named("zones", name, _polygon(polygon))
     for name, line in made.lines.items():
         problems += _named("lines", name, _line(line))
+    for name, polygon in made.masks.items():
+        problems += _named("masks", name, _polygon(polygon))
     if not 0 < made.rate <= 60:
         problems.append(("rate", f"found {made.rate:g}; looks a second, above 0 and at most 60"))
     if made.silent == 0:
@@ -169,6 +174,21 @@ def _camera(made: model.Camera) -> Problems:
 
 
 @problems_of.register
+def _evidence(made: model.EvidenceConfig) -> Problems:
+    problems: Problems = []
+    if made.budget < SMALLEST_EVIDENCE:
+        problems.append(("budget", f"found {made.budget}; at least 10 MB: a clip may have half of it"))
+    if made.clip != "off" and not 0 < made.clip <= LONGEST_CLIP:
+        problems.append(("clip", f"found {made.clip}; longer than 0, at most 60 s before and after, or off"))
+    if (made.privacy == "sealed") != (made.key is not None):
+        key = "key" if made.privacy == "sealed" else "privacy"
+        problems.append((key, "privacy: sealed and key: belong together; `zhiwang evidence key` makes a pair of keys"))
+    if made.key is not None and not PUBLIC_KEY.fullmatch(made.key):
+        problems.append(("key", "found no public key; 43 letters and digits, as `zhiwang evidence key` makes it"))
+    return problems
+
+
+@problems_of.register
 def _ground(made: model.Ground) -> Problems:
     return ground.problems(made)
 
@@ -178,7 +198,9 @@ def _motion(made: model.Motion) -> Problems:
     if not made.every:
         return [("every", "found 0 s; longer than 0 (motion: off looks at every frame that rate: asks for)")]
     if 0 < made.sleep < made.every:
-        return [("sleep", f"found {made.sleep}, shorter than every ({made.every}): it would never be awake; 0 s: never")]
+        return [
+            ("sleep", f"found {made.sleep}, shorter than every ({made.every}): it would never be awake; 0 s: never")
+        ]
     return []
 
 

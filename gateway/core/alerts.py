@@ -7,11 +7,12 @@ either acknowledged or 24 h old; a condition that returns while it is open re-ac
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.core import texts
+from gateway.core import evidence, texts
 from gateway.core.judged import Judged
 from gateway.core.lines import number, point, prefix, text
 from gateway.core.record import Acknowledgement, Record
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from gateway.core.record import Label, Shelf
     from gateway.core.rule import Speaker, Subject
     from gateway.core.state import State
+    from gateway.events import Evidence
 
 DAY_NS = 86_400 * 10**9
+EVIDENCE_NS = 10 * 10**9  # an alert is told of new pictures at most so often (SEMANTICS.md §4)
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no letter that sounds or looks like another
 ORDER = ("minor", "moderate", "severe", "extreme")
 
@@ -72,7 +75,7 @@ class Alerts:
         """A subject's condition changed."""
         key = f"{rule.name}|{subject.text}"
         record, t = self._open.get(key), transition
-        value = t.value if t.value == t.value else None
+        value = t.value if abs(t.value) < math.inf else None
         if t.kind in {"unknown", "known"}:
             if record and record.active:
                 self._change(key, _set(record, unknown=t.kind == "unknown", changed_ns=t.at_ns), t.kind, t.admitted_ns)
@@ -213,13 +216,43 @@ class Alerts:
         if last is not None and last.id != record.id:
             self._open.put(record.key, _set(last, times=self.judged.times(last)))
 
+    def attach(self, item: Evidence, elapsed_ns: int) -> None:
+        """A picture or clip was made for an alert, also one that has closed meanwhile: said at once, or when due."""
+        found = self.find(item.alert) or self.judged.find(item.alert)
+        pieces = evidence.added(found[1].evidence, item.kind, item.sha256, item.taken_ns) if found else None
+        if found is None or pieces is None:
+            return
+        key, record = found
+        record = _set(record, evidence=pieces, evidence_owed=True)
+        if not record.is_open:
+            epoch = self._next()
+            record = self._told_of(_set(record, seq=epoch.next_seq), elapsed_ns)
+            self.judged.put(key, record)
+            self._say(record, "updated", record.changed_ns, epoch, everywhere=False)
+        elif record.evidence_told_ns is None or elapsed_ns - record.evidence_told_ns >= EVIDENCE_NS:
+            self._tell_of(key, record, elapsed_ns)
+        else:
+            self._open.put(key, record)
+
+    def _tell_of(self, key: str, record: Record, elapsed_ns: int) -> None:
+        """Say which pieces an open alert has."""
+        self._change(key, _set(record, evidence_told_ns=elapsed_ns), "updated", record.changed_ns)
+
+    def _told_of(self, record: Record, elapsed_ns: int | None) -> Record:
+        """The record as a change of number `record.seq` tells it."""
+        pieces = evidence.told(record.evidence, record.seq)
+        told_ns = record.evidence_told_ns if elapsed_ns is None else elapsed_ns
+        return _set(record, evidence=pieces, evidence_owed=False, evidence_told_ns=told_ns)
+
     def tick(self, admitted_ns: int, elapsed_ns: int) -> None:
-        """End shelves whose time is over; close what was cleared and is a day old."""
+        """End shelves whose time is over; close what was cleared and is a day old; say what is owed."""
         for key, record in self._open.items():
             if record.shelf and record.shelf.until_elapsed_ns <= elapsed_ns:
                 self.unshelve(key, record, admitted_ns)
             elif not record.active and elapsed_ns - record.opened_elapsed_ns >= DAY_NS:
                 self.close(key, record, admitted_ns, record.detail)
+            elif record.evidence_owed and elapsed_ns - (record.evidence_told_ns or 0) >= EVIDENCE_NS:
+                self._tell_of(key, record, elapsed_ns)
 
     def lose(self, key: str, record: Record, at_ns: int) -> None:
         """Nothing is known of its condition any more: it stays as it is."""
@@ -241,6 +274,8 @@ class Alerts:
         """A change of an open alert, which may end it."""
         epoch = self._next()
         record = _set(record, seq=epoch.next_seq)
+        if record.evidence_owed:
+            record = self._told_of(record, None)
         if record.is_open:
             self._open.put(key, record)
             if self._codes is not None:

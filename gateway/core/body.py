@@ -16,6 +16,7 @@ from gateway.core.rules.threshold import Threshold
 from gateway.events import COLOUR_OF, SEVERITIES, SEVERITY_OF
 
 if TYPE_CHECKING:
+    from gateway.core.evidence import Piece
     from gateway.core.plan import Plan
     from gateway.core.recent import Recent
     from gateway.core.record import Record
@@ -79,11 +80,24 @@ class Bodies:
             "do": {"zh": do.zh or do.en or "", "en": do.en or do.zh or ""} if do else None,
             "detail": record.detail or None,
             "camera": record.camera or None,
-            "evidence": [],
+            "evidence": [self._piece(record, piece) for piece in record.evidence],
             "config_sha": plan.config_sha,
             "model_sha": camera.model_sha if camera else None,
         }
         return msgspec.json.encode(body)
+
+    def _piece(self, record: Record, piece: Piece) -> dict[str, object]:
+        """A picture or clip, and the topic that a broker gets it on."""
+        community = self._plan.community
+        base = f"zhiwang/v1/{(community and community.code) or '_'}/{self._plan.gateway}"
+        return {
+            "n": piece.n,
+            "kind": piece.kind,
+            "sha256": piece.sha256,
+            "topic": f"{base}/evidence/{record.id}/{piece.n}",
+            **({"taken": texts.stamp(piece.taken_ns, self._plan.timezone)} if piece.taken_ns else {}),
+            "seq": piece.seq,
+        }
 
     def _label(self, record: Record) -> dict[str, str] | None:
         """What a person said of it."""

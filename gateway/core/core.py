@@ -20,6 +20,7 @@ import numpy as np
 from gateway.core.alerts import Alerts
 from gateway.core.body import Bodies
 from gateway.core.coverage import Coverage
+from gateway.core.evidence import Captures
 from gateway.core.flaws import Flaws
 from gateway.core.guard import Guard
 from gateway.core.ingest import Batch, Ingest, Lines
@@ -101,6 +102,7 @@ class Core:
         self._silent, self._adrift = Silent(plan.routes, things, state), Adrift(things, state)
         self._coverage = Coverage(tuple(camera.name for camera in plan.cameras), state)
         self._looks = Looks(plan, state)
+        self._captures = Captures(plan, state)
         rules, lenses, watches = dict[str, Rule](), dict[str, Lens](), dict[tuple[object, ...], Watch]()
         self._rules: list[Rule] = []
         for place, config in enumerate(plan.rules):
@@ -237,6 +239,7 @@ class Core:
         moment: Callable[[int], Moment],
         out: _Out,
         readings: Readings = NO_READINGS,
+        item: Input | None = None,
     ) -> None:
         """Apply transitions in the order (n, rule, subject, time); alerts' points follow those of their message."""
         if not said:
@@ -251,7 +254,10 @@ class Core:
             done = until
             _, rule, transition = said[i]
             self._recent.at(n)
-            self._alerts.take(rule, self._placed(named[i][2], n, readings), transition, moment(n).elapsed_ns)
+            subject = self._placed(named[i][2], n, readings)
+            self._alerts.take(rule, subject, transition, moment(n).elapsed_ns)
+            rows = self._alerts.out
+            out.requests += self._captures.raised(rule, subject, transition.slot, rows, item, moment(n))
             self._collect(out)
         out.lines += lines.text[done:]
 
@@ -301,10 +307,13 @@ class Core:
             self._silent.restart()
         elif isinstance(item, Configured):
             said = self._configured(moment)
-        elif not isinstance(item, Evidence):  # evidence comes with "The detection core"
+        elif isinstance(item, Evidence):
+            self._alerts.attach(item, moment.elapsed_ns)
+        else:
             raise TypeError(f"the core was given {type(item).__name__}, which is no input")
+        out.requests += self._captures.begun(self._rules, item, moment)
         said += self._own(self._guard.settle(moment))
-        self._alert(said, NO_LINES, lambda _: moment, out)
+        self._alert(said, NO_LINES, lambda _: moment, out, item=item)
         self._collect(out)
 
     def _tick(self, moment: Moment, out: _Out) -> list[Said]:
@@ -333,6 +342,7 @@ class Core:
     def _configured(self, moment: Moment) -> list[Said]:
         """A new configuration holds: know its fixed things; close the alerts of what is gone or was changed."""
         self._state.settle()
+        self._captures.configured()
         self._ingest.intern_fixed()
         self._meet()
         said = self._own(self._guard.lift(moment) + self._flaws.begin(self._rules, moment))

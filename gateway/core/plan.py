@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from gateway.config.model import TIER, Camera, Commands, Community, Place, Rule, SensorCommon
+from gateway.config.model import TIER, Camera, Commands, Community, EvidenceConfig, Place, Rule, SensorCommon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,6 +77,7 @@ class Plan(msgspec.Struct, frozen=True):
     cameras: tuple[CameraPlan, ...]
     rules: tuple[Rule, ...]
     others: frozenset[str] = frozenset()
+    evidence: EvidenceConfig | Literal["off"] = EvidenceConfig()
 
     def components(self) -> frozenset[str]:
         """Every source, camera, sensor and sink that there is."""

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from gateway.core.evidence import Piece
+
 Verdict = Literal["right", "wrong"]
 
 
@@ -79,6 +81,9 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     seq: int
     label: Label | None = None  # from here on: what states stored by 0.1 do not have
     times: Times | None = None
+    evidence: tuple[Piece, ...] = ()
+    evidence_owed: bool = False  # whether it has a piece that no change has told of
+    evidence_told_ns: int | None = None  # elapsed, when a change last did
 
     @property
     def key(self) -> str:

@@ -8,6 +8,7 @@ from gateway.config.kinds import Kind
 from gateway.sinks.file import File, FileAlerts, FileSeries
 from gateway.sinks.influx import V1, V2, build_v1, build_v2
 from gateway.sinks.mqtt import Mqtt, MqttAlerts, MqttReplies
+from gateway.sinks.mqtt_pictures import MqttPictures
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,7 +38,10 @@ def _v2(name: str, kind: V2, around: Surroundings) -> Built:
 
 def _mqtt(name: str, kind: Mqtt, around: Surroundings) -> Built:
     alerts = MqttAlerts(name, around, kind)
-    return Built((alerts, MqttReplies(alerts, around.clock)), alerts.run)
+    replies = MqttReplies(alerts, around.clock)
+    if around.evidence is None or kind.picture == "off":
+        return Built((alerts, replies), alerts.run)
+    return Built((alerts, replies, MqttPictures(alerts, around, int(kind.picture))), alerts.run)
 
 
 def _file(name: str, kind: File, around: Surroundings) -> Built:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from gateway.config.model import Struct
+from gateway.config.scalars import Size
 from gateway.errors import GatewayError, TransientError
 from gateway.events import Command, RequestRow
 from gateway.ports import Rejected
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from gateway.sinks.mqtt_client import Incoming
     from gateway.sinks.surroundings import Surroundings
 
+SMALLEST_PICTURE, MOST_PICTURE = 8_000, 100_000  # bytes; SEMANTICS.md §11
 STATUS_EVERY_S = 60.0
 SYNC_S = 5.0  # how long the retained messages of our own topics may take to arrive
 GOODBYE_S = 2.0
@@ -45,9 +47,16 @@ _log = logging.getLogger(__name__)
 
 
 class Mqtt(Struct, frozen=True):
-    """Alerts to a broker, by its name."""
+    """Alerts to a broker, by its name. `picture`: how large their pictures are there at most; `off`: none go."""
 
     mqtt: str
+    picture: Size | Literal["off"] = Size(100_000)
+
+    def problems(self) -> list[tuple[str, str]]:
+        """A picture that shows something, and no larger than one is made."""
+        if self.picture == "off" or SMALLEST_PICTURE <= self.picture <= MOST_PICTURE:
+            return []
+        return [("picture", f"found {self.picture}; 8 kB to 100 kB, or off")]
 
     def broker(self) -> str:
         """The broker it connects to."""

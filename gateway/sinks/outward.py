@@ -35,6 +35,10 @@ class Topics:
         """Where the state of an open alert is retained."""
         return f"{self.base}/open/{alert_id}"
 
+    def evidence(self, alert_id: str, n: int) -> str:
+        """Where a picture or clip of an alert is published."""
+        return f"{self.base}/evidence/{alert_id}/{n}"
+
     def opened(self, topic: str) -> str | None:
         """The alert whose state this topic retains; None: it is another topic."""
         return self._under("open", topic)

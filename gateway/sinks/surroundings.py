@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from gateway.config.model import Broker
-    from gateway.events import Command, Health
+    from gateway.events import Command, Health, Stream
     from gateway.ports import Clock
     from gateway.sinks.history import History
 
@@ -23,7 +23,9 @@ class Surroundings(NamedTuple):
     base: the folder that relative files start from; community: its code; history: answers requests and keeps `prev`;
     status: what the retained status says beside gateway, status and time; durable: whether the outbox is on a sound
     disk; command: hands a person's command to the door and returns when it is durable; report: hands what the sink says
-    of itself (`sink/<name>`) to the door, on change, and returns when it is durable.
+    of itself (`sink/<name>`) to the door, on change, and returns when it is durable; evidence(alert, sha256, most): a
+    file's bytes, a JPEG of at most so many (0: as it is), None where it is gone; None: there are no cameras; cursor: up
+    to which position a sink has a stream.
     """
 
     gateway: str
@@ -38,3 +40,5 @@ class Surroundings(NamedTuple):
     command: Callable[[Command], Awaitable[None]]
     report: Callable[[Health], Awaitable[None]]
     commands: Commands = Commands()
+    evidence: Callable[[str, str, int], Awaitable[bytes | None]] | None = None
+    cursor: Callable[[Stream, str], int] = lambda _stream, _sink: 0

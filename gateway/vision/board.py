@@ -106,7 +106,7 @@ class Seat:
 
 
 class Board:
-    """The exchange. `wake` is called, from any thread, when there is something to collect."""
+    """The exchange. `wake` is called, from any thread, when there is something to collect; `looks`: for each look."""
 
     def __init__(
         self,
@@ -116,11 +116,13 @@ class Board:
         wake: Callable[[], object],
         *,
         patient: Collection[str] = (),
+        looks: Callable[[Last], object] = lambda _: None,
     ) -> None:
         self.seats = {camera: Seat(camera, rate, start_ns, camera in patient) for camera, rate in rates.items()}
         self.closed = threading.Event()
         self._clock = clock
         self._wake = wake
+        self._looks = looks
         self._room = max(_LEAST_ROOM, round(sum(rates.values()) * _ROOM_S))
         self._turn = 0
         self._outgoing: deque[Input] = deque()
@@ -234,6 +236,8 @@ class Board:
 
     def done(self, captured: Captured, found: Found | None) -> None:
         """The engine is through with a frame; `found` is None where the model failed on it."""
+        if found is not None:
+            self._looks(Last(captured, found))  # first: what the core makes of it may ask for its picture
         with self._changed:
             seat = self.seats[captured.camera]
             seat.in_flight, seat.failed = False, found is None

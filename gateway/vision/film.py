@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from datetime import UTC, datetime
 from fractions import Fraction
+from io import BytesIO
 from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -107,9 +108,11 @@ def _words(
 class FilmWriter:
     """Writes one MP4 of pictures at their own times; the first picture fixes the size. Raises CameraError."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._container = av.open(str(path), "w", format="mp4", options=_FRAGMENTS)
+    def __init__(self, path: Path | BytesIO) -> None:
+        self._path = "the clip" if isinstance(path, BytesIO) else path
+        self._container = av.open(
+            path if isinstance(path, BytesIO) else str(path), "w", format="mp4", options=_FRAGMENTS
+        )
         self._stream: av.VideoStream | None = None
         self._first_ns = 0
         self._last = -1

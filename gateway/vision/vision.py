@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.config.model import Camera
     from gateway.events import Input
     from gateway.ports import Clock, Commit, Picture
+    from gateway.vision.board import Last
     from gateway.vision.tap import TakesVideo
 
 _MOST_COMMITS = 64  # in the door at once; beyond it detections wait on the board, and then frames in their seats
@@ -41,7 +42,7 @@ class Vision:
     detections. `start_ns`: the event time of a file's first frame. `paced=False`: files play as fast as they are taken.
     `vision`: which engine runs the models. `video` is given the packets of the cameras that it wants, as they came:
     nothing in them is blurred. `gated`: whether the cameras' `motion:` decides what is looked at; default: but for
-    `every_nth`.
+    `every_nth`. `looks` is told of each frame that an engine has looked at, in its thread.
     """
 
     name = "vision"
@@ -60,6 +61,7 @@ class Vision:
         vision: VisionConfig | None = None,
         video: TakesVideo | None = None,
         gated: bool | None = None,
+        looks: Callable[[Last], object] = lambda _: None,
     ) -> None:
         self._cameras = cameras
         self._manifests = manifests
@@ -71,6 +73,7 @@ class Vision:
         self._paced = paced
         self._vision = vision or VisionConfig()
         self._video = video
+        self._looks = looks
         self._gated = not every_nth if gated is None else gated
         self._ready = asyncio.Event()
         self._board = self._new_board(lambda: None)
@@ -127,7 +130,7 @@ class Vision:
         rates = {name: camera.rate for name, camera in self._cameras.items()}
         start_ns = self._clock.now_ns() if self._start_ns is None else self._start_ns
         patient = [name for name, camera in self._cameras.items() if self._every_nth and is_file(camera.detect)]
-        return Board(rates, start_ns, self._clock, wake, patient=patient)
+        return Board(rates, start_ns, self._clock, wake, patient=patient, looks=self._looks)
 
     def _work(self, board: Board) -> list[tuple[str, Callable[[], None]]]:
         work: list[tuple[str, Callable[[], None]]] = []
