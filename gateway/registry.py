@@ -12,14 +12,19 @@ from typing import Any
 
 from gateway.codecs import csv_, json_, plain
 from gateway.config.kinds import Kind, Registry
+from gateway.core.rules.abandoned import ABANDONED
 from gateway.core.rules.count import COUNT
 from gateway.core.rules.cross import CROSS
 from gateway.core.rules.crowd import CROWD
 from gateway.core.rules.dwell import DWELL
 from gateway.core.rules.enter import ENTER
 from gateway.core.rules.leave import LEAVE
+from gateway.core.rules.near_miss import NEAR_MISS
 from gateway.core.rules.rate import RATE
+from gateway.core.rules.speed import SPEED
+from gateway.core.rules.stopped import STOPPED
 from gateway.core.rules.threshold import THRESHOLD
+from gateway.core.rules.wrong_way import WRONG_WAY
 from gateway.sinks.kinds import SINKS
 from gateway.sources import mqtt
 
@@ -37,6 +42,7 @@ CODECS = (
     Kind("csv", csv_.Csv, csv_.build),
 )
 RULES = (THRESHOLD, RATE, COUNT, ENTER, LEAVE, DWELL, CROWD, CROSS)
+RULES += (SPEED, WRONG_WAY, STOPPED, ABANDONED, NEAR_MISS)
 
 
 @cache

@@ -79,6 +79,12 @@ VERBS = {
     "dwell": ("停留达到", "stayed for at least"),
     "crowd": ("人群达到", "a crowd of at least"),
     "cross": ("越线次数达到", "crossed: at least"),
+    "speed": ("速度超过", "faster than"),
+    "slow": ("速度低于", "slower than"),
+    "wrong_way": ("逆行数达到", "going the wrong way: at least"),
+    "stopped": ("停住超过", "has stood for at least"),
+    "abandoned": ("无人看管超过", "left alone for at least"),
+    "near_miss": ("险些相撞,碰撞时间不到", "time to a collision fell to"),
 }
 
 

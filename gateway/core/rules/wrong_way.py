@@ -1,0 +1,151 @@
+"""`wrong_way`: somebody goes against the way that a line is drawn, or away from where they should go."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gateway.config.kinds import Kind
+from gateway.config.model import Struct
+from gateway.config.scalars import NS, Duration
+from gateway.core.ground import plane_of
+from gateway.core.looks import place_of
+from gateway.core.rules.tracked import Scale, TrackRule, check_labels, check_levels, check_place, indices, labels_of
+from gateway.events import Colour
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gateway.config.model import Point
+    from gateway.config.names import Names, Problems
+    from gateway.core.looks import Look
+    from gateway.core.moves import Motion
+    from gateway.core.plan import CameraPlan
+    from gateway.core.rules.making import Making
+
+    Array = NDArray[np.float64]
+
+AGAINST = -0.5
+"""Cosine of 120°: who turns off to the side does not go the wrong way."""
+SURE = 3.0
+"""So many of its standard deviations a speed must be for its direction to mean something."""
+FAR = 0.5
+"""Of its height a second, or a metre a second: who is pushed back, turns or sways goes nowhere."""
+FAR_M = 1.0
+
+
+class WrongWay(Struct, frozen=True):
+    """So many of these labels go the wrong way in a zone. `in`: `camera.zone`, or a camera for all its picture.
+
+    towards: `camera.line`, a line drawn the way that is allowed, from its first point to its last; or `camera.zone`,
+    where they should be heading. hold: how long the alert stays after the last one.
+    """
+
+    wrong_way: str | tuple[str, ...]
+    in_: str
+    towards: str
+    levels: dict[Colour, int] = {}  # {yellow: 1}
+    hold: Duration = Duration(10 * NS)
+
+    def tracked(self) -> str:
+        """The zone."""
+        return self.in_
+
+    def moving(self) -> str:
+        """The zone."""
+        return self.in_
+
+    def numbers(self) -> dict[Colour, float]:
+        """The levels; where none is given, one is yellow."""
+        return {colour: float(number) for colour, number in self.levels.items()} or {"yellow": 1.0}
+
+    def check(self, names: Names) -> Problems:
+        """A place, labels and a way that exist, and levels in order."""
+        problems = check_place(names, self.in_) + check_labels(names, "wrong_way", self.in_, self.wrong_way)
+        camera, _, place = self.towards.rpartition(".")
+        mine = self.in_ if self.in_ in names.cameras else self.in_.rpartition(".")[0]
+        if place not in names.lines.get(camera, ()):
+            problems += names.zone("towards", self.towards)
+        if not problems and camera != mine:
+            problems.append(("towards", f"found a place of camera {camera}; it must be one of {mine}'s, as in: is"))
+        if not problems and self.towards == self.in_:
+            problems.append(("towards", "is the zone itself; draw a line through it the way that is allowed"))
+        return problems + check_levels(self.numbers(), 1, "yellow: 1")
+
+
+class _Against:
+    """How many there go the wrong way."""
+
+    def __init__(self, zone: str, labels: NDArray[np.int16], camera: CameraPlan, towards: str) -> None:
+        self._zone, self._labels, self._camera, self._towards = zone, labels, camera.camera, towards
+        self._plane = plane_of(camera.camera.ground)
+
+    def read(self, look: Look) -> float:
+        tracks, moves = look.tracks, look.moves
+        assert tracks is not None  # noqa: S101 - the rule gives looks that have tracks
+        assert moves is not None  # noqa: S101 - its kind wants moves
+        size = float(max(look.seen.width_px, 1)), float(max(look.seen.height_px, 1))
+        way = self._way(moves.now, size)
+        along = way[:, 0] * moves.velocity[:, 0] + way[:, 1] * moves.velocity[:, 1]
+        fast = moves.speed >= np.maximum(SURE * moves.speed_off, least(moves))
+        there = look.zones[self._zone].here & np.isin(tracks.label, self._labels)
+        return float(np.count_nonzero(there & moves.known & fast & (along < AGAINST * moves.speed)))
+
+    def _way(self, place: Array, size: tuple[float, float]) -> Array:
+        """The way allowed at each place, float64[k, 2] of length 1, on the ground or in pixels."""
+        line = self._camera.lines.get(self._towards)
+        if line is None:
+            centre = self._placed(_centre(self._camera.outlines()[self._towards]), size)
+            return _unit(np.array(centre) - place)
+        points = [self._placed(point, size) for point in line]
+        way, nearest = np.zeros(place.shape), np.full(len(place), np.inf)
+        for (ax, ay), (bx, by) in pairwise(points):
+            dx, dy = bx - ax, by - ay
+            share = np.clip(((place[:, 0] - ax) * dx + (place[:, 1] - ay) * dy) / (dx * dx + dy * dy or 1.0), 0.0, 1.0)
+            off_x, off_y = place[:, 0] - ax - share * dx, place[:, 1] - ay - share * dy
+            square = off_x * off_x + off_y * off_y
+            way = np.where((square < nearest)[:, None], np.array([dx, dy]), way)
+            nearest = np.minimum(nearest, square)
+        return _unit(way)
+
+    def _placed(self, spot: Point, size: tuple[float, float]) -> Point:
+        """A point of the picture in the lengths of moves."""
+        if self._plane is None:
+            return spot[0] * size[0], spot[1] * size[1]
+        place = self._plane.metres(np.array(spot))
+        return float(place[0]), float(place[1])
+
+
+def least(moves: Motion) -> Array:
+    """Below this speed nobody goes anywhere."""
+    return np.full(len(moves.speed), FAR_M) if moves.metres else FAR * moves.height
+
+
+def _unit(way: Array) -> Array:
+    length = np.sqrt(way[:, 0] * way[:, 0] + way[:, 1] * way[:, 1])
+    return way / np.where(length > 0, length, 1.0)[:, None]
+
+
+def _centre(outline: tuple[Point, ...]) -> Point:
+    """The middle of its corners."""
+    x = y = 0.0
+    for one in outline:
+        x, y = x + one[0] / len(outline), y + one[1] / len(outline)
+    return x, y
+
+
+def build(making: Making) -> TrackRule:
+    """The rule of a wrong_way's configuration."""
+    kind = making.config.kind
+    assert isinstance(kind, WrongWay)  # noqa: S101 - the registry pairs this function with that struct
+    labels = labels_of(kind.wrong_way)
+    rule = TrackRule(making, kind.in_, labels, kind.numbers(), Scale(int(kind.hold), step=math.inf))
+    camera, towards = place_of(kind.towards, [])
+    rule.meter = _Against(rule.where, indices(labels, rule.known), making.camera(camera), towards)
+    return rule
+
+
+WRONG_WAY = Kind("wrong_way", WrongWay, build)
