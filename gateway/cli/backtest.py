@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,6 +111,7 @@ def _worked_off(backtest: Backtest, args: argparse.Namespace) -> bool:
     sizes = {task.key: task.group.bytes for task in backtest.tasks}
     done_bytes = {done.key: done.bytes for done in backtest.results}
     total = sum(sizes.values())
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does: in order
     try:
         with _pool(args, len(todo)) as pool, bar("backtest") as shown:
 
@@ -122,6 +124,8 @@ def _worked_off(backtest: Backtest, args: argparse.Namespace) -> bool:
                 progress(done.key, sizes[done.key])
     except KeyboardInterrupt:
         return True
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return False
 
 

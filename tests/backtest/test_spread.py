@@ -122,8 +122,9 @@ def test_workers_end_with_a_killed_parent(month: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out/curve.png").stat().st_size > 10_000
 
 
-def test_interrupted_it_says_how_to_go_on(month: Path, tmp_path: Path) -> None:
-    """Given Ctrl-C to the whole terminal, it ends with 130, a valid table of what is done, and no process left."""
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_says_how_to_go_on(month: Path, tmp_path: Path, how: signal.Signals) -> None:
+    """Given Ctrl-C to the whole terminal, or a kill, it ends with 130, a table of what is done, and no process left."""
     config, output = streams.config(tmp_path), tmp_path / "out"
     command = [sys.executable, "-m", "gateway", "backtest", str(config), str(month), "-o", str(output)]
     sweep = ["--sweep", "rules.flood.levels.yellow=2.2..3.2:0.2", "--workers", "2"]
@@ -132,7 +133,10 @@ def test_interrupted_it_says_how_to_go_on(month: Path, tmp_path: Path) -> None:
     ) as parent:
         until(lambda: (output / "tasks").is_dir() and len(list((output / "tasks").glob("*.json"))) > 1)
         workers = below(parent.pid)
-        os.killpg(parent.pid, signal.SIGINT)
+        if how == signal.SIGINT:
+            os.killpg(parent.pid, how)
+        else:
+            parent.send_signal(how)
         _, errors = parent.communicate()
     assert parent.returncode == 130
     assert "tasks are kept; the same command goes on from there" in errors
