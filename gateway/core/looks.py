@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from gateway.core import kalman
+from gateway.core.flow import Flow
 from gateway.core.minutes import Minutes
+from gateway.core.moves import Moves
 from gateway.core.rules.making import fingerprint
 from gateway.core.track import Tracker, Tracking
 from gateway.core.visitors import Visitors
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gateway.core.moves import Motion
     from gateway.core.plan import CameraPlan, Plan
     from gateway.core.rule import Moment
     from gateway.core.state import State
@@ -67,7 +70,8 @@ class Look(NamedTuple):
 
     ids (int64[n], 0: none) and believed (bool[n]) are those of its boxes. `tracks` is None where the camera does not
     track, and where the look came too late or twice: then it says nothing. zones: by name, those that are watched;
-    lines: who crossed each with this look.
+    lines: who crossed each with this look. moves: where the tracks stand and how fast they go, at a camera with a
+    ground and where a rule wants it.
     """
 
     seen: Detections
@@ -77,6 +81,7 @@ class Look(NamedTuple):
     zones: Mapping[str, Visits] = {}
     lines: Mapping[str, list[Crossing]] = {}
     watched_ns: int = 0
+    moves: Motion | None = None
 
 
 @runtime_checkable
@@ -88,12 +93,24 @@ class WantsTracks(Protocol):
         ...
 
 
+@runtime_checkable
+class WantsMoves(Protocol):
+    """A rule kind's struct whose rule judges how tracks move."""
+
+    def moving(self) -> str:
+        """The camera or zone where it does."""
+        ...
+
+
 class Looks:
     """What the cameras that track see, by camera."""
 
     def __init__(self, plan: Plan, state: State) -> None:
         wanted = tracked_cameras(plan)
-        self._eyes = {c.name: _Eye(c, wanted[c.name], state) for c in plan.cameras if c.name in wanted}
+        moving = moving_cameras(plan)
+        self._eyes = {
+            c.name: _Eye(c, wanted[c.name], state, moving=c.name in moving) for c in plan.cameras if c.name in wanted
+        }
 
     def take(self, seen: Detections) -> Look:
         """What the look came to. One that is not later than the camera's last says nothing."""
@@ -108,19 +125,21 @@ class Looks:
 
     def tick(self, moment: Moment) -> list[str]:
         """The points of the minutes that are over."""
-        return [line for eye in self._eyes.values() for line in eye.minutes.tick(moment.admitted_ns)]
+        return [line for eye in self._eyes.values() for line in eye.tick(moment.admitted_ns)]
 
 
 class _Eye:
     """One camera's tracker, visitors and watched time."""
 
-    def __init__(self, camera: CameraPlan, places: frozenset[str], state: State) -> None:
+    def __init__(self, camera: CameraPlan, places: frozenset[str], state: State, *, moving: bool) -> None:
         how = Tracking(score=camera.score)
         self._tracker = Tracker(camera.name, camera.labels, state, fingerprint([camera.labels, camera.score]), how)
         self._visitors = Visitors(camera, [*camera.camera.zones, *([WHOLE] if WHOLE in places else [])], state)
         self._clock = state.table(f"visitors/{camera.name}/clock", CLOCK)
         self._clock.grow(1)
         self.minutes = Minutes(camera, state)
+        self._moves = Moves(camera, state) if moving else None
+        self._flow = Flow(camera, state) if moving and camera.camera.zones else None
 
     def take(self, seen: Detections) -> Look:
         if self._tracker.late(seen.event_ns):
@@ -133,9 +152,16 @@ class _Eye:
         watched = int(self._clock["watched"][0])
         stood = self._visitors.step(seen, now, box, watched)
         tracks = _tracks(seen, tracked, now, box, stood)
-        look = Look(seen, tracks, tracked.id, tracked.believed, stood.zones, stood.lines, watched)
+        moves = self._moves.step(seen, tracks) if self._moves else None
+        look = Look(seen, tracks, tracked.id, tracked.believed, stood.zones, stood.lines, watched, moves)
         self.minutes.take(look)
+        if self._flow:
+            self._flow.take(look)
         return look
+
+    def tick(self, admitted_ns: int) -> list[str]:
+        """The points of the minutes that are over."""
+        return self.minutes.tick(admitted_ns) + (self._flow.tick(admitted_ns) if self._flow else [])
 
     def looked(self, looked: Looked) -> None:
         clock = self._clock.rows[0]
@@ -147,6 +173,8 @@ class _Eye:
             clock["watched"] += looked.to_ns - begin
         self._clock.touch_one(0)
         self.minutes.looked(begin, looked.to_ns, looked.why)
+        if self._flow:
+            self._flow.looked(begin, looked.to_ns, looked.why)
 
 
 def _tracks(seen: Detections, tracked: Tracked, now: Standing, box: NDArray[np.intp], stood: Stood) -> Tracks:
@@ -172,12 +200,25 @@ def _tracks(seen: Detections, tracked: Tracked, now: Standing, box: NDArray[np.i
 def tracked_cameras(plan: Plan) -> dict[str, frozenset[str]]:
     """The cameras that track, and what of each is wanted by rules: names of zones and lines, WHOLE."""
     cameras = [camera.name for camera in plan.cameras]
-    found = {camera.name: set[str]() for camera in plan.cameras if camera.camera.lines or camera.camera.tracks}
+    found = {camera.name: set[str]() for camera in plan.cameras if _of_itself(camera)}
     for rule in plan.rules:
         if rule.common.mode != "off" and isinstance(rule.kind, WantsTracks):
             camera, place = place_of(rule.kind.tracked(), cameras)
             found.setdefault(camera, set()).add(place)
     return {camera: frozenset(places) for camera, places in found.items()}
+
+
+def _of_itself(camera: CameraPlan) -> bool:
+    """Whether it tracks also where no rule wants it."""
+    return bool(camera.camera.lines or camera.camera.tracks or camera.camera.ground)
+
+
+def moving_cameras(plan: Plan) -> frozenset[str]:
+    """The cameras of which it is worked out how tracks move: those with a ground, and those where rules want it."""
+    cameras = [camera.name for camera in plan.cameras]
+    found = {camera.name for camera in plan.cameras if camera.camera.ground is not None}
+    live = [rule.kind for rule in plan.rules if rule.common.mode != "off"]
+    return frozenset(found | {place_of(kind.moving(), cameras)[0] for kind in live if isinstance(kind, WantsMoves)})
 
 
 def place_of(text: str, cameras: list[str]) -> tuple[str, str]:

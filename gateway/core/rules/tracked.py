@@ -41,12 +41,14 @@ class Scale(NamedTuple):
     """How numbers are judged. hold_ns: how long a level is kept after the number fell below it; unit: of the number.
 
     step: how far the number must move to be told again; `below`: so little below a level's number is not below it.
+    falling: small numbers are the bad ones.
     """
 
     hold_ns: int
     unit: str = ""
     step: float = 1.0
     below: float = 0.5
+    falling: bool = False
 
 
 class TrackRule:
@@ -69,7 +71,8 @@ class TrackRule:
         self._subject = Subject(where, unit=scale.unit, camera=camera)
         self._wanted, self._known = labels, plan.labels
         timing = Timing(len(levels), int(config.common.for_), scale.hold_ns, None, scale.step)
-        bands = Bands([limit - scale.below for limit in self.limits], 0.0)
+        below = -scale.below if scale.falling else scale.below
+        bands = Bands([limit - below for limit in self.limits], 0.0, falling=scale.falling)
         self._condition = LookedCondition(making.state, f"rule/{self.name}", self.owner, timing, bands)
         self._gates = making.gates()
         self.meter: Meter | None = None
