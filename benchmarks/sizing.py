@@ -24,7 +24,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gateway.vision.engine_capacity import SIZES, made_video, rotated
+from gateway.vision.engine_clips import SIZES, made_video, rotated
 
 CLIP_S, QUIET = 10.0, 0.2
 HEAD = "| cores | cameras | looks/s | gated | carried | alone | p50 | p95 | decoding ÷ looking | others took |"
@@ -50,7 +50,7 @@ def cells(clips: dict[tuple[str, bool], list[Path]], args: argparse.Namespace) -
 def line(row: dict[str, object]) -> str:
     """A row of the table."""
     cost, look = float(str(row["decode"])), float(str(row["inference"]))
-    figures = f"{row['cameras']} | {row['by_cpu']} | {row['p50_s']:.2f} s | {row['p95_s']:.2f} s"
+    figures = f"{row['cameras']} | {row['alone']} | {row['p50_s']:.2f} s | {row['p95_s']:.2f} s"
     share = f"{cost:.2f} ÷ {look:.2f} cores"
     gated = "yes" if row["gated"] else "no"
     return f"| {row['cores']} | {row['size']} | {row['fps']:g} | {gated} | {figures} | {share} | {row['others']:.0%} |"
@@ -75,7 +75,7 @@ def main() -> None:
     for row in rows:
         if row["cores"] == most:
             gated = "yes" if row["gated"] else "no"
-            alone = 2 * int(str(row["by_cpu"]))
+            alone = 2 * int(str(row["alone"]))
             print(f"| {2 * most}, computed | {row['size']} | {row['fps']:g} | {gated} | – | {alone} | – | – | – | – |")
 
 

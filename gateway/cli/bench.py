@@ -26,15 +26,14 @@ EXAMPLE = "zhiwang bench vision --fps 5 --size 1080p"
 CLIP_S = 4.0
 QUIET_S, BUSY = 10.0, 0.2  # a quiet street: something crosses it in a fifth of its time
 DEFAULT_SIZE = "1080p"
-FILLED = 0.85  # of the cores: the rest is for the event loop, the disk, and bursts
 OTHERS = 0.1  # share of the cores from which on what other programs do changes the answer
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """`bench vision --json`: `cameras` were carried; `by_cpu`: as many as their CPU would leave room for alone."""
+    """`bench vision --json`: `cameras` were carried; `alone`: so many fill 85 % of the cores by their CPU."""
 
     cameras: int
-    by_cpu: int
+    alone: int
     model: str
     engine: str
     cores: int
@@ -107,7 +106,7 @@ def _vision(args: argparse.Namespace) -> int:
     shown = best or steps[0]
     answer = Answer(
         cameras=best.cameras if best else 0,
-        by_cpu=int(FILLED * cores * shown.cameras / shown.cpu),
+        alone=capacity.alone(steps, wanted, cores),
         model=wanted.manifest.name,
         engine=wanted.vision.engine,
         cores=cores,
@@ -131,6 +130,7 @@ def _vision(args: argparse.Namespace) -> int:
 def _wanted(args: argparse.Namespace, folder: Path, cores: int) -> Wanted:
     from gateway.cli.detect import manifest_named  # noqa: PLC0415 - loads the extra
     from gateway.vision.engine_capacity import Wanted  # noqa: PLC0415 - as above
+    from gateway.vision.engine_clips import rate_of  # noqa: PLC0415 - as above
 
     model, vision = args.model, VisionConfig()
     if args.config:
@@ -148,11 +148,11 @@ def _wanted(args: argparse.Namespace, folder: Path, cores: int) -> Wanted:
     if args.engine:
         vision = VisionConfig(engine=args.engine, batch=vision.batch)
     engines = args.engines or vision.engines or cores
-    return Wanted(camera, clips, manifest_named(model), vision, engines, args.seconds, args.cameras)
+    return Wanted(camera, clips, rate_of(clips[0]), manifest_named(model), vision, engines, args.seconds, args.cameras)
 
 
 def _clips(videos: Sequence[Path], size: str | None, folder: Path, *, gated: bool) -> list[Path]:
-    from gateway.vision.engine_capacity import SIZES, made_video, rotated  # noqa: PLC0415 - as above
+    from gateway.vision.engine_clips import SIZES, made_video, rotated  # noqa: PLC0415 - as above
 
     for video in videos:
         if not video.is_file():
@@ -201,6 +201,6 @@ def _said(answer: Answer) -> str:
     if answer.others > OTHERS:
         percent = f"{answer.others:.0%}"
         lines.append(
-            f"Other programs took {percent} of these cores meanwhile; alone it would be {answer.by_cpu}, by the CPU."
+            f"Other programs took {percent} of these cores meanwhile; alone it would be {answer.alone}, by the CPU."
         )
     return "\n".join([*(told(line) for line in lines), *([answer.unwell] if answer.unwell else [])])

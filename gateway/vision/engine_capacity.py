@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from fractions import Fraction
-from itertools import cycle, pairwise
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import av
-import cv2
 import msgspec
 import numpy as np
 
-from gateway.errors import CameraError, ModelError
+from gateway.errors import ModelError
 from gateway.events import Detections, Health
 from gateway.vision.timing import NS
 from gateway.vision.vision import Vision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,20 +27,17 @@ if TYPE_CHECKING:
     from gateway.events import Input
     from gateway.ports import Clock
 
+FILLED = 0.85  # of the cores: the rest is for the event loop, the disk, and bursts
 KEPT = 0.95  # of the rate that is wanted: counting looks in a few seconds is no more exact
 _FIRST_S = 30.0
 WARM_S = 1.5  # models load, files open, the first frames of all cameras come at once
-STREAM_FPS = 25
-SIZES = {"360p": (640, 360), "720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
-_GOP_S = 2
-_BITS_PX = 0.08  # a pixel of a street camera's stream: 4 Mbit/s at 1080p and 25 fps
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 class Step(NamedTuple):
     """So many cameras for some seconds. `rate`: the slowest camera's looks a second; `frames`: its decoded frames.
 
-    skipped: the share of the frames that were due and that nobody came to.
+    skipped: the share of the frames that were due and that nobody came to. decoded, looks: of all cameras, a second.
     p50_s, p95_s: from a frame's arrival to its detections. decode, inference, rest: CPU seconds a second; others: what
     other programs took of the same cores meanwhile, as a share of them. unwell: what was said not to be well.
     """
@@ -52,6 +46,8 @@ class Step(NamedTuple):
     rate: float
     frames: float
     skipped: float
+    decoded: float
+    looks: float
     p50_s: float
     p95_s: float
     decode: float
@@ -69,11 +65,12 @@ class Step(NamedTuple):
 class Wanted(NamedTuple):
     """What is measured: cameras like this one, on so many engine threads, for so long each number, so many at most.
 
-    clips: what the cameras show, in turn.
+    clips: what the cameras show, in turn, at `stream` frames a second.
     """
 
     camera: Camera
     clips: Sequence[Path]
+    stream: float
     manifest: Manifest
     vision: VisionConfig
     engines: int
@@ -106,7 +103,19 @@ def kept(step: Step, wanted: Wanted) -> bool:
     """Whether every camera was looked at as often as wanted; a gated one: whenever it was due, with all frames."""
     if wanted.camera.motion == "off":
         return step.rate >= KEPT * wanted.camera.rate
-    return step.frames >= KEPT * STREAM_FPS and step.skipped <= 1 - KEPT
+    return step.frames >= KEPT * wanted.stream and step.skipped <= 1 - KEPT
+
+
+def alone(steps: Sequence[Step], wanted: Wanted, cores: int) -> int:
+    """How many cameras would fill most of the cores, by what decoding a frame and a look cost over all the steps."""
+    decoded, looks = sum(step.decoded for step in steps), sum(step.looks for step in steps)
+    frame = sum(step.decode + step.rest for step in steps) / max(decoded, 1)
+    look = sum(step.inference for step in steps) / max(looks, 1)
+    wanted_looks = wanted.camera.rate
+    if wanted.camera.motion != "off":  # as often as something moved, by the steps in which nobody was left out
+        whole = [step for step in steps if kept(step, wanted)] or steps
+        wanted_looks = sum(step.looks for step in whole) / sum(step.cameras for step in whole)
+    return int(FILLED * cores / max(wanted.stream * frame + wanted_looks * look, 1e-6))
 
 
 def _step(wanted: Wanted, count: int, clock: Clock) -> Step:
@@ -147,8 +156,21 @@ async def _measured(wanted: Wanted, count: int, clock: Clock) -> Step:
     rate, frames = (float(grown(what).min()) / spent_s for what in ("analysed", "frames"))
     skipped = float((grown("skipped") / np.maximum(grown("skipped") + grown("analysed"), 1)).max())
     p50, p95 = (float(age) for age in np.percentile(ages_s or [np.inf], (50, 95)))
-    cpu_by = (used["camera"], used["engine"], used["rest"])
-    return Step(count, rate, frames, skipped, p50, p95, *cpu_by, others, "; ".join(dict.fromkeys(unwell.values())))
+    return Step(
+        cameras=count,
+        rate=rate,
+        frames=frames,
+        skipped=skipped,
+        decoded=float(grown("frames").sum()) / spent_s,
+        looks=float(grown("analysed").sum()) / spent_s,
+        p50_s=p50,
+        p95_s=p95,
+        decode=used["camera"],
+        inference=used["engine"],
+        rest=used["rest"],
+        others=others,
+        unwell="; ".join(dict.fromkeys(unwell.values())),
+    )
 
 
 async def _first_looks(vision: Vision, unwell: Mapping[tuple[str, str], str], clock: Clock) -> None:
@@ -180,82 +202,3 @@ def _busy_s() -> float:
     mine = {f"cpu{core}" for core in os.sched_getaffinity(0)}
     rows = (line.split() for line in Path("/proc/stat").read_text(encoding="utf-8").splitlines())
     return sum(sum(map(int, (*row[1:4], *row[6:9]))) for row in rows if row and row[0] in mine) * _TICK_S
-
-
-def made_video(
-    folder: Path,
-    size: tuple[int, int],
-    seconds: float,
-    source: Path | None = None,
-    *,
-    busy: float = 1.0,
-    name: str = "camera.mp4",
-) -> Path:
-    """A clip as a camera sends it, H.264 at 25 fps: a street, or what is in `source`, at that size.
-
-    busy: the share of its time in which something crosses the street, at its beginning. Raises CameraError where the
-    source cannot be read.
-    """
-    path = folder / name
-    width, height = size
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=STREAM_FPS)
-        assert isinstance(stream, av.VideoStream)  # noqa: S101 - libx264 makes video
-        stream.width, stream.height, stream.pix_fmt, stream.gop_size = width, height, "yuv420p", STREAM_FPS * _GOP_S
-        stream.bit_rate = round(width * height * STREAM_FPS * _BITS_PX)
-        stream.codec_context.options = {"preset": "superfast", "tune": "zerolatency"}
-        count = round(seconds * STREAM_FPS)
-        frames = _scaled(source, size) if source else _street(size, round(count * busy))
-        for number, picture in zip(range(count), frames, strict=False):
-            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, STREAM_FPS)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
-def rotated(path: Path) -> list[Path]:
-    """The same clip beginning at each of its key frames, so that cameras are not all busy at one time."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        packets = [(bytes(packet), packet.is_keyframe) for packet in container.demux(stream) if packet.size]
-        begins = [at for at, (_, is_key) in enumerate(packets) if is_key]
-        made = [path]
-        for number, (_, begin) in enumerate(pairwise(begins)):
-            made.append(path.with_name(f"{path.stem}-{number + 1}{path.suffix}"))
-            with av.open(str(made[-1]), "w") as out:
-                copy = out.add_stream_from_template(stream)
-                for at, (body, is_key) in enumerate((*packets[begin:], *packets[:begin])):
-                    packet = av.Packet(body)
-                    packet.stream, packet.time_base, packet.is_keyframe = copy, Fraction(1, STREAM_FPS), is_key
-                    packet.pts = packet.dts = at
-                    out.mux(packet)
-    return made
-
-
-def _scaled(source: Path, size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    from gateway.vision.offline import Item, read  # noqa: PLC0415 - only here
-
-    seen = False
-    for item in read([source]):
-        if isinstance(item, Item):
-            seen = True
-            yield np.asarray(cv2.resize(item.picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-        elif not seen:
-            raise CameraError(f"{item.path}: {item.reason}")
-
-
-def _street(size: tuple[int, int], busy: int) -> Iterator[NDArray[np.uint8]]:
-    """A still scene with edges and a sensor's noise, and three things that cross it in its first `busy` frames."""
-    width, height = size
-    rng = np.random.default_rng(0)
-    scene = cv2.resize(rng.integers(40, 200, (18, 32, 3), np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    noise = [rng.integers(0, 12, (height, width, 1), np.uint8) for _ in range(4)]
-    number = 0
-    while True:
-        picture = scene.copy()
-        for thing in range(3 if number < busy else 0):
-            x = (number * (4 + 2 * thing) + thing * width // 3) % width
-            picture[height // 2 + thing * height // 8 :][: height // 6, x : x + width // 20] = (200, 60, 30 * thing)
-        yield np.asarray(cv2.add(picture, np.repeat(noise[number % 4], 3, axis=2)), np.uint8)
-        number += 1

@@ -16,7 +16,7 @@ from gateway.config.load import load
 from gateway.config.model import VisionConfig
 from gateway.registry import registry
 from gateway.vision.engine_bench import Result, Setting, most, soonest, together
-from gateway.vision.engine_capacity import made_video, rotated
+from gateway.vision.engine_clips import made_video, rotated
 from tests.vision.conftest import red_yolox
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_how_many_cameras(model: Path, tmp_path: Path, capsys: pytest.CaptureFix
     assert said.err == ""
     answer = json.loads(said.out)
     assert (answer["cameras"], answer["fps"], answer["unwell"]) == (2, 2.0, "")
-    assert answer["by_cpu"] >= 2
+    assert answer["alone"] >= 2
     assert 0 < answer["p50_s"] <= answer["p95_s"]
     assert answer["decode"] > 0
 
