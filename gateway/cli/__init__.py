@@ -37,6 +37,7 @@ VERBS = {
     "labels": "what people said of the alerts of a recording: right or wrong",
     "backtest": "many recordings through many configurations; sweeps; one table",
     "outbox": "look into the durable store",
+    "evidence": "pictures and clips of alerts: list, pin, open what is sealed",
     "models": "list, fetch, check and measure models",
     "bench": "what this box can do: how many cameras it carries",
     "schema": "print the JSON Schema of the configuration or of an alert",

@@ -90,7 +90,7 @@ class MqttAlerts:
         self._closing = asyncio.Event()
         self._ended = asyncio.Event()
         self._ended.set()
-        self.inbox = Inbox(name, self._topics, around.commands.mqtt, around.history, self._now)
+        self.inbox = Inbox(name, self._topics, around.commands.mqtt, around.history, self._now, around.evidence)
         self.link = Link(
             name,
             around.brokers[kind.mqtt],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from gateway.events import Command, Verb
 from gateway.sinks.mqtt_client import Outgoing
+from gateway.sinks.mqtt_evidence import files_of
 from gateway.sinks.outward import page_of
 
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from gateway.sinks.history import History
     from gateway.sinks.mqtt_client import Incoming
     from gateway.sinks.outward import Topics
+    from gateway.sinks.surroundings import ReadEvidence
 
 PAGE = 50  # alerts in one message: about 100 kB
+EXPECTED = 'a request is {"since_seq": 812}, {"open": true} or {"evidence": "clip", "alert": "…"} (or "picture")'
 LONGEST = 65_536  # bytes of a command or request; more is not one
 
 
@@ -34,25 +37,37 @@ class _Asked(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Request(msgspec.Struct, forbid_unknown_fields=True):
-    """A request's payload: what came after a seq (of an epoch), or all that is open. `id` comes back in the answer."""
+    """A request's payload: what came after a seq (of an epoch), all that is open, or an alert's pictures or clips.
+
+    `id` comes back in the answer.
+    """
 
     since_seq: int | None = None
     epoch: str | None = None
     open: bool = False
     id: str | None = None
+    evidence: Literal["clip", "picture"] | None = None
+    alert: str | None = None
 
 
 class Inbox:
     """Reads commands and answers requests for one sink. `allowed`: the names that may command."""
 
     def __init__(
-        self, sink: str, topics: Topics, allowed: tuple[str, ...], history: History, published: Callable[[], str]
+        self,
+        sink: str,
+        topics: Topics,
+        allowed: tuple[str, ...],
+        history: History,
+        published: Callable[[], str],
+        evidence: ReadEvidence | None = None,
     ) -> None:
         self._sink = sink
         self._topics = topics
         self._allowed = allowed
         self._history = history
         self._published = published
+        self._evidence = evidence
 
     def command(self, target: str, message: Incoming) -> Command | Outgoing | None:
         """The command for the alert `target`, the answer that refuses it, or None where there is nobody to answer."""
@@ -97,14 +112,19 @@ class Inbox:
             if len(message.payload) > LONGEST:
                 raise msgspec.ValidationError(f"found {len(message.payload)} bytes, at most {LONGEST} are read")
             request = msgspec.json.decode(message.payload, type=_Request)
-            if (request.since_seq is None) == (not request.open):
-                raise msgspec.ValidationError('a request is {"since_seq": 812} or {"open": true}')
+            asked = (request.since_seq is not None, request.open, request.evidence is not None)
+            if sum(asked) != 1 or (request.alert is None) == asked[2]:
+                raise msgspec.ValidationError(EXPECTED)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return [_refusal(topic, message, {"reason": str(error)})]
+        named: dict[str, object] = {} if request.id is None else {"id": request.id}
+        if request.evidence is not None:
+            told, files = await files_of(
+                request.alert or "", request.evidence, self._history, self._evidence, self._topics
+            )
+            return [Outgoing(topic, msgspec.json.encode({**named, **told}), correlation=message.correlation), *files]
         epoch = await self._history.epoch()
-        head: dict[str, object] = {"epoch": epoch}
-        if request.id is not None:
-            head["id"] = request.id
+        head: dict[str, object] = {"epoch": epoch, **named}
         if request.open:
             rows = [row for row in await self._history.open_alerts() if not row.shadow]
             pages = [rows[at : at + PAGE] for at in range(0, len(rows), PAGE)] or [[]]

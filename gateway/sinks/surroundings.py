@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gateway.ports import Clock
     from gateway.sinks.history import History
 
+    ReadEvidence = Callable[[str, str, int], Awaitable[bytes | None]]
+
 
 class Surroundings(NamedTuple):
     """The gateway around a sink.
@@ -40,5 +42,5 @@ class Surroundings(NamedTuple):
     command: Callable[[Command], Awaitable[None]]
     report: Callable[[Health], Awaitable[None]]
     commands: Commands = Commands()
-    evidence: Callable[[str, str, int], Awaitable[bytes | None]] | None = None
+    evidence: ReadEvidence | None = None
     cursor: Callable[[Stream, str], int] = lambda _stream, _sink: 0

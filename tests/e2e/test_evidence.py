@@ -50,7 +50,7 @@ class Witness(Peer):
         self.files: list[tuple[str, bytes]] = []
         self.order: list[str] = []
 
-    def _came(self, client: object, userdata: object, message: mqtt.MQTTMessage) -> None:
+    def _came(self, _client: object, _userdata: object, message: mqtt.MQTTMessage) -> None:
         self.order.append(message.topic)
         if message.topic.startswith(f"{BASE}/evidence/"):
             self.files.append((message.topic, bytes(message.payload)))
