@@ -152,8 +152,10 @@ class _Eye:
         watched = int(self._clock["watched"][0])
         stood = self._visitors.step(seen, now, box, watched)
         tracks = _tracks(seen, tracked, now, box, stood)
+        believed = np.zeros(len(tracked.id), np.bool_)
+        believed[box[box >= 0]] = stood.believed[box >= 0]
         moves = self._moves.step(seen, tracks) if self._moves else None
-        look = Look(seen, tracks, tracked.id, tracked.believed, stood.zones, stood.lines, watched, moves)
+        look = Look(seen, tracks, tracked.id, believed, stood.zones, stood.lines, watched, moves)
         self.minutes.take(look)
         if self._flow:
             self._flow.take(look)
@@ -184,7 +186,7 @@ def _tracks(seen: Detections, tracked: Tracked, now: Standing, box: NDArray[np.i
         now.id,
         stood.thing,
         now.label,
-        now.believed,
+        stood.believed,
         now.score,
         now.born_ns,
         now.seen_ns,

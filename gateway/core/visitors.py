@@ -38,6 +38,9 @@ HIDDEN = 1.0 - kalman.SIDE_NOISE
 """A box less high than this share of what is usual is not a side measured badly: its lower end is hidden."""
 TALLER_S, FLATTER_S = 0.3, 3.0
 """How fast what is usual follows: what is seen again is there, what is gone may be hidden."""
+FAR, FAR_NS = 3.0, 750_000_000
+"""A track that was as sure as the model's own bar and went so many of its heights, in no less time, is somebody, though
+it is never surer: what flickers on a wall goes nowhere, and what drives by is gone before it is surer."""
 REMEMBERED_NS = 60 * 10**9
 NEAR, ALIKE = 0.5, 1.4
 """A new track is a lost visitor that stood within half its height and is as high, within 40 %."""
@@ -75,6 +78,7 @@ class Stood(NamedTuple):
     """What a look came to: each track's visitor, ground point and usual height (px), and who went where."""
 
     thing: NDArray[np.int64]
+    believed: NDArray[np.bool_]
     ground: NDArray[np.float64]
     height: NDArray[np.float64]
     zones: dict[str, Visits]
@@ -86,7 +90,7 @@ class Visitors:
 
     def __init__(self, camera: CameraPlan, zones: Sequence[str], state: State) -> None:
         self._zones: dict[str, Zone | None] = {name: camera.camera.zone(name) for name in zones}
-        self._lines = camera.camera.lines
+        self._lines, self._score = camera.camera.lines, np.float32(camera.score)
         self._group = groups_of(camera.labels)
         owner = fingerprint([camera.labels, camera.score, [*self._zones.items()], self._lines])
         zoned, lined = (max(1, len(zones)),), (max(1, len(self._lines)),)
@@ -99,7 +103,8 @@ class Visitors:
             "born": (np.int64, 0),  # by the watched time, as `lost` and `since`
             "lost": (np.int64, 0),
             "height": (np.float64, 0.0),
-            "place": (np.float64, 0.0, (2,)),  # px, where it was seen last
+            "origin": (np.float64, 0.0, (2,)),  # px, where it was seen first
+            "place": (np.float64, 0.0, (2,)),  # and last
             "fit": (np.bool_, False, zoned),
             "state": (np.int8, 0, zoned),
             "here": (np.bool_, False, zoned),
@@ -117,20 +122,21 @@ class Visitors:
         row = self._table.rows[slots]
         there = np.flatnonzero(box >= 0)
         self._measure(row, seen, box, there)
-        fresh = now.believed & ~row["believed"]
-        row["believed"], row["label"] = now.believed, now.label
-        row["thing"][fresh & (row["thing"] < 0)] *= -1
         ground = _feet(now.xyxy, row["height"])
+        believed = row["believed"] | now.believed | self._went(row, ground, now, box, seen.event_ns)
+        fresh = believed & ~row["believed"]
+        row["believed"], row["label"] = believed, now.label
+        row["thing"][fresh] *= -1
         if fresh.any():
             self._recognise(row, ground, np.flatnonzero(fresh))
         margin = np.maximum(MARGIN * row["height"], LEAST_MARGIN * seen.width_px)
-        zones = self._visits(row, ground, margin, seen, now, box >= 0, clock)
+        zones = self._visits(row, ground, margin, seen, now.score, box >= 0, clock)
         lines = self._crossings(row, ground, margin, seen, there)
         row["place"][there], row["seen_ns"][there] = ground[there], seen.event_ns
         self._table.rows[slots] = row
         self._table.touch(slots)
         self._forget(clock, zones)
-        return Stood(np.abs(row["thing"]), ground, row["height"], zones, lines)
+        return Stood(np.abs(row["thing"]), believed, ground, row["height"], zones, lines)
 
     # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -153,7 +159,7 @@ class Visitors:
             row["thing"] = -now.id[new]  # until it is believed
             high = seen.xyxy[box[new]].astype(np.float64)
             row["height"] = np.maximum(high[:, 3] - high[:, 1], 1.0)
-            row["place"] = _feet(now.xyxy[new], row["height"])
+            row["place"] = row["origin"] = _feet(now.xyxy[new], row["height"])
             table.rows[slots[new]] = row
         return slots
 
@@ -206,6 +212,14 @@ class Visitors:
         share = dt / (dt + np.where(high > usual, TALLER_S, FLATTER_S))
         row["height"][there] = np.maximum(usual + (high - usual) * share, 1.0)
 
+    def _went(
+        self, row: NDArray[np.void], ground: NDArray[np.float64], now: Standing, box: NDArray[np.intp], at_ns: int
+    ) -> NDArray[np.bool_]:
+        """Who went far enough to be somebody."""
+        way, far = ground - row["origin"], FAR * row["height"]
+        went = way[:, 0] * way[:, 0] + way[:, 1] * way[:, 1] >= far * far
+        return went & (box >= 0) & (now.score >= self._score) & (at_ns - now.born_ns >= FAR_NS)
+
     def _recognise(self, row: NDArray[np.void], ground: NDArray[np.float64], fresh: NDArray[np.intp]) -> None:
         """Those who are believed from now on: are they visitors that were lost where they stand?"""
         table = self._table
@@ -233,7 +247,7 @@ class Visitors:
         ground: NDArray[np.float64],
         margin: NDArray[np.float64],
         seen: Detections,
-        now: Standing,
+        score: NDArray[np.float32],
         there: NDArray[np.bool_],
         clock: int,
     ) -> dict[str, Visits]:
@@ -248,10 +262,10 @@ class Visitors:
                 outline = Outline(zone.outline, seen.width_px, seen.height_px)
                 inside = outline.holds(spot)
                 inside |= (was == IN) & (outline.square(spot) < margin * margin)
-                fit = (row["height"] >= zone.least) & (now.score >= np.float32(zone.score or 0.0))
-                row["fit"][:, place] |= now.believed & fit
+                fit = (row["height"] >= zone.least) & (score >= np.float32(zone.score or 0.0))
+                row["fit"][:, place] |= row["believed"] & fit
             else:
-                row["fit"][:, place] |= now.believed
+                row["fit"][:, place] |= row["believed"]
             state = np.where(there, np.where(inside, IN, OUT), was).astype(np.int8)
             came = (state == IN) & (was != IN)
             row["since"][came, place] = clock

@@ -212,6 +212,7 @@ def walks_from(camera: str, faces: bytes) -> list[Step]:
     """The walks that these bytes choose."""
     steps, dice = list[Step](), Dice(faces)
     now, settled, frame = T0 + S, T0 + S, 0
+    scores = ((0.9, 0.9, 0.8, 0.5, 0.2), (0.5, 0.45, 0.5, 0.3), (0.9, 0.9, 0.8, 0.5, 0.2))
     there = [[dice.pick((0.2, 0.45, 0.8)), dice.pick((0.55, 0.9, 0.3)), dice.pick(STEPS), 0] for _ in range(3)]
 
     def add(words: Input, at_ns: int) -> None:
@@ -245,7 +246,7 @@ def walks_from(camera: str, faces: bytes) -> list[Step]:
                 one[1] = min(1.0, max(0.0, one[1] + one[2][1] * passed / 2e8))
                 if not one[3]:
                     sway = dice.pick((0.0, 0.0, 0.004, -0.006))
-                    found.append((one[0] + sway, one[1], dice.pick((0.9, 0.9, 0.8, 0.5, 0.2)), int(place == 2)))
+                    found.append((one[0] + sway, one[1], dice.pick(scores[place]), int(place == 2)))
             seen = detections_of(camera, frame, taken, found)
             if what == "shrunk" and found:  # something stands before their feet
                 seen.xyxy[:, 3] -= 30

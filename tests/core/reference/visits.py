@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from gateway.core.state import State
 from gateway.core.track import Tracker, Tracking
 from tests.core.reference.condition import Change, ConditionReference
@@ -55,6 +57,7 @@ class Visitor:
     born: int
     seen_ns: int
     height: float
+    origin: Point
     place: Point
     zones: dict[str, InZone]
     lines: dict[str, AtLine]
@@ -76,7 +79,7 @@ class VisitorsReference:
     """One camera."""
 
     def __init__(self, camera: Camera, labels: tuple[str, ...], score: float) -> None:
-        self.camera, self.labels = camera, labels
+        self.camera, self.labels, self.score = camera, labels, float(np.float32(score))
         self.tracker = Tracker("a", labels, State(), how=Tracking(score=score))
         self.visitors: list[Visitor] = []
         self.clock, self.told_to = 0, -(10**30)
@@ -112,16 +115,20 @@ class VisitorsReference:
             if visitor is None:
                 assert high is not None
                 visitor = self._begun(track, seen.event_ns, max(high, 1.0))
-                visitor.place = self._feet(now.xyxy[row], visitor.height)
+                visitor.origin = visitor.place = self._feet(now.xyxy[row], visitor.height)
                 self.visitors.append(visitor)
             if high is not None:
                 dt = (seen.event_ns - visitor.seen_ns) / 1e9
                 share = dt / (dt + (0.3 if high > visitor.height else 3.0))
                 visitor.height = max(visitor.height + (high - visitor.height) * share, 1.0)
             visitor.label = self.labels[int(now.label[row])]
-            if bool(now.believed[row]) and not visitor.believed:
-                fresh.append((visitor, self._feet(now.xyxy[row], visitor.height)))
-            visitor.believed = bool(now.believed[row])
+            feet = self._feet(now.xyxy[row], visitor.height)
+            dx, dy = feet[0] - visitor.origin[0], feet[1] - visitor.origin[1]
+            went = dx * dx + dy * dy >= (3 * visitor.height) * (3 * visitor.height) and high is not None
+            went &= float(now.score[row]) >= self.score and seen.event_ns - int(now.born_ns[row]) >= 0.75 * S
+            if (bool(now.believed[row]) or went) and not visitor.believed:
+                fresh.append((visitor, feet))
+                visitor.believed = True
             order.append((visitor, row))
         for visitor, feet in fresh:
             self._recognise(visitor, feet)
@@ -142,7 +149,7 @@ class VisitorsReference:
 
     def _begun(self, track: int, at_ns: int, height: float) -> Visitor:
         zones, lines = {z: InZone() for z in self.zones}, {n: AtLine() for n in self.camera.lines}
-        return Visitor(track, track, self.clock, at_ns, height, (0.0, 0.0), zones, lines)
+        return Visitor(track, track, self.clock, at_ns, height, (0.0, 0.0), (0.0, 0.0), zones, lines)
 
     def _feet(self, xyxy: object, height: float) -> Point:
         x1, y1, x2, y2 = (float(one) for one in xyxy)  # type: ignore[attr-defined]  four numbers
