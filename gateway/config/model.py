@@ -211,7 +211,9 @@ class Camera(Struct, frozen=True):
 
     zones: polygons as fractions of the picture (x, y in 0–1). lines: two or more points each. `tracks`: who is who is
     kept also where no rule or line needs it. `rate`: looks a second wanted. `loop`: a file starts over at its end.
-    masks: outlines of what no kept or shown picture may show; it is black there.
+    masks: outlines of what no kept or shown picture may show; it is black there. priority: whose rate falls less where
+    the box cannot keep up. tiles: so many × so many overlapping parts are looked at beside the whole. regions:
+    outlines, outside which nothing is looked for.
     """
 
     detect: str
@@ -232,6 +234,9 @@ class Camera(Struct, frozen=True):
     motion: Motion | Literal["off"] = Motion()
     decode: Literal["auto", "software"] = "auto"
     masks: dict[str, tuple[Point, ...]] = {}
+    priority: Literal["low", "normal", "high"] = "normal"
+    tiles: int = 1
+    regions: dict[str, tuple[Point, ...]] = {}
 
     def zone(self, name: str) -> Zone | None:
         """A zone with all its settings, None where there is none of that name."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from gateway.config import ground, model
+from gateway.config import ground, model, regions
 from gateway.config.geo import DATUMS
 from gateway.config.names import Problems, nearest
 from gateway.config.scalars import NS
@@ -29,6 +29,7 @@ SMALLEST_EVIDENCE = 10_000_000
 LONGEST_CLIP = 60 * NS  # before and after: a clip is made of packets that are kept in memory
 PUBLIC_KEY = re.compile(r"[A-Za-z0-9_-]{43}")  # 32 bytes, X25519
 MOST_ENGINES = 256  # each is a thread with the model in memory
+MOST_TILES = 4  # 17 looks at each picture
 MOST_BATCH = 64  # beyond it a picture waits for longer than any engine gains
 KEEPALIVE_S = (5, 65_535)  # below: traffic for nothing; above: MQTT has no room for it
 
@@ -157,6 +158,11 @@ def _camera(made: model.Camera) -> Problems:
         problems += _named("lines", name, _line(line))
     for name, polygon in made.masks.items():
         problems += _named("masks", name, _polygon(polygon))
+    for name, polygon in made.regions.items():
+        problems += _named("regions", name, _polygon(polygon))
+    problems += _unseen(made) if not problems else []  # of shapes that are shapes
+    if not 1 <= made.tiles <= MOST_TILES:
+        problems.append(("tiles", f"found {made.tiles}; 2 for 2 × 2 parts beside the whole, at most {MOST_TILES}"))
     if not 0 < made.rate <= 60:
         problems.append(("rate", f"found {made.rate:g}; looks a second, above 0 and at most 60"))
     if made.silent == 0:
@@ -171,6 +177,14 @@ def _camera(made: model.Camera) -> Problems:
     if made.login is not None and not scheme:
         problems.append(("login", "belongs to rtsp:// streams; a file or device has no login"))
     return problems
+
+
+def _unseen(made: model.Camera) -> Problems:
+    """Zones and lines where nothing is looked for: they would count nobody and call it watched."""
+    wrong = [f"zones.{name}" for name in regions.outside(made.outlines(), made.regions, closed=True)]
+    wrong += [f"lines.{name}" for name in regions.outside(made.lines, made.regions, closed=False)]
+    where = f"reaches out of the regions ({', '.join(made.regions)}), outside which nothing is looked for"
+    return [(key, f"{where}: draw it within one of them, or that one larger") for key in wrong]
 
 
 @problems_of.register
