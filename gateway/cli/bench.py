@@ -120,7 +120,7 @@ def _vision(args: argparse.Namespace) -> int:
         decode=round(shown.decode, 3),
         inference=round(shown.inference, 3),
         rest=round(shown.rest, 3),
-        others=round(shown.others, 3),
+        others=round(sum(step.others for step in steps) / len(steps), 3),
         unwell=shown.unwell,
     )
     print(msgspec.json.encode(answer).decode() if args.json else _said(answer))

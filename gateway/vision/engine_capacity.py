@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FILLED = 0.85  # of the cores: the rest is for the event loop, the disk, and bursts
 KEPT = 0.95  # of the rate that is wanted: counting looks in a few seconds is no more exact
 _FIRST_S = 30.0
-WARM_S = 1.5  # models load, files open, the first frames of all cameras come at once
+WARM_S = 1.0  # models load, files open, the first frames of all cameras come at once
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -56,11 +56,6 @@ class Step(NamedTuple):
     others: float
     unwell: str
 
-    @property
-    def cpu(self) -> float:
-        """Cores that were busy for it."""
-        return self.decode + self.inference + self.rest
-
 
 class Wanted(NamedTuple):
     """What is measured: cameras like this one, on so many engine threads, for so long each number, so many at most.
@@ -85,8 +80,8 @@ def most_cameras(wanted: Wanted, cores: int, clock: Clock, told: Callable[[Step]
     carried, too_many = int(kept(steps[0], wanted)), wanted.at_most + 1
     if not carried:
         return steps
-    count = max(2, round(cores / max(steps[0].cpu, 0.01)))
-    while too_many - carried > 1 + carried // 10:  # no answer is sharper than what else runs on the box
+    count = alone(steps, wanted, cores)
+    while too_many - carried > 1 + carried // 8:  # no answer is sharper than what else runs on the box
         count = min(max(count, carried + 1), too_many - 1)
         steps.append(_step(wanted, count, clock))
         told(steps[-1])
@@ -154,7 +149,7 @@ async def _measured(wanted: Wanted, count: int, clock: Clock) -> Step:
         return np.array([after[name][what] - before[name][what] for name in cameras])
 
     rate, frames = (float(grown(what).min()) / spent_s for what in ("analysed", "frames"))
-    skipped = float((grown("skipped") / np.maximum(grown("skipped") + grown("analysed"), 1)).max())
+    skipped = float(grown("skipped").sum() / max(1.0, grown("skipped").sum() + grown("analysed").sum()))
     p50, p95 = (float(age) for age in np.percentile(ages_s or [np.inf], (50, 95)))
     return Step(
         cameras=count,
