@@ -194,7 +194,7 @@ def _many(cameras: int) -> str:
 def _said(answer: Answer) -> str:
     kind = f"{answer.size or 'this video'}, {answer.fps:g} looks a second, {answer.model}"
     lines = [
-        f"This box carries {_many(answer.cameras)} ({kind}) on {answer.cores} cores with {answer.engines} engines.",
+        f"This box carries {_many(answer.cameras)} ({kind}); cores: {answer.cores}, engines: {answer.engines}.",
         f"From a frame to its detections: {answer.p50_s:.2f} s (p50), {answer.p95_s:.2f} s (p95).",
         f"CPU, in cores: decoding {answer.decode:.2f}, looking {answer.inference:.2f}, the rest {answer.rest:.2f}.",
     ]
