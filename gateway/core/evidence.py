@@ -131,7 +131,7 @@ class Captures:
             known = self._begun.get(key)
             if known is not None and known.began_ns == began_ns:
                 continue
-            capture = "" if raised[slot] else f"{rule.name}-{moment.n}-{slot}"
+            capture = "" if raised[slot] else f"{rule.name}-{slot}-{moment.admitted_ns}"
             self._begun.put(key, Begun(began_ns, capture))
             if capture:
                 out.append(self._ask(rule, through, rule.subject(slot), capture, "", item, moment))

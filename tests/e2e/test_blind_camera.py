@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CONFIG = """
 gateway: blind-camera
+evidence: "off"
 cameras:
   gate: {detect: gate.mp4, model: model.onnx, rate: 5}
 rules:
