@@ -15,6 +15,7 @@ from gateway.cli.typed import positive
 from gateway.cli.words import counted, told
 from gateway.config.model import DEFAULT_MODEL, Camera, EngineName, Motion, VisionConfig
 from gateway.errors import GatewayError
+from gateway.language import of_environment
 
 if TYPE_CHECKING:
     import argparse
@@ -183,12 +184,12 @@ class _Lines:
         if self._quiet:
             return
         mark = "" if kept(step, self._wanted) else told(" – too many")
-        line = f"{_many(step.cameras)}: {step.rate:.1f}/s each, {step.p50_s:.2f} s (p95 {step.p95_s:.2f}){mark}"
-        print(told(line), file=sys.stderr, flush=True)
+        line = f"{_many(step.cameras)}: {step.rate:.1f}/s each, {step.p50_s:.2f} s (p95 {step.p95_s:.2f})"
+        print(told(line) + mark, file=sys.stderr, flush=True)
 
 
 def _many(cameras: int) -> str:
-    return counted("en", cameras, "camera")
+    return counted(of_environment(), cameras, "camera")
 
 
 def _said(answer: Answer) -> str:
@@ -196,7 +197,7 @@ def _said(answer: Answer) -> str:
     lines = [
         f"This box carries {_many(answer.cameras)} ({kind}); cores: {answer.cores}, engines: {answer.engines}.",
         f"From a frame to its detections: {answer.p50_s:.2f} s (p50), {answer.p95_s:.2f} s (p95).",
-        f"CPU, in cores: decoding {answer.decode:.2f}, looking {answer.inference:.2f}, the rest {answer.rest:.2f}.",
+        f"CPU: decoding {answer.decode:.2f}, looking {answer.inference:.2f}, the rest {answer.rest:.2f} of a core.",
     ]
     if answer.others > OTHERS:
         percent = f"{answer.others:.0%}"
