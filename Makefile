@@ -42,7 +42,7 @@ recordings: .venv/dev.ready  ## makes tests/recordings anew: make recordings ARG
 lock: .venv/dev.ready  ## makes requirements/*.txt anew from pyproject.toml
 	$(PIP) install uv
 	$(BIN)/uv pip compile -q pyproject.toml requirements/build.in --extra vision --extra console --extra analysis \
-	  --extra openvino --extra demo --extra dev \
+	  --extra openvino --extra evidence --extra demo --extra dev \
 	  --universal --python-version 3.11 --generate-hashes --only-binary :all: --no-annotate --no-header --no-emit-index-url \
 	  --output-file requirements/dev.txt
 	$(BIN)/uv pip compile -q pyproject.toml requirements/build.in --extra vision --extra console --extra demo \

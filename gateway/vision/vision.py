@@ -123,7 +123,8 @@ class Vision:
             return None
         made = self._pictures.get(camera)
         if made is None or made.event_ns != last.captured.event_ns:
-            made = self._pictures[camera] = make_picture(last, self._manifests[camera])
+            masks = self._cameras[camera].masks.values()
+            made = self._pictures[camera] = make_picture(last, self._manifests[camera], masks)
         return made
 
     def _new_board(self, wake: Callable[[], object]) -> Board:
