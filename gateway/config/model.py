@@ -176,7 +176,7 @@ class Motion(Struct, frozen=True):
     """
 
     every: Duration = Duration(3 * NS)
-    sleep: Duration = Duration(60 * NS)
+    sleep: Duration = Duration(5 * NS)
 
 
 class Zone(Struct, frozen=True):

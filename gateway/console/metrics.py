@@ -68,5 +68,6 @@ HELP: dict[str, str] = {
     "zhiwang_camera_corrupt_total": "Frames that could not be decoded.",
     "zhiwang_camera_boxes_total": "Boxes found.",
     "zhiwang_camera_retries_total": "Times a camera was opened again.",
+    "zhiwang_camera_asleep_total": "Frames of sleeping cameras, which were not decoded: nothing moved.",
     "zhiwang_source_connected": "1 while connected, by source.",
 }

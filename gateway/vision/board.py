@@ -33,8 +33,8 @@ _MOST_OUTGOING = 1000  # beyond it passing time is settled later, in one piece
 _NEVER_NS = -(2**62)
 
 
-Counted = Literal["frames", "analysed", "skipped", "corrupt", "boxes", "retries"]
-COUNTED: tuple[Counted, ...] = ("frames", "analysed", "skipped", "corrupt", "boxes", "retries")
+Counted = Literal["frames", "analysed", "skipped", "corrupt", "boxes", "retries", "asleep"]
+COUNTED: tuple[Counted, ...] = ("frames", "analysed", "skipped", "corrupt", "boxes", "retries", "asleep")
 
 
 NOTHING = Found(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.int16))
@@ -94,7 +94,7 @@ class Seat:
         self.turn = 0
         self.given: int | None = None
         self.failed = False
-        self.still_ns: int | None = None  # of the newest frame like the one that is with an engine
+        self.stills: list[int] = []  # event times of frames like the newest that waits or is with an engine
         self.last: Last | None = None
         self.newest_ns = start_ns  # event time of the newest frame, and the monotonic time it came at
         self.came_ns = _NEVER_NS
@@ -103,6 +103,14 @@ class Seat:
     def is_due(self, event_ns: int) -> bool:
         """Whether a frame of that time is wanted: a quarter of a period early is near enough (jitter)."""
         return self.patient or event_ns >= self.due_ns - self.period_ns // 4
+
+    def later(self, event_ns: int) -> None:
+        """A frame like the one that is to be looked at: of many only as many are kept as leave no gap."""
+        stills = self.stills
+        if len(stills) > 1 and event_ns - stills[-2] < self.period_ns:
+            stills[-1] = event_ns
+        else:
+            stills.append(event_ns)
 
 
 class Board:
@@ -148,6 +156,7 @@ class Board:
             if seat.waiting is not None and seat.is_due(seat.waiting.event_ns):
                 seat.counts["skipped"] += 1
             seat.waiting = captured
+            seat.stills.clear()
             self._send(seat.coverage.frame(captured.event_ns))
             self._changed.notify_all()
 
@@ -170,8 +179,8 @@ class Board:
             seat.counts["frames"] += 1
             seat.newest_ns, seat.came_ns = event_ns, self._clock.monotonic_ns()
             self._send(seat.coverage.frame(event_ns))
-            if still and seat.in_flight:
-                seat.still_ns = event_ns  # it answers once that look did
+            if still and (seat.in_flight or seat.waiting is not None):
+                seat.later(event_ns)  # it answers once that look did
             elif still:
                 self._send(seat.coverage.still(event_ns))
 
@@ -225,7 +234,7 @@ class Board:
     def _give(self, seat: Seat) -> Captured:
         captured = seat.waiting
         assert captured is not None  # noqa: S101 - _is_ready said so under the same lock
-        seat.waiting, seat.in_flight, seat.given, seat.still_ns = None, True, captured.number, None
+        seat.waiting, seat.in_flight, seat.given = None, True, captured.number
         late = captured.event_ns - seat.due_ns > seat.period_ns
         seat.due_ns = captured.event_ns + seat.period_ns if late else seat.due_ns + seat.period_ns
         self._turn += 1
@@ -251,9 +260,10 @@ class Board:
                 size = (captured.frame.width, captured.frame.height)
                 self._send(seat.coverage.look(captured.event_ns))  # first: rules count in time looked at up to here
                 self._send([Detections(captured.camera, captured.number, captured.event_ns, *size, *found)])
-                if seat.still_ns is not None:
-                    self._send(seat.coverage.still(seat.still_ns))
-            seat.still_ns = None
+                for still_ns in seat.stills if seat.waiting is None else ():
+                    self._send(seat.coverage.still(still_ns))
+            if seat.waiting is None:
+                seat.stills.clear()
             self._changed.notify_all()
 
     # ── event loop ──

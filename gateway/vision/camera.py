@@ -10,7 +10,8 @@ from gateway.vision.board import Board, Captured, Closed
 from gateway.vision.gate import Gate, Turn
 from gateway.vision.luma import Taken
 from gateway.vision.sight import Sight
-from gateway.vision.stream import Corrupt, Silence, Stream, is_file, pts_ns, resolve, shown, with_login
+from gateway.vision.sleep import Sleep
+from gateway.vision.stream import Corrupt, Silence, Skipped, Stream, is_file, pts_ns, resolve, shown, with_login
 from gateway.vision.timing import NS, FileTime, FrameRate, LiveTime, SenderClock
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class CameraThread:
         self._sender = SenderClock() if "clock_adrift" in wanted else None
         motion = camera.motion if gated else "off"
         self._gate = None if motion == "off" else Gate(name, board, motion.every, camera.rate)
+        sleeps = motion != "off" and motion.sleep > 0
+        self._sleep = Sleep(motion.sleep) if motion != "off" and sleeps else None
         self._live_time = LiveTime()
         self._file_time: FileTime | None = None
         self._began_ns = (0, 0)  # a file's start: event time, monotonic time
@@ -132,7 +135,7 @@ class CameraThread:
         address = resolve(camera.detect, self._base)
         if camera.login and not self._is_file:
             address = with_login(address, camera.login.user, self._password())
-        return Stream(address, transport=camera.transport, tap=self._tap)
+        return Stream(address, transport=camera.transport, tap=self._tap, sleep=self._sleep)
 
     def _password(self) -> str:
         assert self._camera.login is not None  # noqa: S101 - asked for only where there is one
@@ -160,7 +163,10 @@ class CameraThread:
                 self._board.pause(0)
                 continue
             last_ns = self._clock.monotonic_ns()
-            self._hand_over(got, stream.told_ns(got), wanted=at % self._nth == 0)
+            if isinstance(got, Skipped):
+                self._pass_over(got)
+            else:
+                self._hand_over(got, stream.told_ns(got), wanted=at % self._nth == 0)
             at += 1
 
     def _wait_for_picture(self, stream: Stream, last_ns: int, *, first: bool) -> None:
@@ -176,20 +182,13 @@ class CameraThread:
             raise CameraError(f"{stream.shown}: {detail}")
 
     def _hand_over(self, frame: av.VideoFrame, told_ns: int | None, *, wanted: bool) -> None:
-        event_ns = self._event_ns(frame, told_ns)
-        self._number += 1
+        event_ns = self._event_ns(pts_ns(frame), told_ns)
         if self._tap:
             self._tap.timed(frame, event_ns)
-        if self._is_file and self._paced:
-            self._wait_until(event_ns)
-        for condition in ("connected", "frozen", "ended"):
-            self._tell(condition, ok=True)
-        if self._clock.monotonic_ns() - (self._bad_ns[-1] if self._bad_ns else self._seen_ns) > _CORRUPT_WINDOW_NS:
-            self._bad_ns.clear()
-            self._tell("corrupt", ok=True)
+        self._came(event_ns)
         taken = Taken(frame)
         blind = self._judge(frame, event_ns, told_ns, taken)
-        if not wanted and not blind:
+        if not wanted and not blind and not (self._sleep and self._sleep.asleep):
             self._board.pause(0)
             return
         turn = self._turn(event_ns, taken, blind=blind)
@@ -198,13 +197,40 @@ class CameraThread:
         else:
             self._board.keep(self.name, event_ns, still=turn is Turn.STILL)
 
+    def _pass_over(self, skipped: Skipped) -> None:
+        """A packet of a sleeper came that tells of no motion."""
+        event_ns = self._event_ns(skipped.at_ns, skipped.told_ns)
+        self._came(event_ns)
+        if self._rate and (ok := self._rate.frame(event_ns)) is not None:
+            self._tell("frame_rate", ok=ok, detail="" if ok else self._rate.words())
+        self._board.count(self.name, "asleep")
+        self._board.keep(self.name, event_ns, still=True)
+
+    def _came(self, event_ns: int) -> None:
+        """A picture came, decoded or not."""
+        self._number += 1
+        if self._is_file and self._paced:
+            self._wait_until(event_ns)
+        for condition in ("connected", "frozen", "ended"):
+            self._tell(condition, ok=True)
+        if self._clock.monotonic_ns() - (self._bad_ns[-1] if self._bad_ns else self._seen_ns) > _CORRUPT_WINDOW_NS:
+            self._bad_ns.clear()
+            self._tell("corrupt", ok=True)
+
     def _turn(self, event_ns: int, taken: Taken, *, blind: bool) -> Turn:
-        if self._gate is None:
+        gate, sleep = self._gate, self._sleep
+        if gate is None:
             return Turn.LOOK
         if blind:
-            self._gate.again()
-            return Turn.LOOK
-        return self._gate.judge(self._number, event_ns, taken)
+            gate.again()
+            turn = Turn.LOOK
+        else:
+            woke = sleep is not None and sleep.woke()
+            asleep = sleep is not None and sleep.asleep
+            turn = gate.judge(self._number, event_ns, taken, at_once=asleep or woke, force=woke)
+        if sleep and turn is not Turn.NOT_YET:
+            sleep.saw(gate.quiet_ns(event_ns), moved=blind or gate.moved)
+        return turn
 
     def _judge(self, frame: av.VideoFrame, event_ns: int, told_ns: int | None, taken: Taken) -> bool:
         """Say what the frame shows of the camera's health; whether nothing in it can be relied on."""
@@ -217,14 +243,14 @@ class CameraThread:
             self._tell(condition, ok=ok, detail=detail)
         return verdict.blind
 
-    def _event_ns(self, frame: av.VideoFrame, told_ns: int | None) -> int:
+    def _event_ns(self, at_ns: int | None, told_ns: int | None) -> int:
         if not self._is_file:
-            return self._live_time.event_ns(pts_ns(frame), self._clock.now_ns(), told_ns)
+            return self._live_time.event_ns(at_ns, self._clock.now_ns(), told_ns)
         if self._file_time is None:
             start_ns = self._clock.now_ns() if self._start_ns is None else self._start_ns
             self._began_ns = (start_ns, self._clock.monotonic_ns())
             self._file_time = FileTime(start_ns)
-        return self._file_time.event_ns(pts_ns(frame))
+        return self._file_time.event_ns(at_ns)
 
     def _wait_until(self, event_ns: int) -> None:
         start_ns, began_ns = self._began_ns

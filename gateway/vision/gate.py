@@ -44,8 +44,13 @@ class Gate:
         stirred_ns = self._motion.stirred_ns
         return 0 if stirred_ns is None else event_ns - stirred_ns
 
-    def judge(self, number: int, event_ns: int, taken: Taken, *, at_once: bool = False) -> Turn:
-        """Decide over a frame. `at_once`: also before its turn. Raises Closed."""
+    @property
+    def moved(self) -> bool:
+        """Whether something moved in the frame that was compared last."""
+        return self._motion.moved
+
+    def judge(self, number: int, event_ns: int, taken: Taken, *, at_once: bool = False, force: bool = False) -> Turn:
+        """Decide over a frame. `at_once`: also before its turn; `force`: look. Raises Closed."""
         if not at_once and self._judged_ns is not None and 0 <= event_ns - self._judged_ns < self._step_ns:
             return Turn.NOT_YET
         view = self._board.view(self._camera, event_ns)
@@ -57,6 +62,8 @@ class Gate:
             self._motion.given(view.given)
         if view.last is not None:
             self._motion.answered(_answer(view.last))
+        if force:
+            self._motion.force()
         self._judged_ns = event_ns
         sample = taken.sample
         wanted = sample is None or self._motion.wants(number, event_ns, sample.small, sample.size)

@@ -84,6 +84,15 @@ class Motion:
         self.stirred_ns: int | None = None
         """When something was last found where something moved, or nothing was known."""
 
+    @property
+    def moved(self) -> bool:
+        """Whether something moved in the picture that was asked about last, or nothing was known to compare it with."""
+        return self._glance is None or self._glance.moved is not None or self._reference is None
+
+    def force(self) -> None:
+        """Look at the next picture, whatever it shows."""
+        self._again = max(self._again, 1)
+
     def again(self) -> None:
         """What was seen last says nothing about what comes: look. What sways here stays known."""
         self._reference = None

@@ -13,7 +13,7 @@ import numpy as np
 from gateway.errors import CameraError
 from gateway.vision.detector import Detector
 from gateway.vision.heads import FLOOR
-from gateway.vision.stream import Corrupt, Silence, Stream, pts_ns
+from gateway.vision.stream import Corrupt, Silence, Skipped, Stream, pts_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -93,7 +93,7 @@ def _video(path: Path, every: int) -> Iterator[Item | Bad]:
             first_ns: int | None = None
             frame = 0
             for got in stream.pictures():
-                if isinstance(got, Silence):
+                if isinstance(got, Silence | Skipped):
                     continue
                 frame += 1
                 if isinstance(got, Corrupt):

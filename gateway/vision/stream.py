@@ -12,10 +12,13 @@ import av.error
 
 from gateway.config import urls
 from gateway.errors import CameraError, LoginRefused
+from gateway.vision.sleep import Step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from fractions import Fraction
 
+    from gateway.vision.sleep import Sleep
     from gateway.vision.tap import CameraTap
 
 OPEN_TIMEOUT_S = 5.0  # describe, set up and the first packets of a slow camera; also how long closing may wait for it
@@ -32,6 +35,13 @@ class Silence(NamedTuple):
     """Nothing came for READ_TIMEOUT_S; or `packet`: one came that gave no picture yet."""
 
     packet: bool = False
+
+
+class Skipped(NamedTuple):
+    """A packet came while the camera sleeps, and was not decoded: its time in the stream (DTS) and the sender's."""
+
+    at_ns: int
+    told_ns: int | None
 
 
 class Corrupt(NamedTuple):
@@ -61,10 +71,18 @@ def with_login(detect: str, user: str, password: str) -> str:
 class Stream:
     """An open video. Raises CameraError where it cannot be opened, LoginRefused where the password is wrong.
 
-    `tap` is shown every packet before it is decoded.
+    `tap` is shown every packet before it is decoded. `sleep` decides which are.
     """
 
-    def __init__(self, address: str, *, transport: str = "tcp", threads: int = 1, tap: CameraTap | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        transport: str = "tcp",
+        threads: int = 1,
+        tap: CameraTap | None = None,
+        sleep: Sleep | None = None,
+    ) -> None:
         self.shown = shown(address)
         self._live = not is_file(address)
         options = {**_LIVE_OPTIONS, "rtsp_transport": transport} if "://" in address else {}
@@ -86,6 +104,10 @@ class Stream:
         self._video.codec_context.thread_count = threads
         self._told_ns: int | None = None  # sender's UTC − PTS
         self._tap = tap
+        self._sleep = sleep
+        self._kept: list[av.Packet[av.VideoStream]] = []  # since the key frame, while asleep
+        if sleep:
+            sleep.again()
         if tap:
             tap.begin(self._video)
 
@@ -100,8 +122,11 @@ class Stream:
         rate = self._video.average_rate
         return float(rate) if rate and _RATES[0] <= rate <= _RATES[1] else None
 
-    def pictures(self) -> Iterator[av.VideoFrame | Silence | Corrupt]:
-        """Frames as they come, until the file ends. Raises CameraError when the stream breaks off."""
+    def pictures(self) -> Iterator[av.VideoFrame | Silence | Corrupt | Skipped]:
+        """Frames as they come, until the file ends; `Skipped` only with `sleep`.
+
+        Raises CameraError when the stream breaks off.
+        """
         packets = self._container.demux(self._video)
         while True:
             try:
@@ -129,7 +154,7 @@ class Stream:
         at_ns = pts_ns(frame)
         return None if self._told_ns is None or at_ns is None else at_ns + self._told_ns
 
-    def _decode(self, packet: av.Packet[av.VideoStream]) -> Iterator[av.VideoFrame | Corrupt]:
+    def _decode(self, packet: av.Packet[av.VideoStream]) -> Iterator[av.VideoFrame | Corrupt | Skipped]:
         at_ns = pts_ns(packet)
         if at_ns is not None and packet.has_sidedata("prft"):
             # libav's AVProducerReferenceTime: int64 µs UTC, int32 flags.
@@ -138,8 +163,18 @@ class Stream:
             yield Corrupt("the packet is marked corrupt")
         if self._tap and packet.size:
             self._tap.packet(packet, at_ns)
+        dts_ns = _ns(packet.dts, packet.time_base)
+        step = Step.DECODE
+        if self._sleep and packet.size:
+            step = self._sleep.packet(dts_ns, packet.size, key=packet.is_keyframe)
+        if step is Step.SKIP:
+            self._kept = [packet] if packet.is_keyframe else [*self._kept, packet]
+            if self._tap:
+                self._tap.skipped()
+            yield Skipped(dts_ns or 0, None if self._told_ns is None or dts_ns is None else dts_ns + self._told_ns)
+            return
         try:
-            frames = self._video.codec_context.decode(packet)
+            frames = self._frames(packet, step)
         except av.error.EOFError:
             return
         except av.error.FFmpegError as error:
@@ -147,6 +182,36 @@ class Stream:
             return
         for frame in frames:
             yield Corrupt("the frame could not be decoded whole") if frame.is_corrupt else frame
+
+    def _frames(self, packet: av.Packet[av.VideoStream], step: Step) -> list[av.VideoFrame]:
+        """The frames that a packet gives: a sleeper's key frame by itself; after waking, what it completes."""
+        context = self._video.codec_context
+        kept, self._kept = self._kept, []
+        if step is Step.KEY:
+            frames = [] if kept else self._drained()  # it falls asleep: those still in the decoder
+            frames += context.decode(packet)
+            frames += self._drained()
+            self._kept = [packet]
+            return frames
+        if not kept:
+            return context.decode(packet)
+        if not packet.size:
+            return []
+        # Nothing was decoded since the key frame: what led up to this packet first; none of it is shown any more.
+        again = [] if packet.is_keyframe else kept
+        frames = [frame for one in [*again, packet] for frame in context.decode(one)]
+        from_pts = packet.pts if packet.dts is None else packet.dts
+        return [frame for frame in frames if frame.pts is None or from_pts is None or frame.pts >= from_pts]
+
+    def _drained(self) -> list[av.VideoFrame]:
+        """The frames still in the decoder, which begins anew."""
+        context = self._video.codec_context
+        frames = context.decode(None)
+        context.flush_buffers()
+        for frame in frames:
+            if frame.time_base is None and self._video.time_base is not None:
+                frame.time_base = self._video.time_base  # of what comes without a packet nobody tells it
+        return frames
 
     def close(self) -> None:
         """Let go of the stream."""
@@ -163,9 +228,13 @@ class Stream:
 
 def pts_ns(frame: av.VideoFrame | av.Packet[av.VideoStream]) -> int | None:
     """A frame's or packet's presentation time in nanoseconds, exactly; None where the stream states none."""
-    if frame.pts is None or frame.time_base is None:
+    return _ns(frame.pts, frame.time_base)
+
+
+def _ns(stamp: int | None, base: Fraction | None) -> int | None:
+    if stamp is None or base is None:
         return None
-    return frame.pts * frame.time_base.numerator * 1_000_000_000 // frame.time_base.denominator
+    return stamp * base.numerator * 1_000_000_000 // base.denominator
 
 
 def resolve(detect: str, base: Path) -> str:

@@ -105,6 +105,13 @@ class CameraTap:
                 break
         self._hand_over()
 
+    def skipped(self) -> None:
+        """The last packet is not decoded: its time is what its PTS says."""
+        for waiting in self._waiting:
+            if waiting.event_ns is None:
+                self._estimate(waiting)
+        self._hand_over()
+
     def end(self) -> None:
         """The connection is closed: no more frames come of it."""
         for waiting in self._waiting:

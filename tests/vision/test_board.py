@@ -47,7 +47,7 @@ def test_the_newest_frame_is_taken_and_the_older_ones_are_counted(board: Board) 
         board.offer(frame("a", number, number * 0.2))
     assert board.take().number == 2
     assert board.seats["a"].counts == {
-        "frames": 3, "skipped": 2, "analysed": 0, "corrupt": 0, "boxes": 0, "retries": 0,
+        "frames": 3, "skipped": 2, "analysed": 0, "corrupt": 0, "boxes": 0, "retries": 0, "asleep": 0,
     }  # fmt: skip
 
 
