@@ -80,10 +80,12 @@ class View(NamedTuple):
 class Seat:
     """One camera's place: its newest frame, whether one is with an engine, and its counts.
 
-    A `patient` camera (a file, headless) waits until its frame was taken; any other one's frame is replaced.
+    A `patient` camera (a file, headless) waits until its frame was taken; any other one's frame is replaced. `weight`:
+    how its share of its rate stands to the others' where the engines cannot keep up.
     """
 
-    def __init__(self, camera: str, rate: float, start_ns: int, patient: bool) -> None:
+    def __init__(self, camera: str, rate: float, start_ns: int, patient: bool, weight: float = 1.0) -> None:
+        self.camera = camera
         self.patient = patient
         self.ended = False
         self.period_ns = round(NS / rate)
@@ -92,6 +94,9 @@ class Seat:
         self.in_flight = False
         self.due_ns = _NEVER_NS
         self.turn = 0
+        self.cost = self.period_ns / weight
+        self.begins: float | None = None  # of the frame that waits, in the time that only taking moves on; see _in_turn
+        self.after = 0.0
         self.given: int | None = None
         self.failed = False
         self.stills: list[int] = []  # event times of frames like the newest that waits or is with an engine
@@ -124,15 +129,21 @@ class Board:
         wake: Callable[[], object],
         *,
         patient: Collection[str] = (),
+        weights: Mapping[str, float] | None = None,
         looks: Callable[[Last], object] = lambda _: None,
     ) -> None:
-        self.seats = {camera: Seat(camera, rate, start_ns, camera in patient) for camera, rate in rates.items()}
+        self.seats = {
+            camera: Seat(camera, rate, start_ns, camera in patient, (weights or {}).get(camera, 1.0))
+            for camera, rate in rates.items()
+        }
         self.closed = threading.Event()
         self._clock = clock
         self._wake = wake
         self._looks = looks
         self._room = max(_LEAST_ROOM, round(sum(rates.values()) * _ROOM_S))
         self._turn = 0
+        self._begun = 0.0
+        self._idle = 0
         self._outgoing: deque[Input] = deque()
         self._health: dict[tuple[str, str], bool] = {}
         self._handed = 0
@@ -215,17 +226,44 @@ class Board:
     # ── engine threads ──
 
     def take(self) -> Captured:
-        """The newest frame of the camera that has waited longest, as soon as one is due and there is room.
-
-        Raises Closed.
-        """
+        """The newest frame of the camera whose turn it is, as soon as one is due and there is room. Raises Closed."""
         with self._changed:
             while True:
                 self._raise_closed()
-                ready = [seat for seat in self.seats.values() if self._is_ready(seat)] if self._room > 0 else []
-                if ready:
-                    return self._give(min(ready, key=lambda seat: seat.turn))
-                self._wait()
+                if ready := self._in_turn():
+                    return self._give(ready[0])
+                self._idle += 1
+                try:
+                    self._wait()
+                finally:
+                    self._idle -= 1
+
+    def more(self, cameras: Collection[str], most: int) -> list[Captured]:
+        """Further frames of these cameras that are there now, at most so many: for the same run of the model.
+
+        As many are left as engines wait for one.
+        """
+        if most < 1:
+            return []
+        with self._changed:
+            ready = self._in_turn()
+            spare = min(most, len(ready) - self._idle, self._room)
+            alike = [seat for seat in ready if seat.camera in cameras]
+            return [self._give(seat) for seat in alike[: max(0, spare)]]
+
+    def _in_turn(self) -> list[Seat]:
+        """Those whose frame is due and waits, where there is room: whose turn comes first, first.
+
+        Start-time fair queueing (Goyal, Vin, Cheng 1996): a look costs a camera its period ÷ its weight, so that all
+        keep the same share of their rates times their weights; whoever had nothing due saves nothing up.
+        """
+        if self._room <= 0:
+            return []
+        ready = [seat for seat in self.seats.values() if self._is_ready(seat)]
+        for seat in ready:
+            if seat.begins is None:
+                seat.begins = max(self._begun, seat.after)
+        return sorted(ready, key=lambda seat: (seat.begins, seat.turn))
 
     def _is_ready(self, seat: Seat) -> bool:
         waiting = seat.waiting
@@ -233,7 +271,8 @@ class Board:
 
     def _give(self, seat: Seat) -> Captured:
         captured = seat.waiting
-        assert captured is not None  # noqa: S101 - _is_ready said so under the same lock
+        assert captured is not None and seat.begins is not None  # noqa: S101, PT018 - _in_turn said so under the lock
+        self._begun, seat.after, seat.begins = seat.begins, seat.begins + seat.cost, None
         seat.waiting, seat.in_flight, seat.given = None, True, captured.number
         late = captured.event_ns - seat.due_ns > seat.period_ns
         seat.due_ns = captured.event_ns + seat.period_ns if late else seat.due_ns + seat.period_ns

@@ -15,6 +15,7 @@ from gateway.vision.engine import OnnxEngine
 from gateway.vision.engine_onnxruntime import OrtSession
 from gateway.vision.heads import FLOOR, Found, find_boxes
 from gateway.vision.outputs import listed
+from gateway.vision.planes import Scaler
 from gateway.vision.recognise import labels_of, recognise
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gateway.config.model import VisionConfig
+    from gateway.vision.planes import Part
 
 
 class Detector:
@@ -39,25 +41,35 @@ class Detector:
         cv2.setNumThreads(1)  # the engine's own thread does it all: no pool beside it
         self.manifest = manifest
         self._floor = floor
+        self._scaler = Scaler()
         self.engine = OnnxEngine(manifest, slots, vision)
 
-    def detect(self, pictures: Sequence[NDArray[np.uint8]]) -> list[Found]:
-        """The boxes of each picture (uint8[h, w, 3] RGB, any sizes), at most as many pictures as there are slots.
+    def detect(self, pictures: Sequence[NDArray[np.uint8] | Part]) -> list[Found]:
+        """The boxes of each picture (uint8[h, w, 3] RGB, or a part of a frame), any sizes; in px of the whole picture.
 
-        Raises ModelError when the model fails on them.
+        As many go through the model at once as there are slots. Raises ModelError when the model fails on them.
         """
+        slots = len(self.engine.batch)
+        found: list[Found] = []
+        for begin in range(0, len(pictures), slots):
+            found += self._look(pictures[begin : begin + slots])
+        return found
+
+    def _look(self, pictures: Sequence[NDArray[np.uint8] | Part]) -> list[Found]:
+        manifest = self.manifest
         fits = [
             fit_into(
                 picture,
                 slot,
-                letterbox=self.manifest.letterbox,
-                pad=self.manifest.pad,
-                centred=self.manifest.centred,
+                letterbox=manifest.letterbox,
+                pad=manifest.pad,
+                centred=manifest.centred,
+                scaler=self._scaler,
             )
             for picture, slot in zip(pictures, self.engine.batch, strict=False)
         ]
         outputs = self.engine.infer(len(fits))
-        return find_boxes(outputs, len(fits), self.manifest, fits, self._floor)
+        return find_boxes(outputs, len(fits), manifest, fits, self._floor)
 
 
 def manifest_of(path: Path) -> Manifest:

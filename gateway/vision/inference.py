@@ -1,4 +1,4 @@
-"""One engine's thread: take the freshest frame of the camera that waited longest, look, hand over."""
+"""One engine's thread: take the freshest frames of the cameras whose turn it is, look, hand over."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import contextlib
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from gateway.errors import ModelError
+from gateway.vision import tiles
 from gateway.vision.board import Board, Closed
 from gateway.vision.timing import NS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
+    from collections.abc import Mapping, Sequence
 
     from gateway.config.manifest import Manifest
     from gateway.ports import Clock
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.vision.detector import Detector
     from gateway.vision.engine_choice import EngineChoice
     from gateway.vision.heads import Found
+    from gateway.vision.tiles import Aim
 
 LOG = logging.getLogger(__name__)
 _NICE = 5  # engines give way to the event loop and to the decoders
@@ -31,16 +30,29 @@ _RELOAD_NS = 60 * NS  # a model that could not be loaded is tried again: it may 
 
 
 class EngineThread:
-    """What the thread `engine-<n>` runs: a session for each model its cameras use, loaded when first needed."""
+    """What the thread `engine-<n>` runs: a session for each model its cameras use, loaded when first needed.
+
+    aims: what of the pictures is looked at, where that is not all of it as one.
+    """
 
     def __init__(
-        self, number: int, board: Board, manifests: Mapping[str, Manifest], clock: Clock, engines: EngineChoice
+        self,
+        number: int,
+        board: Board,
+        manifests: Mapping[str, Manifest],
+        clock: Clock,
+        engines: EngineChoice,
+        aims: Mapping[str, Aim] | None = None,
     ) -> None:
         self._component = f"engine/{number}"
         self._board = board
         self._manifests = manifests
         self._clock = clock
         self._engines = engines
+        self._aims = aims or {}
+        self._alike: dict[str, set[str]] = {}  # the cameras of each model: their frames may go through it together
+        for camera, manifest in manifests.items():
+            self._alike.setdefault(manifest.name, set()).add(camera)
         self._detectors: dict[str, Detector] = {}
         self._broken_ns: dict[str, int] = {}
 
@@ -50,23 +62,27 @@ class EngineThread:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         with contextlib.suppress(Closed):
             while True:
-                captured = self._board.take()
-                self._board.done(captured, self._look(captured))
+                first = self._board.take()
+                alike = self._alike[self._manifests[first.camera].name]
+                batch = [first, *self._board.more(alike, self._engines.vision.batch - 1)]
+                for captured, found in zip(batch, self._look(batch), strict=True):
+                    self._board.done(captured, found)
 
-    def _look(self, captured: Captured) -> Found | None:
-        manifest = self._manifests[captured.camera]
+    def _look(self, batch: Sequence[Captured]) -> Sequence[Found | None]:
+        manifest = self._manifests[batch[0].camera]
+        nothing = [None] * len(batch)
         try:
             detector = self._detector(manifest)
             if detector is None:
-                return None
-            picture = cast("NDArray[np.uint8]", captured.frame.to_ndarray(format="rgb24"))
-            found = detector.detect([picture])[0]
+                return nothing
+            aims = [self._aims.get(captured.camera, tiles.EVERYTHING) for captured in batch]
+            found = tiles.look(detector, [captured.frame for captured in batch], aims)
             self._engines.heard(detector)
         except ModelError as error:
             self._broken_ns[manifest.name] = self._clock.monotonic_ns()
             if self._board.tell(self._component, "model", ok=False, detail=str(error)):
                 LOG.warning("%s: %s", self._component, error)
-            return None
+            return nothing
         self._board.tell(self._component, "model", ok=not self._broken_ns)
         return found
 

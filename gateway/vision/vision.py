@@ -18,6 +18,7 @@ from gateway.vision.picture import make_picture
 from gateway.vision.stream import is_file
 from gateway.vision.tap import CameraTap
 from gateway.vision.threads import Worker, wait_ended
+from gateway.vision.tiles import Aim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _MOST_COMMITS = 64  # in the door at once; beyond it detections wait on the board, and then frames in their seats
 _END_S = 2.0
+_WEIGHTS = {"low": 0.5, "normal": 1.0, "high": 2.0}
 
 
 class Vision:
@@ -131,7 +133,8 @@ class Vision:
         rates = {name: camera.rate for name, camera in self._cameras.items()}
         start_ns = self._clock.now_ns() if self._start_ns is None else self._start_ns
         patient = [name for name, camera in self._cameras.items() if self._every_nth and is_file(camera.detect)]
-        return Board(rates, start_ns, self._clock, wake, patient=patient, looks=self._looks)
+        weights = {name: _WEIGHTS[camera.priority] for name, camera in self._cameras.items()}
+        return Board(rates, start_ns, self._clock, wake, patient=patient, weights=weights, looks=self._looks)
 
     def _work(self, board: Board) -> list[tuple[str, Callable[[], None]]]:
         work: list[tuple[str, Callable[[], None]]] = []
@@ -150,8 +153,9 @@ class Vision:
             )
             work.append((f"camera-{name}", thread.run))
         choice = EngineChoice(self._vision, board.tell)
+        aims = {name: Aim.of(camera) for name, camera in self._cameras.items()}
         for number in range(self._engines if self._cameras else 0):
-            engine = EngineThread(number, board, self._manifests, self._clock, choice)
+            engine = EngineThread(number, board, self._manifests, self._clock, choice, aims)
             work.append((f"engine-{number}", engine.run))
         return work
 
