@@ -84,6 +84,7 @@ def evidence_of(
         running.report,
         open_alerts,
     )
+    running.read_evidence = read
     running.parts.append(("evidence", "", lambda: {f"{what}_total": count for what, count in maker.stats().items()}))
     return Evidences(maker, read)
 

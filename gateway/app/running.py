@@ -17,7 +17,7 @@ from gateway.events import Health
 from gateway.ports import Component, Latest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from gateway.config.model import Config, Text
     from gateway.core import Core
@@ -90,6 +90,7 @@ class Running:
         self.parts: list[tuple[str, str, Callable[[], Mapping[str, float]]]] = []
         self.rates: dict[str, Rate] = {}
         self.take_picture: Callable[[str], Picture | None] = lambda _: None
+        self.read_evidence: Callable[[str, str, int], Awaitable[bytes | None]] | None = None
         door.on_stepped(self._stepped)
 
     # ── what passes through ──────────────────────────────────────────────────────────────────────────────────────────
@@ -235,6 +236,10 @@ class Running:
         """The camera's last analysed picture."""
         taken = self.take_picture(camera)
         return taken and taken._replace(zones=list(self.config.cameras[camera].outlines().items()))
+
+    async def evidence(self, alert: str, sha256: str) -> bytes | None:
+        """A picture or clip of an alert, as it is kept; None where it is not."""
+        return await self.read_evidence(alert, sha256, 0) if self.read_evidence else None
 
     async def open_alerts(self) -> list[dict[str, object]]:
         """All open alerts, as JSON objects."""

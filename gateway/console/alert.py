@@ -46,6 +46,14 @@ class Recent(msgspec.Struct, frozen=True):
     values: list[float | None] = []
 
 
+class Piece(msgspec.Struct, frozen=True):
+    """A picture or clip: its media type, its hash, when it was taken (ISO 8601)."""
+
+    kind: str
+    sha256: str
+    taken: str = ""
+
+
 class Alert(msgspec.Struct, frozen=True, rename={"class_": "class"}):
     """One alert. Every field but the id has a default: an older or newer gateway is still readable."""
 
@@ -81,6 +89,7 @@ class Alert(msgspec.Struct, frozen=True, rename={"class_": "class"}):
     acknowledged: Ack | None = None
     shelved: Shelf | None = None
     label: Label | None = None
+    evidence: tuple[Piece, ...] = ()
 
     @property
     def colour(self) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from gateway.console import charts, pieces, words
+from gateway.console import charts, evidence, pieces, words
 from gateway.console.commands import SHELVE_S, Desk
 from gateway.console.parts import Part, button, span
 from gateway.console.situation import NS, Blind, Lookout, Situation
@@ -93,6 +93,7 @@ class Detail:
                     self._chart = ui.echart({}, renderer="svg").classes("zw-echart")
                 self._empty = span(say(language, "no_chart"), "zw-empty")
             self._foot = Part(ui.element("div").classes("zw-detail-foot"))
+            self._evidence = Part(ui.element("div").classes("zw-evidences"))
 
     async def show(self, now: Situation, key: str) -> None:
         """Bring the chosen one's detail up to date; `key` is an alert's id or a blind thing's."""
@@ -102,6 +103,8 @@ class Detail:
         self._head.show(head, lambda: self._build_head(head))
         foot = self._foot_of(now, shown)
         self._foot.show(foot, lambda: self._build_foot(foot))
+        pieces_ = evidence.pieces_of(self.alert, now.zone)
+        self._evidence.show(pieces_, lambda: evidence.build(self._language, pieces_))
         has_picture = self._show_picture(now, now.camera_of(shown) if shown else now.first_camera())
         has_chart = await self._show_chart(now, shown)
         self._empty.set_visibility(shown is not None and not has_picture and not has_chart)

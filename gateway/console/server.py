@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request, Response
 from nicegui import core, ui
 from starlette.staticfiles import StaticFiles
 
-from gateway.console import http, words
+from gateway.console import evidence, http, words
 from gateway.console.gate import GATE, GuardedApp
 from gateway.console.guard import Guard, Verdict
 from gateway.console.page import Page
@@ -57,6 +57,15 @@ def _add_endpoints(app: FastAPI, view: View, ready: http.Ready) -> None:
         if taken is None:
             return Response("no picture of this camera yet\n", 404, media_type="text/plain")
         return Response(taken.jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=60"})
+
+    @app.get("/evidence/{alert}/{file}")
+    async def kept(alert: str, file: str) -> Response:
+        sha256, _, ending = file.partition(".")
+        body = await view.evidence(alert, sha256) if ending in evidence.TYPES else None
+        if body is None:
+            return Response("it was not kept, or had to go\n", 404, media_type="text/plain")
+        headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+        return Response(body, media_type=evidence.TYPES[ending], headers=headers)
 
 
 def _add_page(view: View) -> None:

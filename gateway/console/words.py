@@ -95,6 +95,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no_picture": ("还没有画面", "No picture yet"),
     "no_chart": ("这段时间没有数据", "No data for this time"),
     "picture_at": ("画面 {at}", "picture {at}"),
+    "evidence_picture": ("取证画面 {at}", "picture of the alert {at}"),
+    "evidence_clip": ("取证视频 {at}", "clip from {at}"),
+    "evidence_sealed": ("加密视频 {at}(下载)", "sealed clip from {at} (download)"),
     "boxes": ("{n} 个目标", "{n} objects"),
     # the other pages
     "no_cameras": ("这台网关没有摄像头", "This gateway has no cameras"),

@@ -243,11 +243,11 @@ class Evidencer:
             self._counts["missed"] += 1
             LOG.warning("camera %s: no clip for %s: %s", wanted.camera, wanted.alert, error)
             return
-        await self._hand_over(wanted.alert, kind, body, reel.from_ns)
-        self._counts["clips"] += 1
+        if await self._hand_over(wanted.alert, kind, body, reel.from_ns):
+            self._counts["clips"] += 1
 
-    async def _hand_over(self, alert: str, kind: str, body: bytes, taken_ns: int) -> None:
-        """Store it, then say so through the door; where the disk has no room a clip is not handed over."""
+    async def _hand_over(self, alert: str, kind: str, body: bytes, taken_ns: int) -> bool:
+        """Store it, then say so through the door; where the disk has no room a clip is not handed over: False."""
         spared = await self._open_alerts()
         try:
             sha256 = await self._in_thread(self._store.keep, alert, kind, body, spared)
@@ -255,11 +255,12 @@ class Evidencer:
             self._counts["not_kept"] += 1
             await self._say(str(error))
             if kind != "image/jpeg":
-                return
+                return False
             sha256 = hashlib.sha256(body).hexdigest()  # it is kept in memory, and goes out while it is there
         else:
             await self._say("")
         await self._commit([Evidence(alert, kind, sha256, f"evidence/{alert}", taken_ns)])
+        return True
 
     async def _say(self, wrong: str) -> None:
         if self._said_full is not bool(wrong):

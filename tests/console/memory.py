@@ -186,6 +186,7 @@ class MemoryView:
     said_of: list[Judged] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     shelve_at_most_s: int = 8 * 3600
+    files: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     def now_ns(self) -> int:
         """As in `View`."""
@@ -220,6 +221,10 @@ class MemoryView:
     def judged(self) -> list[Judged]:
         """As in `View`."""
         return self.said_of
+
+    async def evidence(self, alert: str, sha256: str) -> bytes | None:
+        """What a test put there."""
+        return self.files.get((alert, sha256))
 
     def picture(self, camera: str) -> Picture | None:
         """As in `View`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from typing import TYPE_CHECKING, Any, cast
 
@@ -141,4 +142,127 @@ def test_an_alerts_picture_comes_after_it_with_its_hash_and_shows_nobody_else(
         picture = decoded(jpeg)
         assert detail(picture, SUBJECT) > 8
         assert detail(picture, BYSTANDER) < 2
+        assert gateway.stop() == 0
+
+
+def clips(body: bytes) -> list[NDArray[np.uint8]]:
+    """The pictures of a video."""
+    with av.open(io.BytesIO(body), "r") as container:
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in container.decode(video=0)]
+
+
+@pytest.mark.timeout(180)
+def test_a_clip_is_blurred_named_later_and_sent_when_it_is_asked_for(
+    city: Mosquitto, witness: Callable[..., Gateway]
+) -> None:
+    """A clip is blurred, named ten seconds later, and sent when it is asked for, in chunks that have its hash."""
+    gateway = witness(clip="3 s")
+    with Witness(city) as centre:
+        gateway.start()
+        alert = centre.with_evidence(1, "video/mp4")
+        [piece] = [one for one in alert["evidence"] if one["kind"] == "video/mp4"]
+        assert alert["evidence"][0]["kind"] == "image/jpeg"
+        assert not [topic for topic, _ in centre.files if topic.endswith(f"/{piece['n']}")]
+        centre.say(f"{BASE}/request", {"evidence": "clip", "alert": alert["id"], "id": "q1"})
+        reply = centre.wait(lambda one: one.topic == f"{BASE}/request/reply", "the answer").body
+        [file] = reply["evidence"]
+        assert (reply["id"], reply["alert"]) == ("q1", alert["id"])
+        assert (file["n"], file["kind"], file["sha256"]) == (piece["n"], "video/mp4", piece["sha256"])
+        parts = [f"{file['topic']}/{k}" for k in range(1, file["chunks"] + 1)] or [file["topic"]]
+
+        def body() -> bytes | None:
+            came = dict(centre.files)
+            return b"".join(came[part] for part in parts) if all(part in came for part in parts) else None
+
+        film_ = cast("bytes", until(body, 20, "the clip"))
+        assert hashlib.sha256(film_).hexdigest() == piece["sha256"]
+        pictures = clips(film_)
+        assert len(pictures) >= 3 * FPS
+        for cell in (SUBJECT, BYSTANDER):
+            assert max(detail(picture, cell) for picture in pictures) < 4
+        centre.say(f"{BASE}/request", {"evidence": "clip", "alert": "nobody-1", "id": "q2"})
+        refused = centre.wait(lambda one: one.topic.endswith("/reply") and one.body["id"] == "q2", "the refusal").body
+        assert refused["result"] == "refused"
+        assert gateway.stop() == 0
+
+
+@pytest.mark.timeout(120)
+def test_what_began_but_never_became_an_alert_leaves_nothing(witness: Callable[..., Gateway]) -> None:
+    """A picture that was held for an alert that did not come is gone, and nobody was told of it."""
+    gateway = witness(hold="10 min")
+    held = gateway.folder / "state/evidence/held"
+    gateway.start()
+    until(lambda: gateway.metric("zhiwang_evidence_held_total") == 1, 30, "the condition to begin")
+    assert len(list(held.glob("*.jpg"))) == 1
+    assert [alert for alert in gateway.open_alerts() if alert["rule"] == "seen"] == []
+    assert gateway.metric("zhiwang_evidence_pictures_total") == 0
+    assert gateway.stop() == 0
+
+
+@pytest.mark.timeout(180)
+def test_killed_between_condition_and_broker_the_picture_still_comes(
+    city: Mosquitto, witness: Callable[..., Gateway]
+) -> None:
+    """Killed with the alert's change durable and the broker away, the gateway sends the very picture afterwards.
+
+    Given a broker that is away, when the change that names a picture is durable and the process is killed, then the
+    next process publishes the alert and after it the picture with that hash.
+    """
+    gateway = witness()
+    city.stop()
+    gateway.start()
+
+    def named() -> list[str]:
+        return [p["sha256"] for alert in gateway.open_alerts() if alert["rule"] == "seen" for p in alert["evidence"]]
+
+    [sha256] = until(named, 40, "the change that names the picture")
+    gateway.kill()
+    city.start()
+    with Witness(city) as centre:
+        gateway.start()
+        topic, jpeg = until(lambda: centre.files[0] if centre.files else None, 40, "the picture")
+        assert hashlib.sha256(jpeg).hexdigest() == sha256
+        assert centre.order.index(topic) > centre.order.index(f"{BASE}/alert/city/extreme/seen")
+        assert gateway.stop() == 0
+
+
+@pytest.mark.timeout(120)
+def test_a_full_evidence_disk_costs_the_clip_and_is_said_but_the_picture_goes_out(
+    city: Mosquitto, witness: Callable[..., Gateway]
+) -> None:
+    """A full evidence folder costs the clip and is an alert, but the picture goes out all the same."""
+    gateway = witness(clip="1 s")
+    (gateway.folder / "state").mkdir()
+    (gateway.folder / "state/evidence").write_text("no folder can be made here")
+    with Witness(city) as centre:
+        gateway.start()
+        centre.with_evidence(1, "image/jpeg")
+        until(lambda: centre.files, 20, "the picture")
+        said = centre.wait(
+            lambda one: one.body.get("subject") == "disk/evidence{condition=room}", "the disk's alert"
+        ).body
+        assert (said["class"], said["severity"]) == ("equipment", "severe")
+        until(lambda: gateway.metric("zhiwang_evidence_not_kept_total") >= 2, 30, "the clip to be refused")
+        assert gateway.metric("zhiwang_evidence_clips_total") == 0
+        assert gateway.stop() == 0
+
+
+@pytest.mark.timeout(120)
+def test_a_camera_without_a_picture_costs_the_picture_alone(
+    city: Mosquitto, gateway_of: Callable[[str], Gateway]
+) -> None:
+    """An alert of a gauge whose camera cannot be opened is raised as ever, and nothing is claimed to be seen."""
+    text = CONFIG.format(city=city.url, hold="0 s", clip='"off"', evidence="", camera="").replace(
+        "  seen: {count: person, in: gate.left, levels: {red: 1}, for: 0 s}",
+        "  flood: {threshold: water.level, levels: {red: 1}, picture: gate}",
+    )
+    gateway = gateway_of(text + "sensors: {water: {mqtt: city, topic: water/up, json: {level: v}}}\n")
+    red_yolox(gateway.folder / "model.onnx", classes=80)
+    with Witness(city) as centre:
+        gateway.start()
+        centre.say("water/up", {"v": 2})
+        raised = centre.wait(lambda one: one.body.get("rule") == "flood", "the alert").body
+        until(lambda: gateway.metric("zhiwang_evidence_missed_total") == 1, 30, "the camera to be given up")
+        assert raised["evidence"] == []
+        assert centre.files == []
         assert gateway.stop() == 0
