@@ -150,7 +150,7 @@ async def _measured(wanted: Wanted, count: int, clock: Clock) -> Step:
 
     rate, frames = (float(grown(what).min()) / spent_s for what in ("analysed", "frames"))
     skipped = float(grown("skipped").sum() / max(1.0, grown("skipped").sum() + grown("analysed").sum()))
-    p50, p95 = (float(age) for age in np.percentile(ages_s or [np.inf], (50, 95)))
+    p50, p95 = (float(age) for age in np.percentile(ages_s or [spent_s], (50, 95)))
     return Step(
         cameras=count,
         rate=rate,
