@@ -165,7 +165,8 @@ class Component(msgspec.Struct, frozen=True):
 class Picture(NamedTuple):
     """A camera's last analysed picture.
 
-    JPEG bytes; boxes as fractions of the picture float32[n, 4] (x1, y1, x2, y2); zones as (name, polygon) in the same.
+    JPEG bytes; boxes as fractions of the picture float32[n, 4] (x1, y1, x2, y2); zones as (name, polygon) and lines as
+    (name, points) in the same.
     """
 
     jpeg: bytes
@@ -174,6 +175,51 @@ class Picture(NamedTuple):
     scores: NDArray[np.float32]
     labels: list[str]
     zones: Sequence[tuple[str, Sequence[tuple[float, float]]]] = ()
+    lines: Sequence[tuple[str, Sequence[tuple[float, float]]]] = ()
+
+
+Shapes = dict[str, tuple[tuple[float, float], ...]]
+"""Zones or lines by name: points as fractions of the picture."""
+
+
+class Drawing(NamedTuple):
+    """A camera's zones and lines."""
+
+    zones: Shapes
+    lines: Shapes
+
+
+class Refused(NamedTuple):
+    """Why a drawing was not kept: `kind` is zones or lines and `name` the shape's, both empty where it is none's."""
+
+    kind: str
+    name: str
+    problem: str
+
+
+class Heat(NamedTuple):
+    """Where things stood: looks in which one stood there int64[rows, columns], of `looks` in all, since `since_ns`."""
+
+    cells: NDArray[np.int64]
+    looks: int
+    since_ns: int
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """What a zone (`kind` zones) or line (lines) came to in some time, of one label.
+
+    counts: entered, appeared, left of a zone; in, out of a line. unsure: how many of each may be wrong. mean, most:
+    visitors of a zone at once. coverage: the share of that time that was watched, 0–1.
+    """
+
+    kind: str
+    name: str
+    label: str
+    counts: dict[str, int]
+    unsure: dict[str, int]
+    mean: float
+    most: int
+    coverage: float
 
 
 class Latest(msgspec.Struct, frozen=True):
@@ -209,6 +255,10 @@ class View(Protocol):
     def judged(self) -> list[Judged]: ...
     def picture(self, camera: str) -> Picture | None: ...
     async def evidence(self, alert: str, sha256: str) -> bytes | None: ...
+    def heat(self, camera: str) -> Heat | None: ...
+    async def counted(self, camera: str, from_ns: int, to_ns: int) -> list[Counted]: ...
+    async def drawing(self, camera: str) -> Drawing | None: ...
+    async def redraw(self, camera: str, was: Drawing, now: Drawing) -> list[Refused]: ...
     async def open_alerts(self) -> list[dict[str, object]]: ...
     async def past_alerts(self, limit: int) -> list[dict[str, object]]: ...
     async def chart(self, subject: str, from_ns: int, to_ns: int, buckets: int) -> tuple[list[int], list[float]]: ...

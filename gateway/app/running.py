@@ -11,20 +11,24 @@ import msgspec
 
 from gateway import __version__
 from gateway.app import box
+from gateway.app.counted import counted
+from gateway.app.heat import HeatMaps
 from gateway.app.logs import Wellness
 from gateway.config.scalars import NS
-from gateway.events import Health
-from gateway.ports import Component, Latest
+from gateway.errors import TransientError
+from gateway.events import Detections, Health
+from gateway.ports import Component, Latest, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from gateway.app.pen import Pen
     from gateway.config.model import Config, Text
     from gateway.core import Core
     from gateway.door import Door
     from gateway.events import AlertRow, Command, Input, Stepped
     from gateway.outbox import Outbox
-    from gateway.ports import Clock, Judged, Picture
+    from gateway.ports import Clock, Counted, Drawing, Heat, Judged, Picture
     from gateway.sinks.history import History
 
 
@@ -89,18 +93,27 @@ class Running:
         self._silenced: Counter[str] = Counter()
         self.parts: list[tuple[str, str, Callable[[], Mapping[str, float]]]] = []
         self.rates: dict[str, Rate] = {}
-        self.take_picture: Callable[[str], Picture | None] = lambda _: None
+        self._take_picture: Callable[[str], Picture | None] = lambda _: None
         self.read_evidence: Callable[[str, str, int], Awaitable[bytes | None]] | None = None
+        self._heat: HeatMaps | None = None
+        self.pen: Pen | None = None
         door.on_stepped(self._stepped)
+
+    def see(self, take_picture: Callable[[str], Picture | None], scores: Mapping[str, float]) -> None:
+        """There are cameras: where their pictures come from, and from which score on a box of each counts."""
+        self._take_picture, self._heat = take_picture, HeatMaps(self._clock, scores)
 
     # ── what passes through ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def commit(self, batch: Sequence[Input]) -> None:
         """The door, for every source: notes what parts say of themselves on the way."""
-        if Health in set(map(type, batch)):  # most batches are thousands of messages
+        kinds = set(map(type, batch))  # most batches are thousands of messages
+        if Health in kinds or Detections in kinds:
             for one in batch:
                 if type(one) is Health:
                     self._note(one)
+                elif type(one) is Detections and self._heat:
+                    self._heat.take(one)
         await self.door.commit(batch)
 
     async def report(self, health: Health, *, quietly: bool = False) -> None:
@@ -234,8 +247,32 @@ class Running:
 
     def picture(self, camera: str) -> Picture | None:
         """The camera's last analysed picture."""
-        taken = self.take_picture(camera)
-        return taken and taken._replace(zones=list(self.config.cameras[camera].outlines().items()))
+        taken = self._take_picture(camera)
+        known = self.config.cameras.get(camera)
+        if taken is None or known is None:
+            return None
+        return taken._replace(zones=list(known.outlines().items()), lines=list(known.lines.items()))
+
+    def heat(self, camera: str) -> Heat | None:
+        """Where things stood in the last hour."""
+        return self._heat and self._heat.of(camera)
+
+    async def counted(self, camera: str, from_ns: int, to_ns: int) -> list[Counted]:
+        """What its zones and lines came to; nothing while the history cannot be read."""
+        try:
+            return await counted(self._history, camera, from_ns, to_ns)
+        except TransientError:
+            return []
+
+    async def drawing(self, camera: str) -> Drawing | None:
+        """The camera's zones and lines as the files say now; None where they cannot be changed from here."""
+        return await self.pen.read(camera) if self.pen else None
+
+    async def redraw(self, camera: str, was: Drawing, now: Drawing) -> list[Refused]:
+        """Write them into local.yaml; returns what is wrong with them."""
+        if self.pen is None:
+            return [Refused("", "", "this gateway does not know its configuration's file")]
+        return await self.pen.draw(camera, was, now)
 
     async def evidence(self, alert: str, sha256: str) -> bytes | None:
         """A picture or clip of an alert, as it is kept; None where it is not."""

@@ -293,7 +293,7 @@ def _vision(
         video=evidence.maker.taken(video) if evidence else video,
         looks=evidence.maker.look if evidence else lambda _: None,
     )
-    running.take_picture = vision.picture
+    running.see(vision.picture, {name: manifest.score for name, manifest in manifests.items()})
     for name in manifests:
         counts = partial(_camera_counts, vision.camera_stats, name)
         running.parts.append(("camera", name, counts))

@@ -62,6 +62,7 @@ class Start(NamedTuple):
     text: str
     notice: Health
     keep: Callable[[], None]
+    path: Path
 
 
 def _start(path: Path, known: Registry) -> Start:
@@ -81,10 +82,12 @@ def _start(path: Path, known: Registry) -> Start:
         log.error("running the last good configuration", extra={"file": str(last.path)})
         count = len(error.findings)
         detail = f"{count} error{'s' * (count > 1)} in {path}, such as {error.findings[0]}: zhiwang check {path}"
-        return Start(last.config, last.text, Health("config/file", "valid", ok=False, detail=detail), lambda: None)
+        return Start(
+            last.config, last.text, Health("config/file", "valid", ok=False, detail=detail), lambda: None, path
+        )
     set_up(config.log)
     keep = partial(lastgood.keep, path, config.state, whole)
-    return Start(config, text_of(path), Health("config/file", "valid", ok=True), keep)
+    return Start(config, text_of(path), Health("config/file", "valid", ok=True), keep, path)
 
 
 def _start_in_memory(why: str, *, already: bool) -> None:
@@ -103,7 +106,7 @@ async def _run(start: Start, known: Registry, *, memory: str) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    chosen = options(start.config, text=start.text, memory=memory)
+    chosen = options(start.config, text=start.text, memory=memory, path=start.path)
     chosen = chosen._replace(notices=(start.notice,), services=(*chosen.services, ("last-good", partial(_keep, start))))
     await run_gateway(start.config, known, WallClock(), stop, chosen)
 
@@ -117,15 +120,18 @@ async def _keep(start: Start, running: Running) -> None:
             log.warning("the configuration cannot be kept as the last good one", extra={"error": str(error)})
 
 
-def options(config: Config, *, text: str, memory: str) -> Options:
-    """How a live gateway runs: with the page or without, and under systemd's watchdog where there is one."""
+def options(config: Config, *, text: str, memory: str, path: Path | None = None) -> Options:
+    """How a live gateway runs: with the page or without, and under systemd's watchdog where there is one.
+
+    `path`: the configuration's file, beside which the page writes local.yaml.
+    """
     from gateway.app import Options  # noqa: PLC0415 - as above
 
     return Options(
         text=text,
         memory=memory,
         series_history=config.http.page,
-        services=(("page", partial(_page, config)), ("watchdog", _watchdog)),
+        services=(("page", partial(_page, config, path)), ("watchdog", _watchdog)),
     )
 
 
@@ -143,8 +149,12 @@ async def _watchdog(running: Running) -> None:
         notifier.stopping()
 
 
-async def _page(config: Config, running: Running) -> None:
+async def _page(config: Config, path: Path | None, running: Running) -> None:
     """The page, or the plain server where it is not wanted or not installed."""
+    from gateway.app.pen import Pen  # noqa: PLC0415 - the parts load only when a gateway runs
+    from gateway.registry import registry  # noqa: PLC0415 - as above
+
+    running.pen = Pen(path, registry()) if path else None
     token = config.http.token.read(config.base) if config.http.token else None
     serve = _server(config)
     await serve(running, config.http.listen, token, running.ready)

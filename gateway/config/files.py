@@ -19,12 +19,12 @@ LOCAL = "local.yaml"
 LARGEST = 4_000_000  # bytes; a configuration of a city's 300 gateways in one file is not what this reads
 
 
-def tree(path: Path, overlay: Path | None = None) -> tuple[Map, list[Finding]]:
-    """The merged tree of a file, and what is wrong with its files."""
+def tree(path: Path, overlay: Path | None = None, *, with_local: bool = True) -> tuple[Map, list[Finding]]:
+    """The merged tree of a file, and what is wrong with its files. `with_local`: local.yaml beside it counts."""
     findings: list[Finding] = []
     root = _file(path, (), findings)
     local = path.parent / LOCAL
-    if path.name != LOCAL and local.is_file():
+    if with_local and path.name != LOCAL and local.is_file():
         over = _file(local, (), findings)
         for where, under, winner in overridden(root, over):
             problem = f"{winner.file}:{winner.line} says otherwise and holds; what stands here has no effect"

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEAD = "# Written by zhiwang; holds over the file beside it. Remove a line to go back.\n"
+GONE = object()
+"""Instead of a value: takes the key out of `local.yaml`, so that what stands below it holds again."""
 WIDEST = 1000  # columns: a polygon stays in its line
 
 
 def write_local(config: Path, changes: Mapping[str, object]) -> Path:
-    """Merge changes (maps of maps; anything else replaces what was there) into `local.yaml` beside a configuration.
+    """Merge changes into `local.yaml` beside a configuration: maps of maps; anything else replaces, GONE takes out.
 
     Returns its path; it is there whole or as it was. Raises ConfigError where it cannot be read, OSError where it
     cannot be written.
@@ -52,7 +54,9 @@ def write_local(config: Path, changes: Mapping[str, object]) -> Path:
 def _merge(under: MutableMapping[str, object], over: Mapping[str, object]) -> None:
     for key, value in over.items():
         below = under.get(key)
-        if isinstance(value, dict) and isinstance(below, dict):
+        if value is GONE:
+            under.pop(key, None)
+        elif isinstance(value, dict) and isinstance(below, dict):
             _merge(cast("MutableMapping[str, object]", below), cast("Mapping[str, object]", value))
         else:
             under[key] = value

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from gateway.ports import Component, Judged, Latest, Picture
+from gateway.ports import Component, Counted, Drawing, Heat, Judged, Latest, Picture, Refused
 
 if TYPE_CHECKING:
+    from gateway.app.pen import Pen
     from gateway.events import Command
 
 NS = 1_000_000_000
@@ -186,6 +187,9 @@ class MemoryView:
     said_of: list[Judged] = field(default_factory=list)
     commands: list[Command] = field(default_factory=list)
     shelve_at_most_s: int = 8 * 3600
+    heats: dict[str, Heat] = field(default_factory=dict)
+    counts: dict[str, list[Counted]] = field(default_factory=dict)
+    pen: Pen | None = None
     files: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     def now_ns(self) -> int:
@@ -229,6 +233,24 @@ class MemoryView:
     def picture(self, camera: str) -> Picture | None:
         """As in `View`."""
         return self.pictures.get(camera)
+
+    def heat(self, camera: str) -> Heat | None:
+        """As in `View`."""
+        return self.heats.get(camera)
+
+    async def counted(self, camera: str, from_ns: int, to_ns: int) -> list[Counted]:
+        """As in `View`."""
+        assert to_ns - from_ns == 3600 * NS
+        return self.counts.get(camera, [])
+
+    async def drawing(self, camera: str) -> Drawing | None:
+        """As in `View`."""
+        return await self.pen.read(camera) if self.pen else None
+
+    async def redraw(self, camera: str, was: Drawing, now: Drawing) -> list[Refused]:
+        """As in `View`."""
+        assert self.pen is not None
+        return await self.pen.draw(camera, was, now)
 
     async def open_alerts(self) -> list[dict[str, object]]:
         """As in `View`."""
