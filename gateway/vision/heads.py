@@ -47,14 +47,17 @@ def find_boxes(outputs: Outputs, n: int, manifest: Manifest, fits: Sequence[Fit]
     """
     candidates = head_of(manifest.family).decode(outputs, n, manifest, floor)
     _check_labels(candidates.label, manifest)
-    return [_choose(candidates, slot, fits[slot]) for slot in range(n)]
+    return [_choose(candidates, slot, fits[slot], alone=n == 1) for slot in range(n)]
 
 
-def _choose(candidates: Candidates, slot: int, fit: Fit) -> Found:
-    mine = np.flatnonzero(candidates.slot == slot)
-    if len(mine) > MOST_CANDIDATES:
-        mine = mine[np.argsort(-candidates.score[mine], kind="stable")[:MOST_CANDIDATES]]
-    xyxy, score, label = candidates.xyxy[mine], candidates.score[mine], candidates.label[mine]
+def _choose(candidates: Candidates, slot: int, fit: Fit, *, alone: bool) -> Found:
+    xyxy, score, label = candidates.xyxy, candidates.score, candidates.label
+    if not alone:
+        mine = np.flatnonzero(candidates.slot == slot)
+        xyxy, score, label = xyxy[mine], score[mine], label[mine]
+    if len(score) > MOST_CANDIDATES:
+        best = np.argsort(-score, kind="stable")[:MOST_CANDIDATES]
+        xyxy, score, label = xyxy[best], score[best], label[best]
     sane = np.isfinite(xyxy).all(axis=1) & np.isfinite(score)
     if not sane.all():
         xyxy, score, label = xyxy[sane], score[sane], label[sane]

@@ -122,12 +122,15 @@ def around(centre: NDArray[np.floating], size: NDArray[np.floating]) -> NDArray[
 
 def scored(raw: NDArray[np.float32], floor: float) -> Scored:
     """Of [n, A, 5 + C], box, objectness and classes, those whose objectness × best class is at or above the floor."""
-    slot, anchor = np.nonzero(raw[:, :, 4] >= floor)  # score = objectness × class, so this loses none
-    rows = raw[slot, anchor]
-    label = np.argmax(rows[:, 5:], axis=1)
-    score = rows[:, 4] * rows[np.arange(len(rows)), 5 + label]
-    good = score >= floor
-    return Scored(slot[good], anchor[good], rows[good], score[good], label[good].astype(np.int16))
+    flat = raw.reshape(-1, raw.shape[2])
+    at = np.flatnonzero(flat[:, 4] >= floor)  # score = objectness × class, so this loses none
+    rows = flat[at]
+    classes = rows[:, 5:]
+    label = classes.argmax(axis=1)
+    score = rows[:, 4] * classes.max(axis=1)
+    good = np.flatnonzero(score >= floor)
+    slot, anchor = np.divmod(at[good], raw.shape[1])
+    return Scored(slot, anchor, rows[good], score[good], label[good].astype(np.int16))
 
 
 def whole(labels: NDArray[np.generic]) -> NDArray[np.int16]:
