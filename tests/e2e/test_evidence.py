@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tests.e2e.centre import Heard, Peer
 from tests.servers.gateway import Gateway, until
+from tests.sinks.test_asyncapi import DOCUMENT, faults
 from tests.vision.conftest import GREY, red_yolox
 
 if TYPE_CHECKING:
@@ -165,6 +167,8 @@ def test_a_clip_is_blurred_named_later_and_sent_when_it_is_asked_for(
         assert not [topic for topic, _ in centre.files if topic.endswith(f"/{piece['n']}")]
         centre.say(f"{BASE}/request", {"evidence": "clip", "alert": alert["id"], "id": "q1"})
         reply = centre.wait(lambda one: one.topic == f"{BASE}/request/reply", "the answer").body
+        assert faults(reply, DOCUMENT["components"]["schemas"]["files"], DOCUMENT, ROOT / "docs") == []
+        assert faults(alert, DOCUMENT["components"]["schemas"]["alert"], DOCUMENT, ROOT / "docs") == []
         [file] = reply["evidence"]
         assert (reply["id"], reply["alert"]) == ("q1", alert["id"])
         assert (file["n"], file["kind"], file["sha256"]) == (piece["n"], "video/mp4", piece["sha256"])
