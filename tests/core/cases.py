@@ -154,3 +154,27 @@ TRACKS = {
     "  inward: {cross: [person, car], over: crossing.bend, direction: in, levels: {yellow: 1}, per: 20 s}\n"
     "  outward: {cross: person, over: crossing.bend, direction: out, levels: {red: 1}, per: 5 s, only_while: kerb}\n",
 }
+GROUND = STREET.replace(
+    "rules:",
+    "    ground: {metres: [[[0, 0.9], [-4, 6]], [[1, 0.9], [4, 6]], [[0.7, 0.3], [8, 30]], [[0.3, 0.3], [-8, 30]]]}\n"
+    "rules:",
+)
+MOVES = {
+    "how fast": GROUND
+    + "  fast: {speed: [person, car], in: crossing.zebra, levels: {yellow: 5 km/h, orange: 12 km/h}, hold: 2 s}\n"
+    "  slow: {speed: person, in: crossing, below: {blue: 6 km/h, red: 1 km/h}, for: 1 s, hold: 1 s, unless: fast}\n",
+    "which way": GROUND + "  against: {wrong_way: [person, car], in: crossing, towards: crossing.bend, hold: 2 s}\n"
+    "  off: {wrong_way: person, in: crossing, towards: crossing.far, levels: {yellow: 1, red: 2}, for: 1 s}\n",
+    "which way, in the picture": STREET
+    + "  against: {wrong_way: [person, car], in: crossing, towards: crossing.kerb, hold: 2 s}\n"
+    "  off: {wrong_way: person, in: crossing.zebra, towards: crossing.far, levels: {yellow: 1}}\n",
+    "what stands": GROUND
+    + "  stood: {stopped: [person, car], in: crossing, levels: {yellow: 1 s, red: 4 s}, hold: 3 s}\n"
+    "  left: {abandoned: car, in: crossing, away: 4 m, for: 2 s, hold: 2 s, unless: stood}\n",
+    "what stands, in the picture": STREET + "  stood: {stopped: person, in: crossing.zebra, for: 2 s, hold: 2 s}\n"
+    "  left: {abandoned: car, in: crossing, away: 1 heights, levels: {blue: 1 s, orange: 5 s}, for: 1 s}\n",
+    "who nearly meets": GROUND
+    + "  near: {near_miss: [person, car], in: crossing, levels: {yellow: 6 s, red: 2 s}, hold: 2 s}\n"
+    "  two: {near_miss: [person, person], in: crossing.zebra, levels: {orange: 4 s}, only_while: near}\n",
+}
+TRACKS |= MOVES

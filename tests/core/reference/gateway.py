@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.events import Detections, Health, Looked, Restart, Tick
+from tests.core.build import plan_of
 from tests.core.reference.alerts import SEVERITY, LedgerReference, Line
 from tests.core.reference.condition import UPDATE_NS, Change
 from tests.core.reference.ingest import Key, Seen, Series, believed, braced
+from tests.core.reference.moves import CasesReference, MotionRuleReference, MovesReference
 from tests.core.reference.rules import CountReference, RateReference, StuckReference, ThresholdReference, gap_of
 from tests.core.reference.visits import TrackReference, VisitorsReference
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 TRACKED = ("enter", "leave", "dwell", "crowd", "cross")
 REFERENCES = {"threshold": ThresholdReference, "rate": RateReference, "count": CountReference}
+MOVING = {"speed": MotionRuleReference, "wrong_way": MotionRuleReference}
+MOVING |= dict.fromkeys(("stopped", "abandoned", "near_miss"), CasesReference)  # type: ignore[arg-type]  as below
+REFERENCES |= MOVING  # type: ignore[arg-type]  as below
 REFERENCES |= dict.fromkeys(TRACKED, TrackReference)  # type: ignore[arg-type]  each takes what it needs
 """The kinds that a configuration names; `silent`, `stuck`, `health` and adrift clocks are the gateway's own."""
 OWN = ("silent", "stuck", "health", "adrift")
@@ -87,6 +92,8 @@ class GatewayReference:
         self.series_rules: dict[tuple[str, Key], ThresholdReference | RateReference] = {}
         self.counts: dict[str, CountReference | TrackReference] = {}
         self.watched: dict[str, VisitorsReference] = {}
+        self.moving: dict[str, MovesReference] = {}
+        self.moves: dict[str, MotionRuleReference | CasesReference] = {}
         self.stuck: dict[Key, StuckReference] = {}
         self.ticks = 0
         self.counted: Counter[str] = Counter()
@@ -99,6 +106,8 @@ class GatewayReference:
                 self.counts[rule.name] = self._count(rule)
             elif rule.key in TRACKED:
                 self.counts[rule.name] = self._tracked(rule)
+            elif rule.key in MOVING:
+                self.moves[rule.name] = self._moving(rule)
 
     @property
     def lines(self) -> list[Line]:
@@ -129,7 +138,18 @@ class GatewayReference:
         seen = watched.detections(item) if watched and isinstance(item, Detections) else None
         if watched and isinstance(item, Looked):
             watched.looked(item)
+        moving = self.moving.get(item.camera)
+        scene = moving.detections(item) if moving and isinstance(item, Detections) else None
+        if moving and isinstance(item, Looked):
+            moving.looked(item)
         for rule in self.order:
+            if rule.name in self.moves and self._camera(rule) == item.camera:
+                moves = self.moves[rule.name]
+                if isinstance(item, Looked):
+                    moves.looked(item)
+                elif scene is not None:
+                    moves.take(scene)
+                self._collect_moves(rule, moves, said)
             if rule.name in self.counts and self._camera(rule) == item.camera:
                 reference = self.counts[rule.name]
                 if isinstance(item, Looked):
@@ -167,7 +187,7 @@ class GatewayReference:
                 stuck.changes.clear()
         for rule in self.order:
             for key, seen in accepted:
-                if rule.name not in self.counts and self._watches(rule, key):
+                if rule.name not in {**self.counts, **self.moves} and self._watches(rule, key):
                     reference = self._reference(rule, key)
                     held_back = self._suppressed(rule, key.sensor, dict(key.tags), seen.event_ns)
                     reference.reading(seen, suppressed=held_back)
@@ -306,6 +326,23 @@ class GatewayReference:
         place = "" if where == camera else where.rpartition(".")[2]
         return TrackReference(rule, place, self.watched[camera], lambda at_ns: self._suppressed(rule, None, {}, at_ns))
 
+    def _moving(self, rule: Rule) -> MotionRuleReference | CasesReference:
+        camera, where = self._camera(rule), self._where(rule)
+        if camera not in self.moving:
+            self.moving[camera] = MovesReference(plan_of(self.config), camera, self.labels)
+        place = "" if where == camera else where.rpartition(".")[2]
+        make = MOVING[rule.key]
+        return make(rule, place, self.moving[camera], lambda at_ns: self._suppressed(rule, None, {}, at_ns))
+
+    def _collect_moves(self, rule: Rule, moves: MotionRuleReference | CasesReference, said: list[Said]) -> None:
+        where = self._where(rule)
+        changes = [("", one) for one in moves.changes] if isinstance(moves, MotionRuleReference) else moves.changes
+        for case, change in changes:
+            severity = SEVERITY[moves.colours[change.level - 1]] if change.level else ""
+            limit = moves.limit(change.level, change.value)
+            said.append((self._place(rule), rule.name, where + case, change, severity, limit))
+        moves.changes.clear()
+
     def _camera(self, rule: Rule) -> str:
         where = self._where(rule)
         return where if where in self.config.cameras else where.rpartition(".")[0]
@@ -347,6 +384,8 @@ class GatewayReference:
         if gate.comparison is not None:
             return self._compares(gate.comparison, sensor, tags, at_ns)
         assert gate.rule is not None
+        if gate.rule in self.moves:
+            return self.moves[gate.rule].condition.level > 0
         if gate.rule in self.counts:
             return self.counts[gate.rule].condition.level > 0
         return any(
