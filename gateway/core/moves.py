@@ -4,7 +4,7 @@ A place is where the bottom centre of the measured box was, of each of the last 
 robust line through these places, never the difference of two. Both carry what they may be off by:
 
     v = the median of all slopes between two places ≥ 0.3 s apart, east and north (Theil 1950, Sen 1968)
-    σ = 1.48 × the median distance of the places from that line, at least a quarter of a box's usual noise
+    σ = 1.48 × the median distance of n places from that line × √(n ÷ (n − 2)), at least a quarter of a box's noise
     the speed's standard deviation = 1.1 × σ / √Σ(t − t̄)²; a place's = 1.25 × σ / √n
 
 A velocity is known from three places on that span a second or more. Of a box that the picture's edge cuts off it is
@@ -55,7 +55,9 @@ _SECOND = np.array([j for _, j in combinations(range(PLACES), 2)])
 class Motion(NamedTuple):
     """The tracks' places and velocities as of a look; rows as in Tracks. Lengths are metres, or px where not `metres`.
 
-    place: float64[k, 2], the median of its last places, NaN where it has none; place_off: its standard deviation.
+    place: float64[k, 2], the median of its last places, NaN where it has none; place_off: its standard deviation. Feet
+    that are hidden stand below the head by the usual height; velocities are of what is seen, for the usual height of
+    what quickly gets smaller lags behind.
     velocity: float64[k, 2] a second; speed, speed_off: its length and that one's standard deviation; known: bool[k].
     now: where the line has it now. width, height: of the box, upright where it stands; NaN beyond the horizon.
     """
@@ -83,6 +85,7 @@ class Moves:
             "last": (np.int64, 0),
             "at": (np.int64, 0, (PLACES,)),  # 0: no place
             "spot": (np.float32, 0.0, (PLACES, 2)),  # fractions of the picture
+            "foot": (np.float32, 0.0, (PLACES,)),  # y of its foot where its usual height reaches, if it is hidden
             "cut": (np.bool_, False, (PLACES,)),
         }
         owner = fingerprint([camera.labels, camera.score])
@@ -131,7 +134,8 @@ class Moves:
         place = row["next"].astype(np.intp)
         each = np.arange(len(there))
         row["at"][each, place], row["last"] = at_ns, at_ns
-        row["spot"][each, place] = np.stack([(box[:, 0] + box[:, 2]) * 0.5, foot], axis=1) / size
+        row["spot"][each, place] = np.stack([(box[:, 0] + box[:, 2]) * 0.5, box[:, 3]], axis=1) / size
+        row["foot"][each, place] = foot / size[1]
         row["cut"][each, place] = cut
         row["next"] = (place + 1) % PLACES
         table.rows[slots[there]] = row
@@ -145,7 +149,9 @@ class Moves:
         used = (row["at"] != 0) & _recent(row, seen.event_ns) & ~np.isnan(points[..., 0])
         count = _count(used)
         t = np.where(used, (row["at"] - seen.event_ns) / 1e9, 0.0)
-        place = middle(points, used)
+        upright = spot.copy()
+        upright[..., 1] = row["foot"]
+        place = middle(upright * size if self.plane is None else self.plane.metres(upright), used)
         velocity, sloped = _slopes(points, t, used)
         line = middle(points - velocity[:, None, :] * t[..., None], used)
         off = points - line[:, None, :] - velocity[:, None, :] * t[..., None]
@@ -153,11 +159,12 @@ class Moves:
         scale = np.ones((len(row), 2)) if self.plane is None else self.plane.scales(tracks.ground) / size
         width = (tracks.xyxy[:, 2] - tracks.xyxy[:, 0]) * scale[:, 0]
         usual = kalman.PLACE_NOISE * tracks.height * np.maximum(scale[:, 0], scale[:, 1])
-        noise = np.maximum(SPREAD * middle(far[..., None], used)[:, 0], LEAST_NOISE * usual)
+        some = np.maximum(count, 1)
+        few = np.sqrt(some / np.maximum(count - 2, 1))
+        noise = np.maximum(few * SPREAD * middle(far[..., None], used)[:, 0], LEAST_NOISE * usual)
         span = np.where(used, t, -np.inf).max(axis=1) - np.where(used, t, np.inf).min(axis=1)
         known = sloped & (count >= LEAST_PLACES) & (span >= LEAST_NS / 1e9) & ~(row["cut"] & used).any(axis=1)
         speed = np.sqrt(velocity[:, 0] * velocity[:, 0] + velocity[:, 1] * velocity[:, 1])
-        some = np.maximum(count, 1)
         return Motion(
             self.plane is not None,
             place,

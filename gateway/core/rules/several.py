@@ -101,7 +101,6 @@ class SeveralRule:
         ordered = by_severity(levels)
         self.colours, self.limits = tuple(ordered), tuple(float(limit) for limit in ordered.values())
         self.lows: tuple[float, ...] = ()
-        self.things: list[Thing | None] = [None]
         self.known = plan.labels
         self._camera, self._text, self._unit, self._wanted = camera, where, unit, labels
         self._gates = making.gates()
@@ -113,6 +112,11 @@ class SeveralRule:
         """The cases."""
         assert self.cases is not None  # noqa: S101 - every build gives them
         return self.cases.table
+
+    @property
+    def things(self) -> list[Thing | None]:
+        """No case is a thing."""
+        return [None] * self.table.n
 
     def on(self) -> dict[int, int]:
         """The level of each case that has one."""
