@@ -73,7 +73,9 @@ class _Fastest:
         tracks, moves = look.tracks, look.moves
         assert tracks is not None  # noqa: S101 - the rule gives looks that have tracks
         assert moves is not None  # noqa: S101 - its kind wants moves
-        sure = moves.known & (moves.speed_off <= np.maximum(UNSURE * moves.speed, UNSURE_MS))
+        sure = moves.known.copy()
+        if not self._nobody:  # one badly measured must not be too fast; where all must be slow, it may well be
+            sure &= moves.speed_off <= np.maximum(UNSURE * moves.speed, UNSURE_MS)
         there = look.zones[self._zone].here & np.isin(tracks.label, self._labels)
         if np.any(there & sure):
             return float(moves.speed[there & sure].max()) * KMH

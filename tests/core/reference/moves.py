@@ -237,7 +237,7 @@ class MotionRuleReference:
         ]
         if self.key == "wrong_way":
             return len([one for one in there if one.known and self._against(one, scene)])
-        sure = [one.speed for one in there if one.known and one.off <= max(0.2 * one.speed, 0.5)]
+        sure = [one.speed for one in there if one.known and (self.falling or one.off <= max(0.2 * one.speed, 0.5))]
         if sure:
             return max(sure) * 3.6
         return 0.0 if not self.falling else NAN if there else math.inf

@@ -1,0 +1,190 @@
+"""What moves and what stands, by name: each is a sentence of the issue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from gateway.events import Detections, Looked, Tick
+from tests.core.build import T0, Came, S, Stamped, at, body_of, core_of, run, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+MS = 10**6
+PERSON, CAR = 0, 1
+CAMERA = """
+cameras:
+  street:
+    detect: rtsp://127.0.0.1/1
+    zones: {lane: [[0, 0.2], [1, 0.2], [1, 0.99], [0, 0.99]], far: [[0, 0.2], [1, 0.2], [1, 0.3], [0, 0.3]]}
+    lines: {flow: [[0.5, 0.95], [0.5, 0.2]]}
+"""
+GROUND = "    ground: {metres: [[[0, 0], [-32, 48]], [[1, 0], [32, 48]], [[1, 1], [32, 0]], [[0, 1], [-32, 0]]]}\n"
+"""A camera that looks straight down: ten pixels are a metre."""
+Box = tuple[float, float, int]
+"""x and y of its feet, px; label."""
+
+
+def look(at_ns: int, boxes: Iterable[Box]) -> Detections:
+    """640 × 480, boxes of 30 × 40."""
+    given = list(boxes)
+    xyxy = np.array([(x - 15, y - 40, x + 15, y) for x, y, _ in given], np.float32).reshape(-1, 4)
+    label = np.array([label for _, _, label in given], np.int16)
+    return Detections("street", at_ns // MS, at_ns, 640, 480, xyxy, np.full(len(given), 0.9, np.float32), label)
+
+
+def watch(
+    rules: str, boxes: Callable[[float], list[Box]], seconds: float, *, rate: float = 5, ground: str = GROUND
+) -> Came:
+    """What comes of a street in which these boxes are seen at each time, s."""
+    steps, before = list[Stamped](), T0
+    for frame in range(round(seconds * rate)):
+        now = T0 + round(frame * S / rate)
+        steps += [at(look(now, boxes((now - T0) / S)), now), at(Looked("street", before, now, "analysed"), now)]
+        if frame % round(rate) == 0:
+            steps.append(at(Tick(), now))
+        before = now
+    return run(core_of(CAMERA + ground + f"rules:\n  r: {{{rules}}}\n"), [*start(), *steps], [1, 4, 9])
+
+
+@pytest.mark.parametrize("rate", [10, 5, 2])
+def test_a_car_too_fast_is_told_with_its_speed(rate: float) -> None:
+    """30 px a second are 3 m/s, 10.8 km/h."""
+    came = watch("speed: car, in: street.lane, levels: {yellow: 8 km/h, red: 15 km/h}", _drives(30), 10, rate=rate)
+
+    assert came.of("r")[0] == ("raised", "moderate")
+    body = body_of(came.alerts[0])
+    assert (body["subject"], body["unit"]) == ("street.lane", "km/h")
+    assert body["value"] == pytest.approx(10.8, abs=0.2)
+
+
+def test_one_that_keeps_to_the_limit_is_not() -> None:
+    assert watch("speed: car, in: street.lane, levels: {yellow: 12 km/h}", _drives(30), 10).alerts == []
+
+
+def test_a_queue_is_all_that_are_there_going_slowly() -> None:
+    """Given cars that creep, then one that drives off, the queue is over; nobody there is no queue."""
+
+    def boxes(t: float) -> list[Box]:
+        creeping = [(300 + 2 * t, 300.0, CAR), (200 + 2 * t, 300.0, CAR)]
+        return creeping if 5 < t < 25 else [(300 + 2 * t + 60 * max(t - 25, 0), 300.0, CAR)] if 25 <= t < 29 else []
+
+    came = watch("speed: car, in: street.lane, below: {yellow: 5 km/h}, for: 5 s, hold: 2 s", boxes, 40)
+
+    assert [
+        (change, (row.changed_ns - T0) // S) for (change, _), row in zip(came.of("r"), came.alerts, strict=True)
+    ] == [
+        ("raised", pytest.approx(11, abs=1)),
+        ("cleared", pytest.approx(29, abs=2)),
+    ]
+    assert "低于" in str(body_of(came.alerts[0])["text"])
+
+
+@pytest.mark.parametrize("ground", [GROUND, ""])
+def test_who_goes_against_the_line_is_told_and_who_goes_along_it_is_not(ground: str) -> None:
+    rule = "wrong_way: car, in: street.lane, towards: street.flow"
+
+    against = watch(rule, lambda t: [(300, 150 + 30 * t, CAR)], 8, ground=ground)
+    along = watch(rule, lambda t: [(300, 450 - 30 * t, CAR)], 8, ground=ground)
+    across = watch(rule, lambda t: [(100 + 30 * t, 300, CAR)], 8, ground=ground)
+
+    assert against.of("r")[0] == ("raised", "moderate")
+    assert (along.alerts, across.alerts) == ([], [])
+
+
+@pytest.mark.parametrize("ground", [GROUND, ""])
+def test_a_parked_car_is_one_alert_however_long_it_stays(ground: str) -> None:
+    """Given a car that stops, sways by measurement, is hidden by a bus for 40 s and found again as another track."""
+    dice = np.random.default_rng(5)
+
+    def boxes(t: float) -> list[Box]:
+        x = min(100 + 40 * t, 300.0) + dice.normal(0, 0.8)
+        hidden = 100 < t < 140
+        passing = [(300 + 20 * (t - 120), 312.0, CAR)] if 110 < t < 130 else []
+        bus = [(302.0, 303.0, PERSON)] if hidden else []  # something else stands before it
+        return [*bus, *passing] if hidden else [(x, 300 + dice.normal(0, 0.8), CAR)] if t < 400 else []
+
+    came = watch("stopped: car, in: street.lane, levels: {yellow: 60 s, red: 5 min}", boxes, 430, ground=ground)
+
+    mine = [row for row in came.alerts if row.id == came.alerts[0].id]
+    assert [row.change for row in mine] == ["raised", "raised_level", "cleared"]
+    assert len(came.alerts) == 3
+    assert (mine[0].changed_ns - T0) / S == pytest.approx(66, abs=2.5)
+    assert (mine[2].changed_ns - T0) / S == pytest.approx(410, abs=3)  # its place was seen empty for 10 s
+    assert body_of(mine[0])["subject"].startswith("street.lane{case=")  # type: ignore[attr-defined]  a text
+
+
+def test_one_that_drives_off_ends_it_at_once_and_blind_time_does_not() -> None:
+    def boxes(t: float) -> list[Box]:
+        return [(300 + 60 * max(t - 60, 0), 300, CAR)]
+
+    came = watch("stopped: car, in: street.lane, for: 20 s", boxes, 64)
+
+    assert came.of("r") == [("raised", "moderate"), ("cleared", "moderate")]
+    assert (came.alerts[1].changed_ns - T0) / S == pytest.approx(61, abs=1.5)
+
+
+def test_a_bag_is_abandoned_once_its_owner_has_gone_and_stays_so_until_it_is_taken() -> None:
+    def boxes(t: float) -> list[Box]:
+        owner = [(320.0 + 30 * max(t - 20, 0), 300, PERSON)] if t < 28 else []
+        passer = [(20.0 + 20 * (t - 70), 310, PERSON)] if 70 < t < 90 else []
+        return [(300, 300, CAR), *owner, *passer] if t < 110 else []
+
+    came = watch("abandoned: car, in: street.lane, away: 5 m, for: 30 s, hold: 5 s", boxes, 125)
+
+    assert came.of("r") == [("raised", "moderate"), ("cleared", "moderate")]
+    raised, cleared = ((row.changed_ns - T0) / S for row in came.alerts)
+    assert raised == pytest.approx(51, abs=2)  # 5 m away at 21 s, and 30 s more
+    assert cleared == pytest.approx(115, abs=2)
+
+
+def test_a_near_miss_is_one_alert_with_the_least_time_there_was() -> None:
+    """A car at 6 m/s and a person in its way, who steps aside a second before."""
+
+    def boxes(t: float) -> list[Box]:
+        return [(40 + 60 * t, 300, CAR), (400, 300 + (80 * max(t - 4.2, 0)), PERSON)]
+
+    came = watch(
+        "near_miss: [person, car], in: street.lane, levels: {yellow: 3 s, orange: 1.5 s}, hold: 3 s", boxes, 12
+    )
+
+    assert [change for change, _ in came.of("r")] == ["raised", "raised_level", "cleared"]
+    body = body_of(came.alerts[-1])
+    assert 0 < body["value"] <= 1.5  # type: ignore[operator]  a number
+    assert str(body["detail"]).startswith("± ")
+
+
+def test_two_who_pass_each_other_at_a_distance_are_none() -> None:
+    def boxes(t: float) -> list[Box]:
+        return [(40 + 60 * t, 300, CAR), (600 - 15 * t, 200, PERSON)]
+
+    rule = "near_miss: [person, car], in: street.lane, levels: {yellow: 3 s}"
+    assert watch(rule, boxes, 9).alerts == []
+
+
+def test_each_minute_says_how_fast_and_how_many_stood() -> None:
+    """One car after another at 10.8 km/h, and one that stands."""
+
+    def boxes(t: float) -> list[Box]:
+        return [((30 * t) % 620, 200, CAR), (500, 400, CAR)]
+
+    came = watch("stopped: car, in: street.lane, for: 600 s", boxes, 130)
+
+    points = [line for line in came.series.decode().splitlines() if line.startswith("zhiwang_flow") and "lane" in line]
+    assert len(points) == 2
+    tags, fields, _ = points[1].split(" ")
+    assert tags == "zhiwang_flow,camera=street,label=car,zone=lane"
+    found = dict(field.split("=") for field in fields.split(","))
+    assert float(found["speed_p85"]) == pytest.approx(10.8, abs=0.3)
+    assert float(found["speed"]) < 10.8
+    assert int(found["measured"].rstrip("i")) >= 4
+    assert float(found["queue"]) == pytest.approx(1.0, abs=0.1)
+    assert float(found["coverage"]) == pytest.approx(1.0, abs=0.02)
+    assert 0 < float(found["uncertainty"]) < 0.2
+
+
+def _drives(px_s: float) -> Callable[[float], list[Box]]:
+    return lambda t: [(40 + px_s * t, 300, CAR)]
