@@ -61,7 +61,11 @@ sensors:
     valid: {pm25: [0, 1000]}
     every: 4 s
 cameras:
-  crossing: {detect: street.mp4, model: model.onnx, zones: {zebra: [[0, 0], [0.6, 0], [0.6, 1], [0, 1]]}}
+  crossing:
+    detect: street.mp4
+    model: model.onnx
+    zones: {zebra: [[0, 0], [0.6, 0], [0.6, 1], [0, 1]], kiosk: {outline: [[0, 0], [0.2, 0], [0.2, 0.2]], least: 20 px}}
+    lines: {kerb: [[0.09, 0], [0.09, 1]]}
 rules:
   flood: {threshold: water.level, levels: {yellow: 2.8, orange: 3.3, red: 3.8}, clear_by: 0.1, for: 8 s}
   dry: {threshold: water.level, below: {blue: 2.2}, clear_for: 6 s, mode: shadow}
@@ -72,6 +76,11 @@ rules:
   usual: {threshold: air.pm25, levels: {yellow: 150}, over: p95 1 min, active: "04:00-05:00"}
   damp: {threshold: air.rh, levels: {blue: 97}, only_while: air.pm25 > 60, for: 4 s}
   crowd: {count: person, in: crossing.zebra, levels: {yellow: 2, orange: 4}, for: 5 s}
+  kiosk: {enter: person, in: crossing.kiosk, hold: 2 s}
+  gone: {leave: person, in: crossing.kiosk, mode: shadow}
+  waits: {dwell: person, in: crossing.zebra, levels: {yellow: 2 s, orange: 6 s}, hold: 3 s, unless: flood}
+  many: {crowd: person, in: crossing, levels: {blue: 1, yellow: 3}, hold: 1 s}
+  over: {cross: person, over: crossing.kerb, levels: {yellow: 1}, per: 20 s}
 """
 
 
@@ -128,7 +137,9 @@ def _looks(chance: random.Random, second: int, at_ns: int) -> list[Input]:
     if 60 <= second < 75:
         return [Looked("crossing", at_ns - S, at_ns, "blind")]
     count = chance.choice((0, 1, 2, 3, 5)) if second % 40 < 20 else chance.choice((0, 0, 1))
-    left = np.array([[30 + 40 * i, 10, 50 + 40 * i, 60] for i in range(count)], np.float32).reshape(count, 4)
+    step = second % 20 * 6  # they walk; which of them are there is chance
+    left = np.array([[30 + 40 * i + step, 10, 50 + 40 * i + step, 60] for i in range(count)], np.float32)
+    left = left.reshape(count, 4)
     found = Detections(
         "crossing",
         second,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 OLDER_CPU = {"NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL"}
 KINDS = {"flood", "dry", "odd", "surge", "dust", "peak", "usual", "damp", "crowd", "stuck", "silent", "health"}
+KINDS |= {"kiosk", "gone", "waits", "many", "over"}
 
 
 class Came(NamedTuple):
