@@ -29,16 +29,18 @@ BUCKETS = 240  # about one a three pixels
 
 
 def draw(element: ui.element, camera: str, picture: Picture) -> None:
-    """Show a camera's picture with its boxes and zones, both at once, in the browser."""
+    """Show a camera's picture with its boxes, zones and lines, all at once, in the browser."""
     boxes = [
         [*(round(float(edge), 4) for edge in box), f"{label} {score:.2f}"]
         for box, score, label in zip(picture.boxes.tolist(), picture.scores.tolist(), picture.labels, strict=True)
     ]
-    zones = [[name, [[round(x, 4), round(y, 4)] for x, y in polygon]] for name, polygon in picture.zones]
-    url = f"picture/{quote(camera, safe='')}.jpg?t={picture.event_ns}"
-    ui.run_javascript(
-        f"zw.picture({json.dumps(element.html_id)}, {json.dumps(url)}, {json.dumps(boxes)}, {json.dumps(zones)})"
+    zones, lines = (
+        [[name, [[round(x, 4), round(y, 4)] for x, y in points]] for name, points in shapes]
+        for shapes in (picture.zones, picture.lines)
     )
+    url = f"picture/{quote(camera, safe='')}.jpg?t={picture.event_ns}"
+    shown = ", ".join(json.dumps(part) for part in (element.html_id, url, boxes, zones, lines))
+    ui.run_javascript(f"zw.picture({shown})")
 
 
 def nearest(rows: list[Latest]) -> Latest | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gateway.ports import View
 
 STATIC = Path(__file__).parent / "static"
+STYLES, SCRIPTS = ("page.css", "camera.css"), ("page.js", "camera.js")
 RECONNECT_S = 10.0  # a phone that changes its network keeps its page
 DRAIN_S = 2  # open requests when the gateway ends; its own bound is 10 s for everything
 
@@ -70,11 +71,9 @@ def _add_endpoints(app: FastAPI, view: View, ready: http.Ready) -> None:
 
 def _add_page(view: View) -> None:
     lookout = Lookout(view)
-    files = [STATIC / "page.css", STATIC / "page.js"]
-    version = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
-    head = (
-        f'<link rel="stylesheet" href="static/page.css?v={version}"><script src="static/page.js?v={version}"></script>'
-    )
+    version = hashlib.sha256(b"".join((STATIC / name).read_bytes() for name in (*STYLES, *SCRIPTS))).hexdigest()[:12]
+    head = "".join(f'<link rel="stylesheet" href="static/{name}?v={version}">' for name in STYLES)
+    head += "".join(f'<script src="static/{name}?v={version}"></script>' for name in SCRIPTS)
 
     @ui.page("/", favicon=STATIC / "icon.svg")
     async def index(request: Request) -> None:

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 
 from gateway.console import charts, pieces, words
+from gateway.console.camera import OneCamera
 from gateway.console.detail import draw
-from gateway.console.parts import Part, span
+from gateway.console.parts import Part, button, span
 from gateway.console.situation import NS, Lookout, Situation, split
 from gateway.console.words import Language, pick, say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from nicegui.events import ValueChangeEventArguments
 
     from gateway.ports import Latest
@@ -25,7 +29,7 @@ BUCKETS = 180
 
 
 class CamerasTab:
-    """Each camera's last picture with its boxes."""
+    """Each camera's last picture with its boxes; the one that was chosen is large."""
 
     def __init__(self, lookout: Lookout, language: Language) -> None:
         self._lookout = lookout
@@ -33,11 +37,17 @@ class CamerasTab:
         self.box = ui.element("div").classes("zw-page")
         with self.box:
             self._grid = Part(ui.element("div").classes("zw-cameras"))
+            self._one = OneCamera(lookout, language, self._close)
+        self._open = ""
+        self._close()
         self._canvases: dict[str, tuple[ui.element, ui.label]] = {}
         self._drawn: dict[str, int] = {}
 
     async def show(self, now: Situation) -> None:
         """Draw what is newer than what is shown."""
+        if self._open:
+            await self._one.show(now)
+            return
         cameras = [c for c in now.components if split(c.name)[0] == "camera"]
         state = tuple((c.name, c.ok, c.condition if not c.ok else "") for c in cameras)
         self._grid.show(state, lambda: self._build(now))
@@ -51,6 +61,20 @@ class CamerasTab:
             count = say(self._language, "boxes", n=len(picture.labels))
             caption.set_text(f"{words.clock(picture.event_ns, now.zone)} · {count}")
 
+    def _opener(self, name: str) -> Callable[[], Any]:
+        async def open_it() -> None:
+            self._open = name
+            self._grid.box.set_visibility(False)
+            self._one.box.set_visibility(True)
+            await self._one.open(name, await self._lookout.look())
+
+        return open_it
+
+    def _close(self) -> None:
+        self._open = ""
+        self._grid.box.set_visibility(True)
+        self._one.box.set_visibility(False)
+
     def _build(self, now: Situation) -> None:
         self._canvases.clear()
         self._drawn.clear()
@@ -62,11 +86,11 @@ class CamerasTab:
             with ui.element("figure").classes("zw-card" if component.ok else "zw-card bad"):
                 with ui.element("figcaption"):
                     ui.element("i").classes("zw-dot" if component.ok else "zw-ring")
-                    span(pick(self._language, component.title, name), "zw-card-title")
+                    button(pick(self._language, component.title, name), self._opener(name)).classes("zw-card-title")
                     if not component.ok:
                         span(words.condition(self._language, component.condition), "zw-card-state")
                     caption = span("", "zw-card-note")
-                canvas = ui.element("div").classes("zw-picture")
+                canvas = ui.element("div").classes("zw-picture").on("click", self._opener(name))
                 if self._lookout.view.picture(name) is None:
                     caption.set_text(say(self._language, "no_picture"))
             self._canvases[name] = (canvas, caption)
