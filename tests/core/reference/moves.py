@@ -109,7 +109,9 @@ class MovesReference:
             foot = max(box[3], box[1] + 0.9 * usual) / seen.height_px
             x, y = (box[0] + box[2]) * 0.5 / seen.width_px, box[3] / seen.height_px
             cut = box[0] < 2 or box[2] > seen.width_px - 2 or box[3] > seen.height_px - 2
-            ring[self.next[one]] = Place(seen.event_ns, *(float(np.float32(n)) for n in (x, y, foot)), cut)
+            ring[self.next[one]] = Place(
+                seen.event_ns, float(np.float32(x)), float(np.float32(y)), float(np.float32(foot)), cut
+            )
             self.next[one] = (self.next[one] + 1) % 12
         newest = [(self.next[one] - 1 - back) % 12 for back in range(3)]
         used = [
