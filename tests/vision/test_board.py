@@ -187,3 +187,80 @@ def test_closing_ends_everyone_who_waits(board: Board) -> None:
     for thread in threads:
         thread.join(5)
     assert sorted(ended) == ["offer", "pause", "take"]
+
+
+def looks(board: Board, cameras: str, a_second: int, seconds: int = 60) -> dict[str, int]:
+    """How often each camera is looked at by one engine that manages so many a second, of 10 frames a second each."""
+    counts = dict.fromkeys(cameras, 0)
+    for step in range(10 * seconds):
+        for camera in cameras:
+            board.offer(frame(camera, step, step / 10))
+        for _ in range((step + 1) * a_second // 10 - step * a_second // 10):
+            captured = board.take()
+            counts[captured.camera] += 1
+            board.done(captured, NOTHING)
+            board.release(board.collect()[1])
+    return counts
+
+
+def test_when_the_box_cannot_keep_up_all_keep_the_same_share_of_their_rates(clock: ReplayClock) -> None:
+    """Given cameras that want 10, 5 and 5 looks a second and an engine for 10, then they get 5, 2.5 and 2.5."""
+    board = Board({"a": 10.0, "b": 5.0, "c": 5.0}, START, clock, lambda: None)
+    got = looks(board, "abc", 10)
+    assert got == pytest.approx({"a": 300, "b": 150, "c": 150}, abs=3)
+
+
+def test_priorities_count_when_the_box_cannot_keep_up(clock: ReplayClock) -> None:
+    """Given high, normal and low ones and an engine for less than half, then they keep shares of 2 to 1 to a half."""
+    board = Board(dict.fromkeys("abc", 10.0), START, clock, lambda: None, weights={"a": 2.0, "b": 1.0, "c": 0.5})
+    got = looks(board, "abc", 14)
+    assert got == pytest.approx({"a": 480, "b": 240, "c": 120}, abs=3)
+
+
+def test_what_a_high_camera_does_not_want_the_others_get(clock: ReplayClock) -> None:
+    """Given a high one that wants 2 looks a second beside a low and a normal one, then it has them and no more."""
+    board = Board({"a": 2.0, "b": 10.0, "c": 10.0}, START, clock, lambda: None, weights={"a": 2.0, "c": 0.5})
+    got = looks(board, "abc", 14)
+    assert got == pytest.approx({"a": 120, "b": 480, "c": 240}, abs=5)
+
+
+def test_a_camera_that_was_quiet_has_saved_nothing_up(clock: ReplayClock) -> None:
+    """Given one that comes after a minute without it, then it gets its share from there on and not what it missed."""
+    board = Board(dict.fromkeys("ab", 10.0), START, clock, lambda: None)
+    looks(board, "a", 5)
+    for step in range(100):
+        for camera in "ab":
+            board.offer(frame(camera, 600 + step, 60 + step / 10))
+        if step % 2:
+            captured = board.take()
+            board.done(captured, NOTHING)
+    counts = {camera: board.seats[camera].counts["analysed"] for camera in "ab"}
+    assert counts == pytest.approx({"a": 300 + 25, "b": 25}, abs=1)
+
+
+def test_a_batch_is_what_waits_and_leaves_the_others_theirs(board: Board) -> None:
+    """Given three frames that wait and no engine idle, then one engine gets them; those of its model, so many."""
+    for camera in "abc":
+        board.offer(frame(camera, 0, 0))
+    first = board.take()
+    assert first.camera == "a"
+    assert [captured.camera for captured in board.more("bc", 1)] == ["b"]
+    assert board.more("a", 5) == []
+    assert [captured.camera for captured in board.more("abc", 5)] == ["c"]
+    assert board.more("abc", 5) == []
+    assert board.more("abc", 0) == []
+
+
+def test_a_batch_takes_nothing_from_an_engine_that_waits(board: Board) -> None:
+    """Given an engine that waits, when two frames come at once, then it has one, whoever gathers a batch meanwhile."""
+    taken: list[Captured] = []
+    engine = threading.Thread(target=lambda: taken.append(board.take()))
+    engine.start()
+    while not board._idle:  # nothing else tells that it waits
+        threading.Event().wait(0.005)
+    with board._changed:  # both come before anyone wakes
+        board.offer(frame("a", 0, 0))
+        board.offer(frame("b", 0, 0))
+        gathered = board.more("abc", 5)
+    engine.join(5)
+    assert [captured.camera for captured in (*gathered, *taken)] == ["a", "b"]
