@@ -135,7 +135,8 @@ class CameraThread:
         address = resolve(camera.detect, self._base)
         if camera.login and not self._is_file:
             address = with_login(address, camera.login.user, self._password())
-        return Stream(address, transport=camera.transport, tap=self._tap, sleep=self._sleep)
+        hardware = camera.decode == "auto"
+        return Stream(address, transport=camera.transport, tap=self._tap, sleep=self._sleep, hardware=hardware)
 
     def _password(self) -> str:
         assert self._camera.login is not None  # noqa: S101 - asked for only where there is one

@@ -12,6 +12,7 @@ import av.error
 
 from gateway.config import urls
 from gateway.errors import CameraError, LoginRefused
+from gateway.vision.hardware import accelerated
 from gateway.vision.sleep import Step
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def with_login(detect: str, user: str, password: str) -> str:
 class Stream:
     """An open video. Raises CameraError where it cannot be opened, LoginRefused where the password is wrong.
 
-    `tap` is shown every packet before it is decoded. `sleep` decides which are.
+    `tap` is shown every packet before it is decoded. `sleep` decides which are. `hardware`: it decodes where there is
+    some that can, else the CPU does.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Stream:
         threads: int = 1,
         tap: CameraTap | None = None,
         sleep: Sleep | None = None,
+        hardware: bool = False,
     ) -> None:
         self.shown = shown(address)
         self._live = not is_file(address)
@@ -89,7 +92,10 @@ class Stream:
         container_format = "v4l2" if address.startswith("/dev/video") else None
         timeout = (OPEN_TIMEOUT_S, READ_TIMEOUT_S) if self._live else None
         try:
-            self._container = av.open(address, "r", format=container_format, options=options, timeout=timeout)
+            accelerator = accelerated() if hardware else None
+            self._container = av.open(
+                address, "r", format=container_format, options=options, timeout=timeout, hwaccel=accelerator
+            )
         except (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError) as error:
             raise LoginRefused(f"{self.shown}: refused the login ({error.strerror})") from None
         except av.error.FFmpegError as error:
