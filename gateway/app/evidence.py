@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.config.model import EvidenceConfig
-from gateway.errors import TransientError
+from gateway.errors import TransientError, Unreachable
+from gateway.events import Health
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from gateway.app.running import Running
     from gateway.config.manifest import Manifest
     from gateway.config.model import Config, Rule
-    from gateway.events import Stepped
+    from gateway.events import Input, Stepped
     from gateway.outbox import Outbox
     from gateway.ports import Clock
     from gateway.sinks.history import History
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 
 class Evidences(NamedTuple):
-    """Who makes it, and `read(alert, sha256, most)` for those who send it on."""
+    """Who makes it, `read(alert, sha256, most)` for those who send it on, and what there is to say at the start."""
 
     maker: Evidencer
     read: Callable[[str, str, int], Awaitable[bytes | None]]
+    notices: list[Health]
 
 
 def evidence_of(
@@ -44,7 +46,6 @@ def evidence_of(
     if not isinstance(settings, EvidenceConfig) or not wanted:
         return None
     from gateway.vision.evidence import Evidencer  # noqa: PLC0415 - a ground-only gateway loads no vision
-    from gateway.vision.evidence_picture import smaller  # noqa: PLC0415 - as above
     from gateway.vision.evidence_store import Store  # noqa: PLC0415 - as above
 
     store = Store(config.state, int(settings.budget))
@@ -63,12 +64,10 @@ def evidence_of(
         except TransientError:
             return {kept.alert for _, kept in store.files()}  # nothing may go while nobody knows whose it is
 
-    async def read(alert: str, sha256: str, most: int) -> bytes | None:
-        def read_() -> bytes | None:
-            body = store.read(alert, sha256)
-            return smaller(body, most) if body is not None and most else body
-
-        return await asyncio.to_thread(read_)
+    async def commit(batch: Sequence[Input]) -> None:
+        if running.closing:
+            raise Unreachable("the gateway ends; it is done after the next start")
+        await running.commit(batch)
 
     running.door.on_stepped(stepped)
     recordings = outbox.spare
@@ -80,13 +79,15 @@ def evidence_of(
         store,
         ZoneInfo(config.timezone),
         clock,
-        running.commit,
+        commit,
         running.report,
         open_alerts,
     )
-    running.read_evidence = read
+    running.read_evidence = maker.read
     running.parts.append(("evidence", "", lambda: {f"{what}_total": count for what, count in maker.stats().items()}))
-    return Evidences(maker, read)
+    seals = settings.privacy != "sealed" or find_spec("nacl") is not None
+    lacks = "" if seals else "sealing clips needs PyNaCl: pip install 'zhiwang[evidence]'; until then there are none"
+    return Evidences(maker, maker.read, [Health("disk/evidence", "sealing", seals, lacks)])
 
 
 def pictured(rule: Rule) -> str | None:

@@ -136,6 +136,7 @@ async def _run(
     notices.append(Health("clock/wall", "believable", sure, "" if sure else "no believable time after 60 s"))
     await history.begin(outbox.epoch)
     evidence = evidence_of(config, manifests, outbox, history, running, clock) if options.sources is None else None
+    notices += evidence.notices if evidence else []
     sinks = _sinks(config, registry, clock, history, running, options, outbox, evidence)
     await outbox.declare([(sink.name, sink.stream, begins) for sink, begins in sinks.each])
     async with _recording(recorder), asyncio.TaskGroup() as tasks:

@@ -19,15 +19,17 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
+import av.error
+import cv2
 import msgspec
 import numpy as np
 
 from gateway.core.evidence import KIND, Wanted
-from gateway.errors import EvidenceError
+from gateway.errors import EvidenceError, TransientError, Unreachable
 from gateway.events import Evidence, Health, RequestRow
 from gateway.ports import Rejected
 from gateway.vision.evidence_clip import Clipping, clip_of
-from gateway.vision.evidence_picture import annotate, jpeg_of
+from gateway.vision.evidence_picture import annotate, jpeg_of, smaller
 from gateway.vision.evidence_ring import Ring, Taken
 
 if TYPE_CHECKING:
@@ -105,6 +107,8 @@ class Evidencer:
         self._clips: asyncio.Queue[tuple[Wanted, Reel]] = asyncio.Queue(CLIPS)
         self._waiting: dict[str, int] = dict.fromkeys(cameras, 0)
         self._said_full: bool | None = None
+        self._blind: set[str] = set()  # cameras that had nothing to show when it was waited for
+        self._over = threading.Event()
         self._counts = dict.fromkeys(("pictures", "clips", "held", "dropped", "missed", "not_kept"), 0)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="evidence", initializer=_nice)
         self._slow = ThreadPoolExecutor(1, thread_name_prefix="evidence-clip", initializer=_nice)
@@ -137,18 +141,39 @@ class Evidencer:
     async def deliver(self, rows: Sequence[Row]) -> Sequence[Rejected]:
         """Take and hold, or make and hand over, what is asked; what has expired is left."""
         rejected: list[Rejected] = []
+        asked: dict[str, list[Wanted]] = {}
         for row in rows:
             try:
                 request = _REQUEST.decode(row.body)
-                if request.kind != KIND:
-                    continue
-                wanted = _WANTED.decode(request.body)
+                wanted = _WANTED.decode(request.body) if request.kind == KIND else None
             except msgspec.MsgspecError as error:
                 rejected.append(Rejected(row, row.body, f"no request for evidence: {error}"))
                 continue
-            if request.expires_ns > self._clock.now_ns() and wanted.camera in self.rings:
-                await (self._keep(wanted) if wanted.alert else self._hold(wanted))
+            if wanted and request.expires_ns > self._clock.now_ns() and wanted.camera in self.rings:
+                asked.setdefault(wanted.camera, []).append(wanted)
+        failed: list[TransientError] = []
+        async with asyncio.TaskGroup() as tasks:  # a camera that shows nothing keeps none of the others waiting
+            for each in asked.values():
+                tasks.create_task(self._in_order(each, failed))
+        if failed:
+            raise failed[0]
         return rejected
+
+    async def _in_order(self, asked: Sequence[Wanted], failed: list[TransientError]) -> None:
+        try:
+            for wanted in asked:
+                await (self._keep(wanted) if wanted.alert else self._hold(wanted))
+        except TransientError as error:
+            failed.append(error)
+
+    async def read(self, alert: str, sha256: str, most: int) -> bytes | None:
+        """A file; a JPEG of at most so many bytes (0: as it is). None where it is gone. Unreachable at the end."""
+
+        def work() -> bytes | None:
+            body = self._store.read(alert, sha256)
+            return smaller(body, most) if body is not None and most else body
+
+        return await self._in_thread(work)
 
     async def run(self) -> None:
         """Make clips as their time is over, and drop what no alert followed, until cancelled."""
@@ -159,9 +184,10 @@ class Evidencer:
                 await self._clip(wanted, reel)
 
     async def aclose(self) -> None:
-        """End the threads; a clip under way is not waited for."""
-        self._thread.shutdown(cancel_futures=True)
-        self._slow.shutdown(cancel_futures=True)
+        """End the threads; a clip under way is given up."""
+        self._over.set()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._slow.shutdown(wait=False, cancel_futures=True)
 
     def stats(self) -> dict[str, float]:
         """Counts since the start: pictures and clips made, held ones, those dropped, missed, and not kept on disk."""
@@ -204,17 +230,31 @@ class Evidencer:
     async def _picture(self, wanted: Wanted) -> Made | None:
         """The annotated picture; None where the camera shows nothing that is fresh."""
         ring = self.rings[wanted.camera]
-        for tries in range(round(WAIT_S / LOOK_S)):
+        for tries in range(1 if wanted.camera in self._blind else round(WAIT_S / LOOK_S)):
             shot = ring.shot(wanted.frame, wanted.event_ns)
+            if shot and wanted.event_ns - shot.look.event_ns > STALE_NS:
+                break
             if shot and (not wanted.frame or shot.look.event_ns >= wanted.event_ns or tries >= A_MOMENT):
-                if wanted.frame and abs(shot.look.event_ns - wanted.event_ns) > STALE_NS:
+                self._blind.discard(wanted.camera)
+                try:
+                    return await self._in_thread(self._draw, wanted, shot)
+                except EvidenceError as error:
+                    LOG.warning("camera %s: no picture for rule %s: %s", wanted.camera, wanted.rule, error)
                     break
-                return await self._in_thread(self._draw, wanted, shot)
             await self._clock.sleep(LOOK_S)
+        self._blind.add(wanted.camera)
         self._counts["missed"] += 1
         return None
 
     def _draw(self, wanted: Wanted, shot: Shot) -> Made:
+        look = shot.look
+        try:
+            return self._drawn(wanted, shot)
+        except (cv2.error, av.error.FFmpegError, ValueError) as error:
+            size = f"{look.width_px} × {look.height_px}"
+            raise EvidenceError(f"a frame of {size} cannot be drawn on ({error})") from None
+
+    def _drawn(self, wanted: Wanted, shot: Shot) -> Made:
         look = shot.look
         picture = cast("NDArray[np.uint8]", np.ascontiguousarray(shot.frame.to_ndarray(format="bgr24")))
         masks = self._cameras[wanted.camera].masks.values()
@@ -234,17 +274,16 @@ class Evidencer:
             ring.end(reel)
         looks = ring.looks(reel.from_ns, reel.to_ns)
         masks = tuple(self._cameras[wanted.camera].masks.values())
-        how = Clipping(self._settings.privacy, self._settings.key or "", masks)
+        how = Clipping(self._settings.privacy, self._settings.key or "", masks, self._over.is_set)
         try:
             kind, body = await asyncio.get_running_loop().run_in_executor(
                 self._slow, partial(clip_of, reel.whole(), looks, how)
             )
-        except EvidenceError as error:
+            if await self._hand_over(wanted.alert, kind, body, reel.from_ns):
+                self._counts["clips"] += 1
+        except (EvidenceError, TransientError) as error:
             self._counts["missed"] += 1
             LOG.warning("camera %s: no clip for %s: %s", wanted.camera, wanted.alert, error)
-            return
-        if await self._hand_over(wanted.alert, kind, body, reel.from_ns):
-            self._counts["clips"] += 1
 
     async def _hand_over(self, alert: str, kind: str, body: bytes, taken_ns: int) -> bool:
         """Store it, then say so through the door; where the disk has no room a clip is not handed over: False."""
@@ -281,7 +320,12 @@ class Evidencer:
                     await self._in_thread(self._store.drop, capture)
 
     async def _in_thread(self, work: Callable[..., T], *given: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *given))
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, partial(work, *given))
+        except RuntimeError:
+            if self._over.is_set():
+                raise Unreachable("the gateway ends; it is done after the next start") from None
+            raise
 
 
 def _nice() -> None:

@@ -13,13 +13,13 @@ import av.error
 import cv2
 import numpy as np
 
-from gateway.errors import EvidenceError
+from gateway.errors import CameraError, EvidenceError
 from gateway.vision.annexb import Coded, decode
 from gateway.vision.evidence_picture import grown, harmful, mask, overlap, pixelate
 from gateway.vision.film import FilmWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -36,11 +36,12 @@ SEALED = "application/vnd.zhiwang.sealed"
 
 
 class Clipping(NamedTuple):
-    """How: privacy, the public key (base64url of 32 bytes, for `sealed`), masks."""
+    """How: privacy, the public key (base64url of 32 bytes, for `sealed`), masks; `over`: whether to give it up."""
 
     privacy: Literal["blur", "sealed", "none"]
     key: str
     masks: tuple[tuple[Point, ...], ...]
+    over: Callable[[], bool] = lambda: False
 
 
 def clip_of(packets: Sequence[Packet], looks: Sequence[Look], how: Clipping) -> tuple[str, bytes]:
@@ -48,19 +49,24 @@ def clip_of(packets: Sequence[Packet], looks: Sequence[Look], how: Clipping) -> 
     if not packets:
         raise EvidenceError("the camera gave no H.264 or H.265 packets around it; pictures are all there is")
     if how.privacy == "blur":
-        return "video/mp4", blurred(packets, looks, how.masks)
+        try:
+            return "video/mp4", blurred(packets, looks, how)
+        except (cv2.error, av.error.FFmpegError, CameraError, ValueError) as error:
+            raise EvidenceError(f"its frames cannot be coded anew ({error})") from None
     if how.masks and how.privacy == "none":
         raise EvidenceError("packets cannot be masked as they came; use privacy: blur or sealed, or leave masks out")
     film = as_it_came(packets)
     return (SEALED, sealed(film, how.key)) if how.privacy == "sealed" else ("video/mp2t", film)
 
 
-def blurred(packets: Sequence[Packet], looks: Sequence[Look], masks: Sequence[tuple[Point, ...]]) -> bytes:
+def blurred(packets: Sequence[Packet], looks: Sequence[Look], how: Clipping) -> bytes:
     """MP4 (H.264) in which every person and vehicle is pixelated; a frame that no look is near is, whole."""
     out = io.BytesIO()
     ordered = sorted(looks, key=lambda look: look.event_ns)
     with FilmWriter(out) as writer:
         for shown in decode(Coded(one.event_ns, one.codec, one.data) for one in packets):
+            if how.over():
+                raise EvidenceError("the gateway ended before it was made")
             width = min(shown.frame.width, WIDEST_PX)
             height = max(2, round(shown.frame.height * width / shown.frame.width))
             small = shown.frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
@@ -71,7 +77,7 @@ def blurred(packets: Sequence[Packet], looks: Sequence[Look], masks: Sequence[tu
                 picture[:] = cv2.GaussianBlur(picture, (0, 0), width / 40)
             else:
                 pixelate(picture, boxes)
-            mask(picture, masks)
+            mask(picture, how.masks)
             writer.write(picture, shown.event_ns)
         if not writer.frames:
             raise EvidenceError("none of the packets around it could be decoded")

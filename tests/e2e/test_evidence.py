@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, cast
 
 import av
@@ -145,6 +147,13 @@ def test_an_alerts_picture_comes_after_it_with_its_hash_and_shows_nobody_else(
         assert detail(picture, SUBJECT) > 8
         assert detail(picture, BYSTANDER) < 2
         assert gateway.stop() == 0
+    recorded = [str(gateway.folder / "state/recording"), "--diff", "--alerts", str(gateway.folder / "again.jsonl")]
+    again = subprocess.run(
+        [sys.executable, "-m", "gateway", "replay", *recorded], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    lines = [json.loads(line) for line in (gateway.folder / "again.jsonl").read_text().splitlines()]
+    assert piece["sha256"] in [one["sha256"] for line in lines for one in line["evidence"]]
 
 
 def clips(body: bytes) -> list[NDArray[np.uint8]]:
