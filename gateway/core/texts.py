@@ -88,6 +88,10 @@ VERBS = {
 }
 
 
+STAYS = frozenset({"stopped", "abandoned"})
+"""Kinds whose line is a length of time, with `for:` in it."""
+
+
 class Facts(NamedTuple):
     """What a text is made of.
 
@@ -187,7 +191,7 @@ def _zh(facts: Facts, named: str) -> str:
 def _what_zh(facts: Facts) -> str:
     if facts.limit is None or not _crosses(facts):
         return _said(facts)
-    hold = f"(持续 {Duration(facts.hold_ns)})" if facts.hold_ns else ""
+    hold = f"(持续 {Duration(facts.hold_ns)})" if facts.hold_ns and facts.kind not in STAYS else ""
     return f"{VERBS[facts.kind][0]}{COLOUR_ZH[facts.colour]}线 {amount(facts.limit)}{_unit(facts.unit)}{hold}"
 
 
@@ -213,7 +217,7 @@ def _en(facts: Facts, named: str) -> str:
 def _what_en(facts: Facts) -> str:
     if facts.limit is None or not _crosses(facts):
         return _said(facts)
-    hold = f" for {Duration(facts.hold_ns)}" if facts.hold_ns else ""
+    hold = f" for {Duration(facts.hold_ns)}" if facts.hold_ns and facts.kind not in STAYS else ""
     return f"{VERBS[facts.kind][1]} the {facts.colour} line of {amount(facts.limit)}{_unit(facts.unit)}{hold}"
 
 
