@@ -12,6 +12,7 @@ from gateway.vision.luma import Taken
 from gateway.vision.sight import Sight
 from gateway.vision.sleep import Sleep
 from gateway.vision.stream import Corrupt, Silence, Skipped, Stream, is_file, pts_ns, resolve, shown, with_login
+from gateway.vision.tiles import Aim
 from gateway.vision.timing import NS, FileTime, FrameRate, LiveTime, SenderClock
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class CameraThread:
         self._rate = FrameRate(camera.rate) if "frame_rate" in wanted and not self._is_file else None
         self._sender = SenderClock() if "clock_adrift" in wanted else None
         motion = camera.motion if gated else "off"
-        self._gate = None if motion == "off" else Gate(name, board, motion.every, camera.rate)
+        self._gate = None if motion == "off" else Gate(name, board, motion.every, camera.rate, Aim.of(camera))
         sleeps = motion != "off" and motion.sleep > 0
         self._sleep = Sleep(motion.sleep) if motion != "off" and sleeps else None
         self._live_time = LiveTime()

@@ -11,9 +11,11 @@ from gateway.vision.timing import NS
 if TYPE_CHECKING:
     from gateway.vision.board import Board, Last
     from gateway.vision.luma import Taken
+    from gateway.vision.tiles import Aim
 
 _FOUND = 0.25  # score from which what moved is taken for something: under it models see things in leaves
 _SURE = 0.4  # and from which a number of them counts: the manifests' own
+_SIDE = 1000  # of a picture, to know the part of it that is looked at
 
 
 class Turn(Enum):
@@ -25,12 +27,16 @@ class Turn(Enum):
 
 
 class Gate:
-    """One camera's, in its thread. `every_ns`: the longest time between two looks; `rate`: looks a second wanted."""
+    """One camera's, in its thread. `every_ns`: the longest time between two looks; `rate`: looks a second wanted.
 
-    def __init__(self, camera: str, board: Board, every_ns: int, rate: float) -> None:
+    aim: what of the picture is looked at; what moves outside is nothing.
+    """
+
+    def __init__(self, camera: str, board: Board, every_ns: int, rate: float, aim: Aim) -> None:
         self._camera = camera
         self._board = board
-        self._motion = Motion(every_ns)
+        left, top, right, bottom = (side / _SIDE for side in aim.areas(_SIDE, _SIDE)[0])
+        self._motion = Motion(every_ns, (left, top, right, bottom))
         self._step_ns = round(NS / rate * 3 / 4)  # a quarter of a period early is near enough, as on the board
         self._judged_ns: int | None = None
 

@@ -11,6 +11,7 @@ of parked cars and standing people, and nothing of them forgotten. What sways is
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import cv2
@@ -61,15 +62,20 @@ class _Glance(NamedTuple):
     moved: NDArray[np.bool_] | None  # None: nothing did
 
 
+Part = tuple[float, float, float, float]
+WHOLE: Part = (0.0, 0.0, 1.0, 1.0)
+
+
 class Motion:
     """One camera's gate. Pure: the same pictures and answers give the same decisions, by the frames' own times.
 
     For each picture that might be looked at: `wants` says whether to; if so, `offered`; `given` and `answered` tell
-    what became of it.
+    what became of it. `part`: left, top, right, bottom in fractions of the picture, outside which motion is nothing.
     """
 
-    def __init__(self, every_ns: int) -> None:
+    def __init__(self, every_ns: int, part: Part = WHOLE) -> None:
         self._every_ns = every_ns
+        self._outside = ~_mask(part)
         self._noise = np.zeros(SMALL, np.float32)
         self._reference: _Glance | None = None
         self._glance: _Glance | None = None
@@ -109,7 +115,9 @@ class Motion:
             self.stirred_ns = event_ns
             return True
         change = difference(small, reference.small)
-        moved = together(change > _LEAST + _NOISES * self._noise)
+        over = change > _LEAST + _NOISES * self._noise
+        over[self._outside] = False
+        moved = together(over)
         self._follow(change, moved, event_ns)
         if moved.any():
             self._glance = _Glance(number, event_ns, small, size, change, moved)
@@ -164,6 +172,16 @@ class Motion:
         more = share * (change - self._noise)
         more *= np.where(more < 0, np.float32(_FORGETS), np.float32(1))
         self._noise += np.where(moved, np.float32(0), more)
+
+
+def _mask(part: Part) -> NDArray[np.bool_]:
+    rows, columns = SMALL
+    left, top, right, bottom = part
+    mask = np.zeros(SMALL, np.bool_)
+    mask[math.floor(top * rows) : math.ceil(bottom * rows), math.floor(left * columns) : math.ceil(right * columns)] = (
+        True
+    )
+    return mask
 
 
 def difference(small: NDArray[np.uint8], reference: NDArray[np.uint8]) -> Cells:

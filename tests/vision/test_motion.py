@@ -179,6 +179,19 @@ def test_a_lamp_switched_on_over_half_the_picture_leaves_little() -> None:
     assert change[:, :20].max() < 2
 
 
+def test_what_moves_outside_the_part_that_is_looked_at_is_nothing() -> None:
+    """Given regions on the right of the picture, then somebody on the left is not looked at, and on the right is."""
+
+    def at(at_s: float) -> Picture:
+        return walker(STREET, (100 if at_s < 20 else 400) + 40 * (at_s % 4))
+
+    watched = Watched(at)
+    watched.motion = Motion(EVERY_S * NS, (0.5, 0, 1, 1))
+    watched.run(0, 12)
+    assert len(watched.run(12, 20)) <= 3
+    assert len(watched.run(20, 22)) == 2 * FPS
+
+
 async def test_still_time_is_told_and_covered_without_gap(tmp_path: Path, yolox: Manifest) -> None:
     """Still time is told and covered without gap.
 
