@@ -108,10 +108,19 @@ def run(args: argparse.Namespace) -> int:
 
     if args.timeline and not args.diff:
         raise ConfigError(["--timeline draws what --diff finds: give --diff too"])
+    _refuse_to_overwrite(args)
     gateways = by_gateway(args.files)
     if len(gateways) > 1:
         return _each(args, gateways)
     return _one(args, Recording.open(args.files))
+
+
+def _refuse_to_overwrite(args: argparse.Namespace) -> None:
+    """An expectation that is written before it is read is always met."""
+    compared = {path.resolve() for path in (args.expect, args.diff and Path(args.diff)) if path}
+    for path in (args.alerts, args.out and args.out / "alerts.jsonl"):
+        if path and path.resolve() in compared:
+            raise ConfigError([f"{path} would be overwritten before it is compared with: write to another file"])
 
 
 def _each(args: argparse.Namespace, gateways: dict[str, list[Path]]) -> int:

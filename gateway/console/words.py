@@ -118,7 +118,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "column_since": ("多久", "For"),
     "column_state": ("状态", "State"),
     "closed": ("已结束", "ended"),
-    "not_open": ("没有这个编号的未结束警报", "no open alert has this id or code"),
+    "not_open": ("没有这个编号的未结束告警", "no open alert has this id or code"),
     "keys": (
         "↑↓ 选择 · A 确认 · S 搁置 · U 取消搁置 · V 属实 · X 误报(再按收回) · Q 退出",
         "↑↓ choose · A acknowledge · S shelve · U unshelve · V real · X false (again: take back) · Q quit",

@@ -74,6 +74,14 @@ class Exported(msgspec.Struct):
     holes: list[str] = []
 
 
+def refuse_to_overwrite(recording: Recording, path: Path) -> None:
+    """Raises GatewayError where `path` is no name for a new file: a folder, or a file that is about to be read."""
+    if path.is_dir():
+        raise GatewayError(f"{path}: found a folder; expected the name of a file to write, such as day.mcap")
+    if any(path.resolve() == file.path.resolve() for file in recording.files):
+        raise GatewayError(f"{path}: is part of the recording that is read; write to another file")
+
+
 def export(
     recording: Recording,
     path: Path,
@@ -90,6 +98,7 @@ def export(
     pieces: instead of the recording's own, from a state that was worked out. Raises RecordingError where nothing was
     recorded in that span, GatewayError where it cannot be written.
     """
+    refuse_to_overwrite(recording, path)
     given = recording.pieces(from_ns, to_ns) if pieces is None else pieces
     exporting = _Exporting(recording, path, from_ns, to_ns, made, form)
     try:

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.errors import GatewayError, RecordingError
 from gateway.recording.cut import find
-from gateway.recording.export import Form, export
+from gateway.recording.export import Form, export, refuse_to_overwrite
 from gateway.recording.reader import Recording
 from gateway.registry import registry
 from gateway.replaying.compare import comparable
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from gateway.events import AlertRow
     from gateway.recording.cut import Told
+    from gateway.recording.export import Exported
     from gateway.recording.parts import About
+    from gateway.replaying.play import Played
 
 ACTUAL = b'"status":"actual"}'
 SECOND_NS = 10**9
@@ -75,6 +77,7 @@ def cut_out(
     so much of after its first change; default: until it cleared, else until its last change. beside: its video, boxes
     and positions, too. Raises RecordingError, GatewayError.
     """
+    refuse_to_overwrite(recording, path)
     alert = find(recording, name)
     about = _about(recording, alert)
     config = Configurations(registry(), None, {}).of(about).config
@@ -82,23 +85,7 @@ def cut_out(
     from_ns, to_ns = alert.from_ns - lead_ns, alert.to_ns + SECOND_NS
     if after_ns is not None:
         to_ns = min(to_ns, alert.from_ns + after_ns)
-    scratch = path.with_name(f".{path.name}.inputs")
-    try:
-        pieces = from_state_at(recording, from_ns, to_ns, progress)
-        export(recording, scratch, to_ns=to_ns, form=Form(False, False, False), made="cut", pieces=pieces)
-        inputs = Recording.open([scratch])
-        played = play(inputs, Memory())
-        last_seq = played.alerts[-1].seq if played.alerts else 0
-        done = export(
-            recording,
-            path,
-            to_ns=to_ns,
-            form=Form(readable=False, beside=beside, states=False, last_seq=last_seq),
-            made="cut",
-            pieces=inputs.pieces(),
-        )
-    finally:
-        scratch.unlink(missing_ok=True)
+    inputs, played, done = _write_cut(recording, path, from_ns, to_ns, beside, progress)
     if len(done.files) > 1:
         held = alert.code or alert.id
         raise RecordingError(
@@ -124,6 +111,29 @@ def cut_out(
         same=_same(lines, played.alerts),
         timezone=about.timezone,
     )
+
+
+def _write_cut(
+    recording: Recording,
+    path: Path,
+    from_ns: int,
+    to_ns: int,
+    beside: bool,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[Recording, Played, Exported]:
+    """The inputs of that span, what they come to, and the file of both."""
+    scratch = path.with_name(f".{path.name}.inputs")
+    try:
+        pieces = from_state_at(recording, from_ns, to_ns, progress)
+        export(recording, scratch, to_ns=to_ns, form=Form(False, False, False), made="cut", pieces=pieces)
+        inputs = Recording.open([scratch])
+        played = play(inputs, Memory())
+        last_seq = played.alerts[-1].seq if played.alerts else 0
+        form = Form(readable=False, beside=beside, states=False, last_seq=last_seq)
+        done = export(recording, path, to_ns=to_ns, form=form, made="cut", pieces=inputs.pieces())
+    finally:
+        scratch.unlink(missing_ok=True)
+    return inputs, played, done
 
 
 def _about(recording: Recording, alert: Told) -> About:

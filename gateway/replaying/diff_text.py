@@ -36,7 +36,7 @@ def text_of(found: Diff, language: Language, *, colour: bool, most: int) -> str:
     say = Words(language)
     tolerance = lasting(found.within_ns)
     if found.same:
-        many = say.many(len(found.pairs), "alert", "条警报")
+        many = say.many(len(found.pairs), "alert", "条告警")
         return say(f"the same: {many}, times within {tolerance}", f"相同：{many}，时间差不超过 {tolerance}")
     head = [_side("A", found.a, say), _side("B", found.b, say)]
     details = found.differences()
@@ -49,7 +49,7 @@ def text_of(found: Diff, language: Language, *, colour: bool, most: int) -> str:
 
 def _side(name: str, side: Side, say: Words) -> str:
     of = " ".join(part for part in (side.gateway, side.version, side.config_sha[:12]) if part)
-    return f"{name}: {say.many(side.alerts, 'alert', '条警报')}{'  ' if of else ''}{of}"
+    return f"{name}: {say.many(side.alerts, 'alert', '条告警')}{'  ' if of else ''}{of}"
 
 
 def _plain(text: str) -> Text:

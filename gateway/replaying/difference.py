@@ -102,19 +102,19 @@ class Difference(msgspec.Struct, frozen=True):
                 f"{self.file}: of gateway {ours}, the replay is of {theirs}: nothing can be compared. "
                 f"It has {self.expected} changes of alerts, the replay {self.came}",
                 f"{self.file}：属于网关 {ours}，而回放的是 {theirs}：无法比较。"
-                f"文件中有 {self.expected} 条警报变化，回放得到 {self.came} 条",
+                f"文件中有 {self.expected} 条告警变化，回放得到 {self.came} 条",
             )
         if self.ok:
-            many = say.many(self.came, "change", "条警报变化")
+            many = say.many(self.came, "change", "条告警变化")
             return say(
                 f"{self.file}: as expected, {many} of alerts" if self.came else f"{self.file}: as expected, no alert",
-                f"{self.file}：与预期一致，{many}" if self.came else f"{self.file}：与预期一致，没有警报",
+                f"{self.file}：与预期一致，{many}" if self.came else f"{self.file}：与预期一致，没有告警",
             )
         if not self.expected:
             return say(
                 f"{self.file} is empty, so no alert is expected, and {self.came} changes of alerts came. "
                 f"If it is yet to be written: zhiwang replay … --alerts {self.file}",
-                f"{self.file} 是空文件，即预期没有警报，而回放得到 {self.came} 条警报变化。"
+                f"{self.file} 是空文件，即预期没有告警，而回放得到 {self.came} 条告警变化。"
                 f"如果尚未生成：zhiwang replay … --alerts {self.file}",
             )
         missing, new, otherwise = len(self.missing), len(self.unexpected), len(self.changed)
@@ -126,7 +126,7 @@ class Difference(msgspec.Struct, frozen=True):
         )
         return say(
             f"{self.file}: {counts}; {self.same} of {self.expected} changes of alerts are as expected",
-            f"{self.file}：{counts}；预期的 {self.expected} 条警报变化中 {self.same} 条一致",
+            f"{self.file}：{counts}；预期的 {self.expected} 条告警变化中 {self.same} 条一致",
         )
 
     def _origin(self, say: Words) -> list[str]:

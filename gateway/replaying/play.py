@@ -173,7 +173,8 @@ class _Playing:
                 continue
             cut = piece.cut
             first_ns, last_ns = int(cut.admitted_ns[0]), int(cut.admitted_ns[-1])
-            self._span_ns = (self._span_ns[0] or max(first_ns, self._from_ns), last_ns)
+            if last_ns >= self._from_ns:
+                self._span_ns = (self._span_ns[0] or max(first_ns, self._from_ns), last_ns)
             if chosen.other and any(isinstance(one, Configured) for one in cut.inputs):
                 cut = _replaced(cut, configured)
             yield from _split(cut, self._from_ns)

@@ -42,7 +42,7 @@ class Words(NamedTuple):
         return known.get(str(severity), brief(severity))
 
     def many(self, number: int, noun: str, zh: str) -> str:
-        """`1 alert`, `3 alerts`; `3 条警报`."""
+        """`1 alert`, `3 alerts`; `3 条告警`."""
         return f"{number} {zh}" if self.language == "zh" else f"{number} {noun}{'' if number == 1 else 's'}"
 
 

@@ -71,7 +71,7 @@ def picture(diff: Diff, language: Language = "en") -> Picture:
             Word(
                 WIDTH / 2,
                 TOP + ROW / 2,
-                say("no alerts in A, none in B", "A 与 B 都没有警报"),
+                say("no alerts in A, none in B", "A 与 B 都没有告警"),
                 GREY,
                 14,
                 anchor="middle",
@@ -116,7 +116,7 @@ def _head(diff: Diff, say: Words) -> list[Shape]:
     for y, name, side in ((24.0, "A", diff.a), (44.0, "B", diff.b)):
         of = " · ".join(part for part in (side.gateway, side.version, side.config_sha[:12]) if part)
         shapes.append(Word(20, y, name, bold=True, size=14))
-        shapes.append(Word(40, y, f"{say.many(side.alerts, 'alert', '条警报')}{'  ' if of else ''}{of}", size=13))
+        shapes.append(Word(40, y, f"{say.many(side.alerts, 'alert', '条告警')}{'  ' if of else ''}{of}", size=13))
     x = WIDTH - RIGHT
     for text, fill, edge in reversed(_legend(say)):
         shapes.append(Word(x, 24, text, "#444444", 11.5, anchor="end"))

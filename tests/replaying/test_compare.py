@@ -192,5 +192,5 @@ def test_an_expectation_from_an_editor_of_windows_is_read(tmp_path: Path) -> Non
 def test_differences_are_told_in_chinese(tmp_path: Path) -> None:
     text = differing(tmp_path, replayed(rows()), replayed(rows())[:-1]).text("zh")
 
-    assert "缺少 1，多出 0，改变 0；预期的 10 条警报变化中 9 条一致" in text
+    assert "缺少 1，多出 0，改变 0；预期的 10 条告警变化中 9 条一致" in text
     assert "− 缺少" in text

@@ -89,5 +89,5 @@ def test_no_alerts_at_all_and_more_rows_than_a_picture_holds() -> None:
     line = msgspec.json.decode(replayed(rows())[0])
     many = [msgspec.json.encode({**line, "id": f"i{n}", "subject": f"water.level{{gauge=g{n:03}}}"}) for n in range(70)]
 
-    assert "A 与 B 都没有警报" in picture(diff([], [], 0), "zh").svg()
+    assert "A 与 B 都没有告警" in picture(diff([], [], 0), "zh").svg()
     assert "… and 10 more rows: the table and --json have all" in picture(diff(many, [], 0)).svg()
