@@ -12,7 +12,7 @@ from gateway.errors import TransientError, Unreachable
 from gateway.events import Health
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from gateway.app.running import Running
     from gateway.config.manifest import Manifest
@@ -32,7 +32,7 @@ class Evidences(NamedTuple):
     notices: list[Health]
 
 
-def evidence_of(
+async def evidence_of(
     config: Config,
     manifests: Mapping[str, Manifest],
     outbox: Outbox,
@@ -42,7 +42,7 @@ def evidence_of(
 ) -> Evidences | None:
     """The maker for the cameras whose pictures go with some rule's alerts; None where there are none."""
     settings = config.evidence
-    wanted = {camera for rule in config.rules.values() if (camera := pictured(rule)) in manifests}
+    wanted = {camera for rule in config.rules.values() if (camera := pictured(rule, manifests)) in manifests}
     if not isinstance(settings, EvidenceConfig) or not wanted:
         return None
     from gateway.vision.evidence import Evidencer  # noqa: PLC0415 - a ground-only gateway loads no vision
@@ -69,6 +69,7 @@ def evidence_of(
             raise Unreachable("the gateway ends; it is done after the next start")
         await running.commit(batch)
 
+    seen.update(dict.fromkeys(await open_alerts(), True))
     running.door.on_stepped(stepped)
     recordings = outbox.spare
     outbox.spare = partial(_spare, lambda size: store.free(size, set(seen)), recordings)
@@ -90,12 +91,14 @@ def evidence_of(
     return Evidences(maker, maker.read, [Health("disk/evidence", "sealing", seals, lacks)])
 
 
-def pictured(rule: Rule) -> str | None:
+def pictured(rule: Rule, cameras: Collection[str]) -> str | None:
     """The camera whose picture goes with a rule's alerts."""
     picture, where = rule.common.picture, getattr(rule.kind, "in_", None)
     if picture == "off" or rule.common.mode == "off":
         return None
-    return picture or (where.partition(".")[0] if isinstance(where, str) else None)
+    if picture is not None or not isinstance(where, str):
+        return picture
+    return where if where in cameras else where.rpartition(".")[0]
 
 
 def _spare(first: Callable[[int], int], then: Callable[[int], int], wanted: int) -> int:

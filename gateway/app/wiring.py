@@ -135,7 +135,8 @@ async def _run(
     sure = not isinstance(clock, WallClock) or await wait_for_clock(clock, outbox.resumed)
     notices.append(Health("clock/wall", "believable", sure, "" if sure else "no believable time after 60 s"))
     await history.begin(outbox.epoch)
-    evidence = evidence_of(config, manifests, outbox, history, running, clock) if options.sources is None else None
+    live = options.sources is None  # a replay asks nothing of any camera
+    evidence = await evidence_of(config, manifests, outbox, history, running, clock) if live else None
     notices += evidence.notices if evidence else []
     sinks = _sinks(config, registry, clock, history, running, options, outbox, evidence)
     await outbox.declare([(sink.name, sink.stream, begins) for sink, begins in sinks.each])

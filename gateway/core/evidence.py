@@ -16,6 +16,7 @@ import msgspec
 
 from gateway.config.model import Point
 from gateway.config.scalars import NS
+from gateway.core.looks import place_of
 from gateway.core.sparse import Sparse
 from gateway.events import Detections, Looked, RequestRow, Tick
 
@@ -194,7 +195,7 @@ def _through(rule: RuleConfig, cameras: Mapping[str, CameraPlan]) -> Through | N
     if picture == "off" or rule.common.mode == "off":
         return None
     where = getattr(rule.kind, "in_", None)
-    name, _, place = where.partition(".") if isinstance(where, str) else ("", "", "")
+    name, place = place_of(where, list(cameras)) if isinstance(where, str) else ("", "")
     if picture is not None and picture != name:
         return Through(picture) if picture in cameras else None
     camera = cameras.get(name)

@@ -56,6 +56,7 @@ NICE = 10  # the engines have 5: what a clip takes it takes from nobody
 WAIT_S, LOOK_S = 5.0, 0.1  # a camera that has just begun may have its first look so late
 A_MOMENT = 5  # tries for a look that is being made small, before one beside it is taken
 STALE_NS = 60 * NS  # an older picture shows something else
+HELD_S = 86_400.0  # longer than any `for:` that a picture should wait for
 AHEAD = 2  # looks of one camera that wait to be made small: beyond it one is left out
 CLIPS = 16  # that wait or are made
 _REQUEST = msgspec.msgpack.Decoder(RequestRow)
@@ -307,7 +308,9 @@ class Evidencer:
             await self._report(Health("disk/evidence", "room", not wrong, wrong))
 
     async def _forget(self) -> None:
-        """Drop what was held for an alert that did not come."""
+        """Drop what was held for an alert that did not come, and first what a killed process left."""
+        with contextlib.suppress(Unreachable):
+            await self._in_thread(self._store.sweep, self._clock.now_ns() / NS - HELD_S)
         while True:
             await self._clock.sleep(1.0)
             now_ns = self._clock.now_ns()

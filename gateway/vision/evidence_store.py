@@ -86,6 +86,13 @@ class Store:
         with contextlib.suppress(OSError):
             (self.folder / HELD / f"{_safe(capture)}.jpg").unlink()
 
+    def sweep(self, before_s: float) -> None:
+        """What was held before that time (seconds UTC), by a process that was killed, waits for nothing any more."""
+        for path in (self.folder / HELD).glob("*.jpg"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < before_s:
+                    path.unlink()
+
     def read(self, alert: str, sha256: str) -> bytes | None:
         """A file's bytes; None where it is gone, or not what its name says."""
         for path in self._of(alert).glob(f"{_safe(sha256)}.*"):

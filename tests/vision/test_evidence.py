@@ -267,6 +267,17 @@ def test_a_file_that_was_changed_is_no_evidence(tmp_path: Path) -> None:
     assert store.read("a", sha256) is None
 
 
+def test_what_a_killed_process_held_does_not_stay_for_ever(tmp_path: Path) -> None:
+    store = Store(tmp_path, 10_000_000)
+    store.hold("old", b"1")
+    store.hold("new", b"2")
+    os.utime(tmp_path / "evidence/held/old.jpg", (1_000, 1_000))
+
+    store.sweep(2_000)
+
+    assert (store.held("old"), store.held("new")) == (None, b"2")
+
+
 def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
     store = Store(tmp_path / "state", 10_000_000)
     for name in ("../../etc", "held", "a/b", "", "x" * 300):
