@@ -176,7 +176,7 @@ class AlertRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RequestRow(msgspec.Struct, frozen=True, array_like=True):
-    """What the core asks of the world: `kind` reply | look | rebirth | evidence | write; `target` owns it."""
+    """What the core asks of the world: `kind` reply | look | rebirth | evidence | track | write; `target` owns it."""
 
     id: str
     kind: str

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from gateway.config.topics import TopicPattern
 from gateway.core.plan import CameraPlan, Plan, Route
+from gateway.core.sightings import WantsSightings
 from gateway.errors import ModelError
 from gateway.events import Health
 from gateway.sources.mqtt import Mqtt
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from gateway.config.kinds import Registry
     from gateway.config.manifest import Manifest
-    from gateway.config.model import Config
+    from gateway.config.model import Camera, Config
 
 
 OWN = ("source/ticks", "source/local", "source/vision", "sink/history", "sink/evidence", "disk/evidence")
@@ -49,8 +52,10 @@ def make_plan(config: Config, registry: Registry, models: Mapping[str, Model]) -
         if isinstance(sensor.transport, Mqtt):
             pattern = TopicPattern.parse(sensor.transport.topic)
             routes.append(Route(sensor.name, sensor.transport.mqtt, pattern, sensor.common, decoder))
+    wanted = [sink.kind.sightings() for sink in config.sinks.values() if isinstance(sink.kind, WantsSightings)]
+    told = frozenset(name for cameras in wanted for name in cameras or config.cameras)
     cameras = tuple(
-        CameraPlan(name, camera, model.labels, model.score, model.sha256)
+        CameraPlan(name, _tracking(camera) if name in told else camera, model.labels, model.score, model.sha256)
         for name, camera in config.cameras.items()
         if (model := models.get(name))
     )
@@ -68,8 +73,14 @@ def make_plan(config: Config, registry: Registry, models: Mapping[str, Model]) -
         cameras=cameras,
         rules=rules,
         evidence=config.evidence,
+        sightings=told,
         others=frozenset({*OWN, *recorder, *(f"sink/{name}" for name in config.sinks)}),
     )
+
+
+def _tracking(camera: Camera) -> Camera:
+    """A camera that tracks also where no rule wants it."""
+    return msgspec.structs.replace(camera, tracks=True)
 
 
 def _camera_of(kind: object) -> str | None:

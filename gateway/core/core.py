@@ -36,6 +36,7 @@ from gateway.core.rules.health import HealthRule
 from gateway.core.rules.making import Making
 from gateway.core.rules.silent import Adrift, Silent
 from gateway.core.rules.stuck import stuck_rules
+from gateway.core.sightings import Sightings
 from gateway.core.state import State
 from gateway.core.watch import Run, Watch
 from gateway.events import (
@@ -102,6 +103,7 @@ class Core:
         self._silent, self._adrift = Silent(plan.routes, things, state), Adrift(things, state)
         self._coverage = Coverage(tuple(camera.name for camera in plan.cameras), state)
         self._looks = Looks(plan, state)
+        self._sightings = Sightings(plan, state)
         self._captures = Captures(plan, state)
         rules, lenses, watches = dict[str, Rule](), dict[str, Lens](), dict[tuple[object, ...], Watch]()
         self._rules: list[Rule] = []
@@ -282,6 +284,7 @@ class Core:
             self.counts["camera_astray"] += 1
         elif isinstance(item, Detections):
             run, look = self._run(None), self._looks.take(item)
+            out.requests += self._sightings.take(look, moment)
             for rule in self._order:
                 changes = self._guard.ask(rule, rule.detections, look, moment, run)
                 run.said[rule.name] = changes  # pyright: ignore[reportIndexIssue] - the run's own dict
@@ -326,6 +329,7 @@ class Core:
         self._alerts.tick(moment.admitted_ns, moment.elapsed_ns)
         self._collect(out)
         out.lines += self._coverage.tick(moment) + self._looks.tick(moment)
+        out.requests += self._sightings.tick(moment)
         self._counted.put("", Counted(tally.ticks + 1))
         return said
 

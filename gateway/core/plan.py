@@ -65,6 +65,7 @@ class Plan(msgspec.Struct, frozen=True):
     """A gateway as its core sees it. `community` is a topic level: `_` without one.
 
     `others`: components that speak of their health and are neither a broker of a route nor a camera: `sink/influx`.
+    `sightings`: the cameras of which it is told who was seen.
     """
 
     gateway: str
@@ -78,6 +79,7 @@ class Plan(msgspec.Struct, frozen=True):
     rules: tuple[Rule, ...]
     others: frozenset[str] = frozenset()
     evidence: EvidenceConfig | Literal["off"] = EvidenceConfig()
+    sightings: frozenset[str] = frozenset()
 
     def components(self) -> frozenset[str]:
         """Every source, camera, sensor and sink that there is."""
