@@ -31,7 +31,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "这里不能改:配置文件有错误(见 zhiwang check),或网关不是从文件启动的。",
         "They cannot be changed from here: the configuration has errors (zhiwang check), or came from no file.",
     ),
-    "last_hour": ("最近一小时", "LAST HOUR"),
+    "last_hour": ("最近一小时 · ± 可能数错的", "LAST HOUR · ± may be miscounted"),
     "no_places": ("这台摄像头还没有区域和线", "This camera has no zones or lines yet"),
     "nothing_counted": ("还没有计数", "nothing counted yet"),
     "there_now": ("现在 {n}", "{n} now"),

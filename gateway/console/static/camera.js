@@ -5,6 +5,7 @@
   const { make, arrow } = zw.svg;
   const STEP = 0.005; // of the picture, for an arrow key; ten times as far with Shift
   const NAME = /^[a-z0-9][a-z0-9_-]*$/;
+  const [COLD, WARM, HOT] = [[70, 40, 230], [235, 40, 140], [255, 215, 50]]; // like no street, lawn or roof
   const LEAST = { zones: 3, lines: 2 };
   const clamp = (x) => Math.round(Math.min(1, Math.max(0, x)) * 1e4) / 1e4;
 
@@ -33,6 +34,7 @@
     draw() {
       const image = this.host.parentElement.querySelector(".zw-picture img");
       [this.w, this.h] = image && image.naturalWidth ? [image.naturalWidth, image.naturalHeight] : [1600, 900];
+      this.host.parentElement.style.aspectRatio = `${this.w} / ${this.h}`;
       const shown = Math.min(this.host.clientWidth || this.w, ((this.host.clientHeight || this.h) * this.w) / this.h);
       this.px = this.w / Math.max(shown, 1); // one pixel of the screen
       this.svg.setAttribute("viewBox", `0 0 ${this.w} ${this.h}`);
@@ -66,8 +68,9 @@
       const picture = context.createImageData(columns, rows);
       cells.forEach((count, i) => {
         const share = Math.sqrt(count / most); // the paths show beside where somebody stands all day
-        const hot = [Math.min(255, 90 + 330 * share), 255 * Math.max(0, 1 - Math.abs(share - 0.45) * 2), 255 * Math.max(0, 1 - 2.2 * share)];
-        picture.data.set([...hot, count ? 70 + 150 * share : 0], 4 * i);
+        const [low, high, part] = share < 0.5 ? [COLD, WARM, share * 2] : [WARM, HOT, share * 2 - 1];
+        const hot = low.map((from, k) => from + (high[k] - from) * part);
+        picture.data.set([...hot, count ? 120 + 120 * share : 0], 4 * i);
       });
       context.putImageData(picture, 0, 0);
       over.heat = canvas.toDataURL();
