@@ -39,11 +39,12 @@ async def evidence_of(
     history: History,
     running: Running,
     clock: Clock,
+    live: bool,
 ) -> Evidences | None:
-    """The maker for the cameras whose pictures go with some rule's alerts; None where there are none."""
+    """The maker for the cameras whose pictures go with some rule's alerts; None where there are none, or not live."""
     settings = config.evidence
     wanted = {camera for rule in config.rules.values() if (camera := pictured(rule, manifests)) in manifests}
-    if not isinstance(settings, EvidenceConfig) or not wanted:
+    if not isinstance(settings, EvidenceConfig) or not wanted or not live:
         return None
     from gateway.vision.evidence import Evidencer  # noqa: PLC0415 - a ground-only gateway loads no vision
     from gateway.vision.evidence_store import Store  # noqa: PLC0415 - as above

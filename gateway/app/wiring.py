@@ -135,8 +135,7 @@ async def _run(
     sure = not isinstance(clock, WallClock) or await wait_for_clock(clock, outbox.resumed)
     notices.append(Health("clock/wall", "believable", sure, "" if sure else "no believable time after 60 s"))
     await history.begin(outbox.epoch)
-    live = options.sources is None  # a replay asks nothing of any camera
-    evidence = await evidence_of(config, manifests, outbox, history, running, clock) if live else None
+    evidence = await evidence_of(config, manifests, outbox, history, running, clock, options.sources is None)
     notices += evidence.notices if evidence else []
     sinks = _sinks(config, registry, clock, history, running, options, outbox, evidence)
     await outbox.declare([(sink.name, sink.stream, begins) for sink, begins in sinks.each])
@@ -185,10 +184,8 @@ def _sinks(
     own: list[Sink] = [HistoryAlerts(history)]
     if options.series_history:
         own.append(HistorySeries(history))
-    runs: list[Callable[[], Awaitable[None]]] = []
-    if evidence:
-        own.append(evidence.maker)
-        runs.append(evidence.maker.run)
+    own += [evidence.maker] if evidence else []
+    runs: list[Callable[[], Awaitable[None]]] = [evidence.maker.run] if evidence else []
     sinks: list[tuple[Sink, Begins]] = [(sink, "oldest") for sink in (*own, *(options.sinks or ()))]
     if options.sinks is not None:
         return Sinks(sinks, runs, {})
