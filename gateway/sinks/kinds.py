@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.config.kinds import Kind
 from gateway.sinks.file import File, FileAlerts, FileSeries
+from gateway.sinks.frigate import Frigate, FrigateEvents
 from gateway.sinks.influx import V1, V2, build_v1, build_v2
 from gateway.sinks.mqtt import Mqtt, MqttAlerts, MqttReplies
 from gateway.sinks.mqtt_pictures import MqttPictures
@@ -48,6 +49,17 @@ def _file(name: str, kind: File, around: Surroundings) -> Built:
     return Built((FileSeries(name, kind, around), FileAlerts(name, kind, around)), in_order=True)
 
 
-_ALL = (Kind("v2", V2, _v2), Kind("v1", V1, _v1), Kind("mqtt", Mqtt, _mqtt), Kind("file", File, _file))
+def _frigate(name: str, kind: Frigate, around: Surroundings) -> Built:
+    events = FrigateEvents(name, around, kind)
+    return Built((events,), events.run)
+
+
+_ALL = (
+    Kind("v2", V2, _v2),
+    Kind("v1", V1, _v1),
+    Kind("mqtt", Mqtt, _mqtt),
+    Kind("frigate", Frigate, _frigate),
+    Kind("file", File, _file),
+)
 SINKS = {kind.key: kind for kind in _ALL}
 """By key. `build(name, struct, surroundings) -> Built`; raises ConfigError where a secret cannot be read."""
