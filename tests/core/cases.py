@@ -159,6 +159,7 @@ GROUND = STREET.replace(
     "    ground: {metres: [[[0, 0.9], [-4, 6]], [[1, 0.9], [4, 6]], [[0.7, 0.3], [8, 30]], [[0.3, 0.3], [-8, 30]]]}\n"
     "rules:",
 )
+WIDE = GROUND.replace("4, 6]", "40, 6]").replace("8, 30]", "60, 12]")
 MOVES = {
     "how fast": GROUND
     + "  fast: {speed: [person, car], in: crossing.zebra, levels: {yellow: 5 km/h, orange: 12 km/h}, hold: 2 s}\n"
@@ -170,11 +171,12 @@ MOVES = {
     "  off: {wrong_way: person, in: crossing.zebra, towards: crossing.far, levels: {yellow: 1}}\n",
     "what stands": GROUND
     + "  stood: {stopped: [person, car], in: crossing, levels: {yellow: 1 s, red: 4 s}, hold: 3 s}\n"
-    "  left: {abandoned: car, in: crossing, away: 4 m, for: 2 s, hold: 2 s, unless: stood}\n",
+    "  left: {abandoned: person, person: car, in: crossing, away: 2 m, for: 2 s, hold: 2 s, unless: near}\n"
+    "  near: {stopped: car, in: crossing, for: 8 s}\n",
     "what stands, in the picture": STREET + "  stood: {stopped: person, in: crossing.zebra, for: 2 s, hold: 2 s}\n"
-    "  left: {abandoned: car, in: crossing, away: 1 heights, levels: {blue: 1 s, orange: 5 s}, for: 1 s}\n",
-    "who nearly meets": GROUND
-    + "  near: {near_miss: [person, car], in: crossing, levels: {yellow: 6 s, red: 2 s}, hold: 2 s}\n"
-    "  two: {near_miss: [person, person], in: crossing.zebra, levels: {orange: 4 s}, only_while: near}\n",
+    "  left: {abandoned: person, person: car, in: crossing, away: 1 heights, levels: {blue: 1 s, red: 5 s}}\n",
+    "who nearly meets": WIDE
+    + "  near: {near_miss: [person, car], in: crossing, levels: {yellow: 20 s, red: 4 s}, hold: 2 s}\n"
+    "  two: {near_miss: [person, person], in: crossing, levels: {blue: 20 s, orange: 4 s}, unless: near}\n",
 }
 TRACKS |= MOVES
