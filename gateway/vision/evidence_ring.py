@@ -7,6 +7,7 @@ those that come until its time is over, whatever the ring drops meanwhile.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.vision.board import Last
     from gateway.vision.tap import TakesVideo
 
+LOG = logging.getLogger(__name__)
 NS = 1_000_000_000
 WIDEST_PX = 768  # a look's picture: 0.5 MB, a face at 10 m of a wide lens is 20 px
 LOOKS = 12  # pictures a camera keeps: 2.4 s at 5 looks/s, 6 MB; a condition is asked about within a second or so
@@ -86,6 +88,7 @@ class Ring:
         self._packets: deque[Packet] = deque()
         self._bytes = 0
         self._reels: list[Reel] = []
+        self._said = False
 
     # ── looks ──
 
@@ -149,6 +152,14 @@ class Ring:
                 self._bytes += len(packet.data)
             while self._bytes > RING_BYTES and self._packets:
                 self._drop_group()
+                if not self._packets and not self._said:
+                    self._said = True
+                    LOG.warning(
+                        "camera %s: from one key frame to the next are more than %d MB, too much to be kept for a "
+                        "clip: ask the camera for a key frame every 2 s",
+                        self.camera,
+                        RING_BYTES // 10**6,
+                    )
             for reel in self._reels:
                 reel.add(packet)
 
