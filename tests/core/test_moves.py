@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
 
 from gateway.events import Detections, Looked, Tick
 from tests.core.build import T0, Came, S, Stamped, at, body_of, core_of, run, start
+from tests.core.streams import Step, expected, jiggle, searching
+from tests.core.streams import came as lines_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from gateway.events import Input
 
 MS = 10**6
 PERSON, CAR = 0, 1
@@ -188,3 +195,36 @@ def test_each_minute_says_how_fast_and_how_many_stood() -> None:
 
 def _drives(px_s: float) -> Callable[[float], list[Box]]:
     return lambda t: [(40 + px_s * t, 300, CAR)]
+
+
+NEAR = "near_miss: [person, car], in: street, levels: {yellow: 4 s, orange: 1.5 s}, hold: 2 s"
+
+
+@searching(15)
+@given(seed=st.integers(0, 2**31), sizes=jiggle())
+def test_encounters_are_those_of_the_reference(seed: int, sizes: list[int]) -> None:
+    """Given a car and two people whose ways cross at about one time, seen unsteadily; the camera is blind at times."""
+    dice, text = random.Random(seed), CAMERA + GROUND + f"rules:\n  r: {{{NEAR}}}\n"
+    ways = [
+        (dice.uniform(-60, 60), dice.uniform(-60, 60), dice.uniform(-1, 1), label) for label in (CAR, PERSON, PERSON)
+    ]
+    steps = [Step(first.item, first) for first in start(up=False)]
+    now = before = T0
+    while now < T0 + 10 * S:
+        passed = dice.choice((100, 200, 200, 500)) * MS
+        blind = dice.random() < 0.03
+        now += 2 * S if blind else passed
+        t = (now - T0) / S - 5
+        boxes = [
+            (320 + vx * (t + off) + dice.gauss(0, 0.7), 260 + vy * (t + off) + dice.gauss(0, 0.7), label)
+            for vx, vy, off, label in ways
+        ]
+        given_ = [] if blind else [look(now, boxes)]
+        told: list[Input] = [*given_, Looked("street", before, now, "blind" if blind else "analysed")]
+        steps += [Step(item, at(item, now)) for item in told]
+        before = now
+
+    rows = run(core_of(text), [step.stamped for step in steps], sizes).alerts
+
+    assert lines_of(rows) == expected(text, steps)
+    event(f"{len(rows)} changes")
