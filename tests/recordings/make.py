@@ -60,6 +60,10 @@ PINNED = (
     "who stays",
     "how many",
     "who crosses",
+    "how fast",
+    "which way",
+    "what stands",
+    "who nearly meets",
 )
 """Of tests/core/cases.py: each kind of rule, and what stands in its way."""
 SEEDS = {
@@ -68,6 +72,10 @@ SEEDS = {
     "who stays": 25,
     "how many": 27,
     "who crosses": 17,
+    "how fast": 4,
+    "which way": 29,
+    "what stands": 3,
+    "who nearly meets": 11,
 }
 """Of which more comes than of 0."""
 SIGHT = ("frozen", "black", "covered", "blurred", "moved", "login")
