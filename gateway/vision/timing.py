@@ -9,7 +9,10 @@ from gateway.vision.held import Held
 NS = 1_000_000_000
 _WINDOW_NS = 60 * NS  # a camera's clock drifts: 100 ppm is 6 ms in a window, 9 s in a day
 _JUMP_NS = 10 * NS  # a PTS that moves against arrival by more began a new count
+_BACK_NS = NS // 2  # frames come in the order of their PTS: one that goes back by more began a new count, too
 _RATE_WINDOW_NS = 10 * NS
+_USUAL_NS = NS // 25  # between frames of a file, before two of them have told
+_LEAP = 4  # a step so many times the usual one is a hole or a mistake, and not the new usual
 _TOO_FEW = 3  # such windows one after another are a wrong rate, and no breath of the network
 _ENOUGH = 2  # and so many of a right one are the end of it
 _OF_WANTED = 0.75  # of the looks wanted
@@ -29,10 +32,12 @@ class LiveTime:
     def __init__(self) -> None:
         self._windows: deque[tuple[int, int]] = deque(maxlen=2)  # (arrival its window began at, smallest delay in it)
         self._last_ns = 0
+        self._last_pts_ns: int | None = None
 
     def again(self) -> None:
         """A new connection counts its PTS anew."""
         self._windows.clear()
+        self._last_pts_ns = None
 
     def event_ns(self, pts_ns: int | None, arrival_ns: int, told_ns: int | None = None) -> int:
         """When the frame was taken that has this PTS (None: the stream has none) and arrived at `arrival_ns` (UTC).
@@ -43,6 +48,9 @@ class LiveTime:
             return self._forward(told_ns)
         if pts_ns is None:
             return self._forward(arrival_ns)
+        if self._last_pts_ns is not None and pts_ns < self._last_pts_ns - _BACK_NS:
+            self._windows.clear()
+        self._last_pts_ns = pts_ns
         delay = arrival_ns - pts_ns
         if self._windows and abs(delay - self._windows[-1][1]) > _JUMP_NS:
             self._windows.clear()
@@ -65,7 +73,8 @@ class FileTime:
         self._loop_ns = 0  # where the current turn of the file began, after the start
         self._first_pts_ns: int | None = None
         self._last_ns = -1
-        self._step_ns = NS // 25
+        self._step_ns = _USUAL_NS
+        self._stepped = False  # whether the file itself has told its step
 
     def event_ns(self, pts_ns: int | None) -> int:
         """When the next frame was taken; a frame without a PTS, or one that goes back, follows at the usual step."""
@@ -75,7 +84,9 @@ class FileTime:
         if at_ns <= self._last_ns:
             at_ns = self._last_ns + self._step_ns
         elif self._last_ns >= self._loop_ns and pts_ns is not None:
-            self._step_ns = at_ns - self._last_ns
+            step_ns = at_ns - self._last_ns
+            if not self._stepped or step_ns < _LEAP * self._step_ns:
+                self._step_ns, self._stepped = step_ns, True
         self._last_ns = at_ns
         return self._start_ns + at_ns
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate, pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,6 +49,16 @@ def test_a_new_connection_starts_a_new_count() -> None:
     assert live.event_ns(0, START + 10 * NS) == START + 10 * NS
 
 
+@pytest.mark.parametrize("step_s", [-3600, -9, -5, -1, 5, 9, 3600])
+def test_a_count_that_jumps_in_a_connection_moves_no_time(step_s: int) -> None:
+    """Given a PTS that jumps back or ahead mid-stream, then times follow arrival as before, from the first frame on."""
+    live = LiveTime()
+    for i in range(100):
+        arrival = START + i * NS // 10
+        jumped = step_s * NS if i >= 50 else 0
+        assert live.event_ns(10_000 * NS + i * NS // 10 + jumped, arrival) == arrival
+
+
 def test_the_senders_report_is_believed_within_bounds() -> None:
     """Given a sender that tells the time, then that is it; one that was never set (1970) is not believed."""
     live = LiveTime()
@@ -70,6 +81,14 @@ def test_a_files_loops_join_without_a_step_back() -> None:
     times.again()
     seen += [times.event_ns(7 * NS + i * NS // 10) for i in range(5)]
     assert seen == [START + i * NS // 10 for i in range(10)]
+
+
+def test_a_frame_that_leaps_ahead_is_not_the_step_of_those_after_it() -> None:
+    """Given a file at 10 fps of which one frame says it is 5 s later, then those after it follow it 0.1 s apart."""
+    times = FileTime(0)
+    seen = [times.event_ns(i * NS // 10 + (5 * NS if i == 5 else 0)) for i in range(20)]
+    assert {b - a for a, b in pairwise(seen)} == {NS // 10, NS // 10 + 5 * NS}
+    assert seen[-1] == 19 * NS // 10 + 5 * NS
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 10 * NS)), min_size=1, max_size=40), st.integers(1, 3))
