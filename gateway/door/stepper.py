@@ -1,7 +1,7 @@
 """The core under guard: an input that makes it raise is found, set aside, and everything else goes on.
 
 The Core protocol does not promise that a step which raises leaves the state as it was. So the guard keeps the last
-snapshot and every delta since (bounded, since a new snapshot is due at 2,000 deltas or 8 MB), and brings the core back
+snapshot and every delta since (bounded, since a new snapshot is due at 5,000 deltas or 8 MB), and brings the core back
 to the state before the cut from these. The cut is then halved until the raising input stands alone: grouping does not
 change what the core makes of the others.
 """
