@@ -18,9 +18,8 @@ _SHARE = 0.25  # by which a place's mean follows a quiet packet
 _KNOWN = 3  # quiet groups of pictures before packets tell anything
 _AT_ONCE = 4.0  # times the mean: one packet is enough
 _FOR_A_WHILE = 2.0  # the mean of half a second
-_TOO_LITTLE = 0.15  # a picture that is sent again and again has no noise to be coded
 _WHILE_NS = NS // 2
-_HEADERS_BYTES = 64  # of a packet: so little is no picture
+_HEADERS_BYTES = 32  # of a packet: so little is no picture
 _MOST_BYTES = 8_000_000  # kept since the key frame, so that decoding can go on from there
 _WARIER, _WARIEST = 1.3, 4.0  # a wake for nothing raises the bar by this, up to this
 
@@ -124,7 +123,7 @@ class Sleep:
             return False
         ratio = (size + _HEADERS_BYTES) / (self._means[self._place] + _HEADERS_BYTES)
         self._ratio += (ratio - self._ratio) * min(1.0, elapsed_ns / _WHILE_NS)
-        return ratio > _AT_ONCE * self._bar or self._ratio > _FOR_A_WHILE * self._bar or self._ratio < _TOO_LITTLE
+        return ratio > _AT_ONCE * self._bar or self._ratio > _FOR_A_WHILE * self._bar
 
     def _learn(self, size: int) -> None:
         while len(self._means) <= self._place:
