@@ -1,13 +1,14 @@
 """What it costs to watch, decoding included: beside a plain loop, on a busy clip, a quiet street, and asleep.
 
-    python benchmarks/gating.py PYTHON      one that has supervision and onnxruntime: python -m venv …, pip install …
+    python benchmarks/gating.py PYTHON [ROUNDS]
 
-The plain loop is parts/plain_loop.py; ours is vision with the core's tracker, as fast as frames are taken. All look with
-YOLOX-nano for people. CPU seconds are of the whole process, of loop and ours in turns; recall is over people's boxes of
-the ground truth (IoU 0.5) in every frame: of frames that nobody looked at, where the tracks stand then. The quiet street
-(parts/quiet.py) is scored in the fifth of its time in which things move, each time after a stillness. The price of gating
-is that recall beside the same run with a look at every frame. Asleep: a street in which nothing moves but noise, at 25
-frames/s, CPU a minute with a look every 3 s.
+PYTHON is one that has supervision and onnxruntime (python -m venv …; pip install supervision onnxruntime):
+the plain loop runs there (parts/plain_loop.py). Ours is vision with the core's tracker, as fast as frames are taken.
+All look with YOLOX-nano for people. CPU seconds are of the whole process, loop and ours in turns. Recall is over people's
+boxes of the ground truth (IoU 0.5) in every frame: where nobody looked, where the tracks stand then. The quiet street
+(parts/quiet.py) is scored in the fifth of its time in which things move, each time after a stillness. The price of
+gating is the recall of "gated" beside that of "every frame". Asleep: a street in which nothing moves but noise, at 25
+frames/s, with a look every 3 s.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # run as a file
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file
 
 import av
 import cv2
@@ -53,12 +53,12 @@ if TYPE_CHECKING:
 
 NS = 1_000_000_000
 START = 1_700_000_000 * NS
-DATA = Path(os.environ.get("ZHIWANG_DATA", ROOT.parent / "shared"))
+DATA = Path(os.environ.get("ZHIWANG_DATA", Path(__file__).resolve().parents[2] / "shared"))
 CLIP = DATA / "data/video/pets2009-s2l1.avi"
 TRUTH = DATA / "data/video/pets2009-s2l1.gt.txt"
 MODEL = DATA / "models/yolox_nano.onnx"
 PLAIN = Path(__file__).with_name("parts") / "plain_loop.py"
-FPS, ROUNDS, IOU, SCORE = 10, 1, 0.5, 0.4
+FPS, ROUNDS, IOU, SCORE = 10, 3, 0.5, 0.4
 ASLEEP_S, ASLEEP_FPS = 40, 25
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080)}
 AWAKE = Motion(sleep=Duration(0))
@@ -183,12 +183,19 @@ def recall(came: Came, order: Sequence[int], frames: Sequence[int]) -> tuple[flo
     return hits / real, hits / max(said, 1)
 
 
-def rows(python: str, video: Path, order: Sequence[int], scored: Sequence[int], tries: dict[str, tuple[Motion | str, int]],
-         wanted: dict[str, float]) -> None:  # fmt: skip
+def rows(
+    rounds: int,
+    python: str,
+    video: Path,
+    order: Sequence[int],
+    scored: Sequence[int],
+    tries: dict[str, tuple[Motion | str, int]],
+    wanted: dict[str, float],
+) -> None:
     """The loop and ours in turns: CPU, looks, recall, ratio."""
     loops: list[Came] = []
     mine: dict[str, list[Came]] = {name: [] for name in tries}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         loops.append(plain(python, video))
         for name, (motion, nth) in tries.items():
             mine[name].append(ours(video, len(order), motion, nth))
@@ -240,7 +247,7 @@ def main() -> None:
     if len(sys.argv) < 2:
         raise SystemExit(__doc__)
     print("load", *(f"{one:.1f}" for one in os.getloadavg()), "cores", os.cpu_count())
-    python = sys.argv[1]
+    python, rounds = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else ROUNDS
     with tempfile.TemporaryDirectory() as folder:
         order = list(range(len(read_mot(TRUTH))))
         print("busy clip (PETS2009 S2L1), scored in every frame")
@@ -249,7 +256,9 @@ def main() -> None:
             "every 2nd, tracks between": ("off", 2), "every 2nd, gated": (Motion(), 2),
             "every 3rd, tracks between": ("off", 3), "every 3rd, gated": (Motion(), 3),
         }  # fmt: skip
-        rows(python, CLIP, order, order, busy, {"every frame": 2.5, "every 2nd, gated": 4, "every 3rd, gated": 4})
+        rows(
+            rounds, python, CLIP, order, order, busy, {"every frame": 2.5, "every 2nd, gated": 4, "every 3rd, gated": 4}
+        )
         street_ = Path(folder) / "quiet.mp4"
         order = quiet(CLIP, street_)
         moving = [frame for frame, source in enumerate(order) if frame == source]
@@ -258,7 +267,7 @@ def main() -> None:
             "every frame": ("off", 1), "gated": (AWAKE, 1), "gated, with sleep": (Motion(), 1),
             "every 2nd, with sleep": (Motion(), 2), "every 3rd, with sleep": (Motion(), 3),
         }  # fmt: skip
-        rows(python, street_, order, moving, calm, {"every 2nd, with sleep": 10, "every 3rd, with sleep": 10})
+        rows(rounds, python, street_, order, moving, calm, {"every 2nd, with sleep": 10, "every 3rd, with sleep": 10})
         print(f"one camera in which nothing moves, {ASLEEP_FPS} frames/s: CPU a minute")
         asleep(Path(folder))
 

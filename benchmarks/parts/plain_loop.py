@@ -1,9 +1,9 @@
-"""What a user would write: cv2.VideoCapture, YOLOX by onnxruntime as it comes, supervision's detections and a zone of it.
+"""What a user would write: cv2.VideoCapture, YOLOX by onnxruntime as it comes, supervision's detections and a zone.
 
     python plain_loop.py VIDEO MODEL.onnx OUT.jsonl
 
-Runs in an environment of its own (pip install supervision onnxruntime): none of it is ours. Writes each frame's boxes of
-people, and prints CPU seconds, frames, and versions as JSON. YOLOX's own steps, from its demo/ONNXRuntime.
+Runs in an environment of its own (pip install supervision onnxruntime): none of it is ours. Writes each frame's boxes
+of people, and prints CPU seconds, frames, and versions as JSON. YOLOX's own steps, from its demo/ONNXRuntime.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def shown(count: int) -> list[int]:
 
 
 def quiet(clip: Path, to: Path, fps: int = 10) -> list[int]:
-    """Write the quiet clip (H.264, a key frame every 2 s, no B-frames); returns which frame each of its frames shows."""
+    """Write the quiet clip (H.264, a key frame every 2 s, no B-frames); returns as `shown`."""
     with av.open(str(clip)) as container:
         frames = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
     order = shown(len(frames))
