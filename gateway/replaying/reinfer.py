@@ -9,18 +9,21 @@ Recorded video is not blurred; the default is that none is recorded.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import numpy as np
 
 from gateway import models
-from gateway.errors import ModelError, RecordingError
+from gateway.config.load import loads
+from gateway.errors import ConfigError, ModelError, RecordingError
 from gateway.events import Cut, Detections
 from gateway.recording import video
 from gateway.recording.parts import Begin, ModelNote, Part
+from gateway.registry import registry
 
 try:
+    from gateway.vision import tiles
     from gateway.vision.annexb import Coded, decode
     from gateway.vision.detector import Detector, manifest_of
 except ImportError as error:
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from gateway.config.manifest import Manifest
     from gateway.events import Input
     from gateway.language import Language
-    from gateway.recording.parts import Piece
+    from gateway.recording.parts import About, Piece
     from gateway.recording.reader import Recording
     from gateway.vision.annexb import Shown
 
@@ -68,6 +71,9 @@ class Reinferred:
         for piece in self._pieces:
             if isinstance(piece, Begin):
                 about = piece.about
+                for camera, aim in _aims(about).items():
+                    if camera in self._seers:
+                        self._seers[camera].aim = aim
                 noted = tuple(self._models.note(one) if one.camera in self._seers else one for one in about.models)
                 translated = _translated(about.models, noted)
                 yield piece._replace(about=msgspec.structs.replace(about, models=noted))
@@ -131,6 +137,15 @@ def reinferred(
             if note.camera in seers:
                 chosen.note(note)  # a model that is not here is said before anything is played
     return Reinferred(recording.pieces(from_ns, to_ns, most=most), seers, chosen)
+
+
+def _aims(about: About) -> dict[str, tiles.Aim]:
+    """What of each camera's picture was looked at, as it was configured then."""
+    try:
+        cameras = loads(about.config, Path(), registry(), name="recorded.yaml").cameras
+    except ConfigError:
+        return {}  # of another release, or none: who plays it says so
+    return {name: tiles.Aim.of(camera) for name, camera in cameras.items()}
 
 
 def _has_video(recording: Recording, camera: str) -> bool:
@@ -201,6 +216,7 @@ class _Seer:
         self._recording = recording
         self._camera = camera
         self._to_ns = to_ns
+        self.aim = tiles.EVERYTHING
         self._frames: Iterator[Shown] | None = None
         self._next: Shown | None = None
 
@@ -209,10 +225,9 @@ class _Seer:
         shown = self._frame(was.event_ns, admitted_ns)
         if shown is None:
             return None
-        picture = cast("NDArray[np.uint8]", shown.frame.to_ndarray(format="rgb24"))
-        [found] = chosen.detector(self._camera).detect([picture])
-        height_px, width_px = picture.shape[:2]
-        return Detections(was.camera, was.frame, was.event_ns, width_px, height_px, *found)
+        frame = shown.frame
+        [found] = tiles.look(chosen.detector(self._camera), [frame], [self.aim])
+        return Detections(was.camera, was.frame, was.event_ns, frame.width, frame.height, *found)
 
     def _frame(self, event_ns: int, admitted_ns: int) -> Shown | None:
         if self._frames is None:
