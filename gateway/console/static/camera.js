@@ -67,10 +67,10 @@
       const context = canvas.getContext("2d");
       const picture = context.createImageData(columns, rows);
       cells.forEach((count, i) => {
-        const share = Math.sqrt(count / most); // the paths show beside where somebody stands all day
+        const share = (count / most) ** 0.4; // the paths show beside a car that is parked all day
         const [low, high, part] = share < 0.5 ? [COLD, WARM, share * 2] : [WARM, HOT, share * 2 - 1];
         const hot = low.map((from, k) => from + (high[k] - from) * part);
-        picture.data.set([...hot, count ? 120 + 120 * share : 0], 4 * i);
+        picture.data.set([...hot, count ? 20 + 220 * share : 0], 4 * i);
       });
       context.putImageData(picture, 0, 0);
       over.heat = canvas.toDataURL();
