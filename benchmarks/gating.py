@@ -2,9 +2,9 @@
 
     python benchmarks/gating.py PYTHON [ROUNDS]
 
-PYTHON is one that has supervision and onnxruntime (python -m venv …; pip install supervision onnxruntime):
-the plain loop runs there (parts/plain_loop.py). Ours is vision with the core's tracker, as fast as frames are taken.
-All look with YOLOX-nano for people. CPU seconds are of the whole process, loop and ours in turns. Recall is over people's
+PYTHON is one that has supervision and onnxruntime (python -m venv …; pip install supervision onnxruntime): the plain
+loop runs there (parts/plain_loop.py). Ours is vision with the core's tracker, as fast as frames are taken. All look
+with YOLOX-nano for people. CPU seconds are of the whole process, loop and ours in turns. Recall is over people's
 boxes of the ground truth (IoU 0.5) in every frame: where nobody looked, where the tracks stand then. The quiet street
 (parts/quiet.py) is scored in the fifth of its time in which things move, each time after a stillness. The price of
 gating is the recall of "gated" beside that of "every frame". Asleep: a street in which nothing moves but noise, at 25
