@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from gateway.config.model import Struct
+from gateway.core.sightings import KIND, Seen, Told
 from gateway.errors import GatewayError
 from gateway.events import RequestRow
 from gateway.ports import Rejected
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from gateway.ports import Clock, Row
     from gateway.sinks.surroundings import Surroundings
 
-KIND = "track"
 GOODBYE_S = 2.0
 ALL = "all"
 _REQUEST = msgspec.msgpack.Decoder(RequestRow)
@@ -58,37 +58,6 @@ class Frigate(Struct, frozen=True):
     def sightings(self) -> tuple[str, ...]:
         """The cameras whose sightings it wants; none: all."""
         return self.cameras
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """A visitor, as the core tells it (core/sightings.py)."""
-
-    id: str
-    camera: str
-    label: str
-    start_ns: int
-    frame_ns: int
-    end_ns: int | None
-    score: float
-    top_score: float
-    box: tuple[int, int, int, int]
-    size: tuple[int, int]
-    zones: tuple[str, ...]
-    entered: tuple[str, ...]
-    stationary: bool
-    motionless: int
-    moves: int
-
-
-class Told(msgspec.Struct, frozen=True):
-    """The body of a request `track`."""
-
-    type: Literal["new", "update", "end"]
-    before: Seen | None
-    after: Seen
-    cameras: dict[str, dict[str, int]]
-    zones: dict[str, dict[str, int]]
-    active: dict[str, dict[str, int]]
 
 
 class FrigateEvents:
