@@ -191,6 +191,18 @@ def test_one_thing_is_one_box_wherever_tiles_cut_it(
     assert got.score[0] >= min(scores)
 
 
+def test_what_nobody_saw_whole_is_joined_of_its_pieces() -> None:
+    """Given a thing that the whole missed and two tiles cut, then it is one box around both pieces, as sure as either."""
+    areas = Aim(2).areas(1920, 1080)
+    left, right = areas[1].right, areas[2].left
+    got = merged(
+        [found([]), found([[800, 100, left, 300]], 0.6), found([[right, 104, 1200, 296]], 0.7), found([]), found([])],
+        areas,
+    )
+    assert got.xyxy.tolist() == [[800, 100, 1200, 300]]
+    assert got.score.tolist() == pytest.approx([0.7])
+
+
 def test_two_things_of_a_class_stay_two() -> None:
     """Given a small one before a large one, both whole in a tile, and two that a tile's edge cuts: all stay."""
     areas = Aim(2).areas(1920, 1080)
