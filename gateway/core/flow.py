@@ -56,7 +56,7 @@ class Stand(msgspec.Struct, frozen=True, array_like=True):
     present_ns: int = 0
     unknown_ns: int = 0
     most: int = 0
-    now: int = 0
+    standing: int = 0
     here: int = 0
     unsure: int = 0
 
@@ -112,7 +112,7 @@ class Flow:
                 key = f"{minute} {name} {label}"
                 was = self._stands.get(key) or Stand()
                 most = max(was.most, stood)
-                self._stands.put(key, msgspec.structs.replace(was, most=most, now=stood, here=here, unsure=unsure))
+                self._stands.put(key, msgspec.structs.replace(was, most=most, standing=stood, here=here, unsure=unsure))
         last = self._last.rows[0]
         last["watched"], last["at"] = look.watched_ns, minute
         self._last.touch_one(0)
@@ -130,9 +130,9 @@ class Flow:
         passed = watched_ns - int(last["watched"]) if last["watched"] >= 0 else 0
         passed = min(passed, MOST_LOOK_NS)
         for key, was in self._stands.items():
-            if not (was.here or was.now):
+            if not (was.here or was.standing):
                 continue
-            stood, present = was.stood_ns + was.now * passed, was.present_ns + was.here * passed
+            stood, present = was.stood_ns + was.standing * passed, was.present_ns + was.here * passed
             unknown = was.unknown_ns + was.unsure * passed
             self._stands.put(key, Stand(stood, present, unknown, was.most))
 

@@ -59,7 +59,7 @@ class Motion(NamedTuple):
     that are hidden stand below the head by the usual height; velocities are of what is seen, for the usual height of
     what quickly gets smaller lags behind.
     velocity: float64[k, 2] a second; speed, speed_off: its length and that one's standard deviation; known: bool[k].
-    now: where the line has it now. width, height: of the box, upright where it stands; NaN beyond the horizon.
+    spot: where the line has it now. width, height: of the box, upright where it stands; NaN beyond the horizon.
     """
 
     metres: bool
@@ -69,7 +69,7 @@ class Motion(NamedTuple):
     speed: Array
     speed_off: Array
     known: NDArray[np.bool_]
-    now: Array
+    spot: Array
     width: Array
     height: Array
 

@@ -72,7 +72,7 @@ class NearMiss(Struct, frozen=True):
 
 def collisions(moves: Motion, one: NDArray[np.intp], other: NDArray[np.intp]) -> tuple[Array, Array]:
     """Seconds until each pair of rows collides, infinite where it does not; and what they may be off by."""
-    p, v = moves.now[other] - moves.now[one], moves.velocity[other] - moves.velocity[one]
+    p, v = moves.spot[other] - moves.spot[one], moves.velocity[other] - moves.velocity[one]
     radius = (moves.width[one] + moves.width[other]) * 0.5
     a, b = _dot(v, v), _dot(p, v)
     distance = np.sqrt(_dot(p, p))

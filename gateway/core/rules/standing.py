@@ -167,7 +167,7 @@ class Standers:
         if how.away is None or tracks is None or moves is None:
             return False
         person = np.isin(tracks.label, self._persons) & tracks.believed
-        off = moves.now - moves.place[place]
+        off = moves.spot - moves.place[place]
         square = off[:, 0] * off[:, 0] + off[:, 1] * off[:, 1]
         reach = np.full(len(square), how.away) if how.away_metres else how.away * moves.height
         return bool(np.any(person & (square <= reach * reach)))

@@ -88,7 +88,7 @@ class _Against:
         assert tracks is not None  # noqa: S101 - the rule gives looks that have tracks
         assert moves is not None  # noqa: S101 - its kind wants moves
         size = float(max(look.seen.width_px, 1)), float(max(look.seen.height_px, 1))
-        way = self._way(moves.now, size)
+        way = self._way(moves.spot, size)
         along = way[:, 0] * moves.velocity[:, 0] + way[:, 1] * moves.velocity[:, 1]
         fast = moves.speed >= np.maximum(SURE * moves.speed_off, least(moves))
         there = look.zones[self._zone].here & np.isin(tracks.label, self._labels)
