@@ -192,7 +192,7 @@ def test_one_thing_is_one_box_wherever_tiles_cut_it(
 
 
 def test_what_nobody_saw_whole_is_joined_of_its_pieces() -> None:
-    """Given a thing that the whole missed and two tiles cut, then it is one box around both pieces, as sure as either."""
+    """Given a thing that the whole missed and two tiles cut, then it is one box around both pieces."""
     areas = Aim(2).areas(1920, 1080)
     left, right = areas[1].right, areas[2].left
     got = merged(
