@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,7 +22,6 @@ from gateway.registry import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from gateway.config.model import Config
     from gateway.exchange.given import Beside, Given
@@ -50,6 +50,8 @@ def import_into(output: Path, config_path: Path, asked: Asked, watching: Watchin
     Raises ConfigError, and GatewayError where a source cannot be read at all.
     """
     watching = watching or Watching()
+    if output.resolve() in {path.resolve() for path in (config_path, *map(Path, asked.sources))}:
+        raise GatewayError(f"{output}: would be overwritten by what is made of it; write to another file")
     config, text = load(config_path, registry()), text_of(config_path)
     findings = Findings()
     importers = Choosing(config, asked, findings).importers()

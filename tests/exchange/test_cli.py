@@ -33,6 +33,16 @@ def _import(folder: Path, *words: str) -> int:
     return main(["import", *words, "--config", str(folder / "gateway.yaml"), "-o", str(folder / "day.mcap")])
 
 
+@pytest.mark.parametrize("name", ["day.log", "gateway.yaml"])
+def test_what_is_imported_is_not_written_over(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Given -o with the name of a source or of the configuration, then that is refused and the file stays."""
+    before = (folder / name).read_bytes()
+    words = ["import", str(folder / "day.log"), "--config", str(folder / "gateway.yaml"), "-o", str(folder / name)]
+    assert main(words) == 1
+    assert "would be overwritten" in capsys.readouterr().err
+    assert (folder / name).read_bytes() == before
+
+
 def test_a_log_is_imported_replayed_and_exported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _import(folder, str(folder / "day.log")) == 0
     said = capsys.readouterr()
