@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from gateway.ports import Counted, Heat, Picture, Shapes
 
-HOUR_NS = 3600 * NS
-COUNT_EVERY_NS, HEAT_EVERY_NS = 15 * NS, 5 * NS
+HEAT_EVERY_NS = 5 * NS
 LOW = 0.9  # a share of the hour below which it is said in another colour
 MOST_SHAPES, MOST_POINTS = 64, 100
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -73,9 +72,8 @@ class OneCamera:
         self._language: Language = language
         self._camera = ""
         self._was: Drawing | None = None
-        self._drawn_ns = self._heat_ns = self._count_ns = -1
+        self._drawn_ns = self._heat_ns = -1
         self._heated = False
-        self._counted: list[Counted] = []
         self.box = ui.element("div").classes("zw-one")
         with self.box:
             with ui.element("div").classes("zw-one-main"):
@@ -98,7 +96,7 @@ class OneCamera:
         """Show this camera."""
         self._js("close")
         self._camera = camera
-        self._drawn_ns = self._heat_ns = self._count_ns = -1
+        self._drawn_ns = self._heat_ns = -1
         self._title.set_text(pieces.camera_title(self._language, now, camera))
         self._note.set_text(say(self._language, "no_picture"))
         await self._look_at_files()
@@ -116,10 +114,8 @@ class OneCamera:
         if self._heated and now.now_ns // HEAT_EVERY_NS != self._heat_ns:
             self._heat_ns = now.now_ns // HEAT_EVERY_NS
             self._show_heat(view.heat(self._camera), now)
-        if now.now_ns // COUNT_EVERY_NS != self._count_ns:
-            self._count_ns = now.now_ns // COUNT_EVERY_NS
-            self._counted = await view.counted(self._camera, now.now_ns - HOUR_NS, now.now_ns)
-        shown = places(language, picture, _running(picture) if picture else self._was, self._counted)
+        counted = await self._lookout.counted(self._camera)
+        shown = places(language, picture, _running(picture) if picture else self._was, counted)
         self._counts.show(shown, lambda: self._build_counts(shown))
 
     # ── heat ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,13 +12,14 @@ from gateway.console.alert import NS, Alert, Words, from_json, worst_first
 from gateway.ports import Component, Judged
 
 if TYPE_CHECKING:
-    from gateway.ports import View
+    from gateway.ports import Counted, View
 
 PAST = 200
 """How many closed alerts are read to say how many today had: more than that is said as 200."""
 RECENT = 5
 """How many closed alerts the first screen lists."""
 PAST_EVERY_NS = 20 * NS
+COUNTED_EVERY_NS, HOUR_NS = 15 * NS, 3600 * NS
 KINDS = {"camera": 0, "source": 1, "sink": 2}
 """What the strip shows, in its order."""
 FRESH_NS = 900_000_000
@@ -166,6 +167,16 @@ class Lookout:
         self.view = view
         self._last: Situation | None = None
         self._past = Past(-PAST_EVERY_NS, 0, 0, [])
+        self._counted: dict[str, tuple[int, list[Counted]]] = {}
+
+    async def counted(self, camera: str) -> list[Counted]:
+        """What a camera's zones and lines came to in the last hour; read for everybody every 15 s."""
+        now_ns = self.view.now_ns()
+        read_ns, counted = self._counted.get(camera, (-COUNTED_EVERY_NS, []))
+        if not 0 <= now_ns - read_ns < COUNTED_EVERY_NS:
+            counted = await self.view.counted(camera, now_ns - HOUR_NS, now_ns)
+            self._counted[camera] = (now_ns, counted)
+        return counted
 
     async def look(self, *, fresh: bool = False) -> Situation:
         """The situation now, at most 0.9 s old; `fresh` asks for a new one, after a command."""
