@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from gateway.config.names import listed
-from gateway.core.looks import place_of
+from gateway.core.looks import WantsMoves, place_of
 from gateway.core.machine import Timing
 from gateway.core.rule import Moment, Subject
 from gateway.core.rules.looked import LookedCondition
@@ -62,7 +62,8 @@ class TrackRule:
         plan = making.camera(camera)
         settings = plan.camera.zone(self._where), plan.camera.lines.get(self._where)
         self.name, self.place, self.kind = config.name, making.place, config.key
-        self.owner = making.owner(plan.labels, plan.score, *settings)
+        moving = (plan.camera.ground, plan.camera.lines) if isinstance(config.kind, WantsMoves) else ()
+        self.owner = making.owner(plan.labels, plan.score, *settings, *moving)
         self.common = config.common
         ordered = by_severity(levels)
         self.colours, self.limits = tuple(ordered), tuple(float(limit) for limit in ordered.values())
