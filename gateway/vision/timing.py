@@ -26,12 +26,14 @@ class LiveTime:
     """Event time of a live stream: the sender's own (RTCP sender reports), where it has one that can be believed.
 
     Else PTS + the smallest delay (arrival − PTS) seen in the last one to two minutes: so the jitter of network and
-    decoder falls out, and a drifting camera clock cannot carry the times away.
+    decoder falls out, and a drifting camera clock cannot carry the times away. Where the sender's clock or ours was set
+    back by more than half a second, times go on at half their pace until they are right, instead of standing still.
     """
 
     def __init__(self) -> None:
         self._windows: deque[tuple[int, int]] = deque(maxlen=2)  # (arrival its window began at, smallest delay in it)
         self._last_ns = 0
+        self._last_arrival_ns = 0
         self._last_pts_ns: int | None = None
 
     def again(self) -> None:
@@ -45,9 +47,9 @@ class LiveTime:
         `told_ns`: what the sender says about it.
         """
         if told_ns is not None and _TOLD_NS[0] <= told_ns - arrival_ns <= _TOLD_NS[1]:
-            return self._forward(told_ns)
+            return self._forward(told_ns, arrival_ns)
         if pts_ns is None:
-            return self._forward(arrival_ns)
+            return self._forward(arrival_ns, arrival_ns)
         if self._last_pts_ns is not None and pts_ns < self._last_pts_ns - _BACK_NS:
             self._windows.clear()
         self._last_pts_ns = pts_ns
@@ -58,9 +60,12 @@ class LiveTime:
             self._windows.append((arrival_ns, delay))
         elif delay < self._windows[-1][1]:
             self._windows[-1] = (self._windows[-1][0], delay)
-        return self._forward(pts_ns + min(smallest for _, smallest in self._windows))
+        return self._forward(pts_ns + min(smallest for _, smallest in self._windows), arrival_ns)
 
-    def _forward(self, event_ns: int) -> int:
+    def _forward(self, event_ns: int, arrival_ns: int) -> int:
+        passed_ns, self._last_arrival_ns = arrival_ns - self._last_arrival_ns, arrival_ns
+        if self._last_ns - event_ns > _BACK_NS:
+            event_ns = self._last_ns + passed_ns // 2
         self._last_ns = max(self._last_ns + 1, event_ns)
         return self._last_ns
 

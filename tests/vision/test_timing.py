@@ -59,6 +59,17 @@ def test_a_count_that_jumps_in_a_connection_moves_no_time(step_s: int) -> None:
         assert live.event_ns(10_000 * NS + i * NS // 10 + jumped, arrival) == arrival
 
 
+def test_a_clock_that_is_set_back_lets_no_time_stand_still() -> None:
+    """Given a sender's clock that is set back by 5 s, then times go on at half their pace until they are its own."""
+    live = LiveTime()
+    for i in range(50):
+        live.event_ns(i * NS // 10, START + i * NS // 10, START + i * NS // 10)
+    told = [START - 5 * NS + i * NS // 10 for i in range(50, 250)]
+    times = [live.event_ns(i * NS // 10, START + i * NS // 10, told[i - 50]) for i in range(50, 250)]
+    assert {b - a for a, b in pairwise(times[:80])} == {NS // 20}
+    assert times[100:] == told[100:]
+
+
 def test_the_senders_report_is_believed_within_bounds() -> None:
     """Given a sender that tells the time, then that is it; one that was never set (1970) is not believed."""
     live = LiveTime()
