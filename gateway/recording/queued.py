@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from gateway.events import AlertRow, Cut, Message
+from gateway.events import AlertRow, Cut, Detections, Message
 
 if TYPE_CHECKING:
     from gateway.recording.beside import Beside
     from gateway.recording.parts import Checkpoint, Gap
 
 INPUT_BYTES = 150  # what an input weighs in memory beside its body
+BOX_BYTES = 22  # xyxy, score and label: a look may have 300 boxes
 
 
 class State(NamedTuple):
@@ -71,7 +72,10 @@ def with_status(row: AlertRow) -> bytes:
 def weight_of(cut: Cut) -> int:
     """About how many bytes a cut keeps in memory."""
     inputs = cut.inputs
-    return sum([len(one.body) for one in inputs if type(one) is Message]) + INPUT_BYTES * len(inputs)
+    boxes = sum([len(one.score) for one in inputs if type(one) is Detections])
+    return (
+        sum([len(one.body) for one in inputs if type(one) is Message]) + BOX_BYTES * boxes + INPUT_BYTES * len(inputs)
+    )
 
 
 def beyond(entry: object, n: int) -> int:

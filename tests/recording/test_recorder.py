@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gateway.clock import ReplayClock
-from gateway.events import AlertRow, Cut, Health, Message
+from gateway.events import AlertRow, Cut, Detections, Health, Message
 from gateway.recording.beside import Beside
 from gateway.recording.parts import Checkpoint
+from gateway.recording.queued import weight_of
 from gateway.recording.reader import Recording
 from gateway.recording.recorder import Recorder
 from tests.recording.made import ABOUT, NOTHING, NS, T0, begins, cut, gaps, numbers, read, state
@@ -208,6 +209,14 @@ async def test_what_the_queue_cannot_take_is_a_hole_until_the_next_checkpoint(tm
     assert numbers(pieces) == [*range(10), *range(70, 80)]
     assert [(gap.from_n, gap.to_n) for gap in gaps(pieces)] == [(10, 70)]
     assert begins(pieces)[1].checkpoint == state(70)
+
+
+def test_a_look_weighs_its_boxes() -> None:
+    """Given a cut of one look with 300 boxes, then what it keeps in memory is counted: the queue's bound is one."""
+    xyxy, score = np.zeros((300, 4), np.float32), np.zeros(300, np.float32)
+    look = Detections("gate", 1, T0, 128, 96, xyxy, score, np.zeros(300, np.int16))
+    stamps = np.array([T0], np.int64)
+    assert weight_of(Cut(0, [look], stamps, stamps)) >= xyxy.nbytes + score.nbytes + 600
 
 
 async def test_channels_beside_have_half_of_the_queue(tmp_path: Path) -> None:
