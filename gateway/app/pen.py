@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.config.drawn import draw, drawn
+from gateway.config.files import LOCAL
 from gateway.config.findings import dotted
 from gateway.errors import ConfigError
 from gateway.ports import Drawing, Refused
@@ -13,7 +14,8 @@ from gateway.ports import Drawing, Refused
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.config.findings import Finding
+    from gateway.config.files import LOCAL
+from gateway.config.findings import Finding
     from gateway.config.kinds import Registry
 
 
@@ -36,8 +38,11 @@ class Pen(NamedTuple):
         before, after = (was.zones, was.lines), (now.zones, now.lines)
         try:
             found = await asyncio.to_thread(draw, self.path, self.registry, camera, before, after)
-        except (ConfigError, OSError) as error:
+        except ConfigError as error:
             return [Refused("", "", str(error))]
+        except OSError as error:
+            where = self.path.parent / LOCAL
+            return [Refused("", "", f"{where} cannot be written: {error.strerror or error}; nothing was changed")]
         return [_refused(one, camera) for one in found]
 
 

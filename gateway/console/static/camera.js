@@ -374,7 +374,7 @@
     const over = layer(id);
     const box = document.getElementById(tools);
     if (!over || !box) return;
-    if (over.editor) over.editor.end();
+    if (over.editor) return; // it is being drawn already
     over.editor = new Editor(over, box, camera, shapes, words);
     over.draw();
   }
