@@ -14,8 +14,7 @@ from gateway.ports import Drawing, Refused
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gateway.config.files import LOCAL
-from gateway.config.findings import Finding
+    from gateway.config.findings import Finding
     from gateway.config.kinds import Registry
 
 
