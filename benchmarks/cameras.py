@@ -284,12 +284,12 @@ def _look_ms() -> list[float]:
 
 def bare(seconds: float) -> float:
     """Images/s of two bare sessions in two threads; in a process of its own."""
-    counts, ends = [0, 0], [0.0]
+    counts, ends, picture, manifest = [0, 0], [0.0], people(1)[0], find(DEFAULT_MODEL)
     start = threading.Barrier(3)
 
     def work(at: int) -> None:
-        detector = Detector(find(DEFAULT_MODEL))
-        detector.detect([people(1)[0]])
+        detector = Detector(manifest)
+        detector.detect([picture])
         session, tensor = cast("OrtSession", detector.engine.session).inference, detector.engine.tensor(1).copy()
         name = detector.engine.session.signature.input_name
         start.wait()
@@ -314,7 +314,10 @@ def bare(seconds: float) -> float:
 
 def _bare() -> float:
     ran = subprocess.run(
-        [sys.executable, __file__, "bare", "--seconds", str(TURN_S)], check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-X", "faulthandler", __file__, "bare", "--seconds", str(TURN_S)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     return float(ran.stdout.split()[-1])
 
