@@ -299,8 +299,9 @@ class VisionConfig(Struct, frozen=True):
     """What looks at the pictures of all cameras.
 
     engine: what runs the model; `auto` is onnxruntime on the CPU, and so is what another one falls back to. precision:
-    `auto` is bf16 for openvino where the CPU has it, else f32. engines: how many threads look, each at its own pictures;
-    default: half of the cores. batch: how many pictures of different cameras at most go through the model together.
+    `auto` is bf16 for openvino where the CPU has it, else f32. engines: how many threads look, each at its own
+    pictures; default: half of the cores. batch: how many pictures of different cameras at most go through the model
+    together.
     """
 
     engine: EngineName = "auto"
