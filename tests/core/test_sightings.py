@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -56,7 +58,11 @@ def crossing(t: float) -> list[Feet]:
 
 def test_a_walker_begins_changes_its_zone_and_ends() -> None:
     """Given a walk through a zone and out of it, then one id: new in it, an update at its edge, an end five s after."""
-    came = told(run(core(), [*start(), *walked(crossing, 20)]).requests)
+    rows = run(core(), [*start(), *walked(crossing, 20)]).requests
+    came = told(rows)
+    assert rows[-1].expires_ns - rows[0].expires_ns == T0 + 15 * S - came[0].after.frame_ns, (
+        "five seconds after the walk"
+    )
     assert [one.type for one in came] == ["new", *["update"] * (len(came) - 2), "end"]
     assert len({one.after.id for one in came}) == 1
     new, end = came[0].after, came[-1].after
@@ -80,12 +86,29 @@ def test_a_walker_begins_changes_its_zone_and_ends() -> None:
 
 
 def test_who_stands_says_so_once_and_then_every_ten_seconds() -> None:
-    """Given somebody who stands for a minute, then it becomes stationary, and is told seldom."""
-    came = told(run(core(), [*start(), *walked(lambda _: [(0.3, 0.6)], 62)]).requests)
+    """Given somebody who stands for a minute, not quite still, then it becomes stationary, and is told seldom."""
+
+    def standing(t: float) -> list[Feet]:
+        return [(0.3 + 0.008 * math.sin(3 * t), 0.6)]
+
+    came = told(run(core(), [*start(), *walked(standing, 62)]).requests)
     assert [one.after.stationary for one in came] == [False, *[True] * (len(came) - 1)]
     assert 6 <= len(came) <= 8
     assert came[-1].active == {"street": {"person": 0}}
     assert came[-1].after.motionless > 200
+
+
+def test_who_sways_over_a_zones_edge_is_told_once_a_second() -> None:
+    """Given somebody who is in and out of a zone again and again, then at most one change a second is told."""
+
+    def swaying(t: float) -> list[Feet]:
+        part = (t - 3) / 1.6 % 1 if t > 3 else 0.0
+        return [(0.47 + 0.12 * min(part, 1 - part), 0.6)]
+
+    came = told(run(core(), [*start(), *walked(swaying, 20)]).requests)
+    frames = [one.after.frame_ns for one in came]
+    assert {one.after.zones for one in came} == {(), ("left",)}
+    assert min(b - a for a, b in pairwise(frames)) >= S
 
 
 def test_a_flicker_is_nobody_and_a_lost_camera_holds_nobody() -> None:
