@@ -141,6 +141,7 @@ async def test_a_dragged_point_and_a_new_line_go_into_local_yaml(
     view, url, path = street
     page = await opened(browser, url)
     await page.locator(".zw-one-head button", has_text="Draw").click()
+    await expect(tool(page, "save")).to_be_visible()
     await page.mouse.click(*await at(page, 0.5, 0.9))
     await expect(page.locator(".zw-tools .zw-shape-name")).to_have_value("bank")
     await page.mouse.move(*await at(page, 1.0, 0.5))
