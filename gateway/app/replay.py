@@ -16,6 +16,7 @@ from gateway.app.running import Summary
 from gateway.core import Core
 from gateway.door import Door
 from gateway.door.store import Nowhere
+from gateway.errors import GatewayError
 from gateway.outbox import Checkpoint
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Replayed(NamedTuple):
 
 
 async def replay(config: Config, registry: Registry, clock: Clock, stop: asyncio.Event, what: Replay) -> Replayed:
-    """Step all cuts, or until `stop` is set."""
+    """Step all cuts, or until `stop` is set. Raises (in an ExceptionGroup) the GatewayError that `keep` raised."""
     core = Core(make_plan(config, registry, what.models), registry.rules)
     store = Nowhere(config.state, Checkpoint(what.state, []), what.next_n)
     door = Door(core, store, clock, int(config.outbox.linger), int(config.outbox.transaction))
@@ -83,14 +84,18 @@ class _Feed:
 
     def __init__(self, door: Door, what: Replay) -> None:
         self.raised = 0
+        self._failed: GatewayError | None = None
         self._door, self._what = door, what
         self._kept = what.from_ns == 0
         self._waiting: deque[asyncio.Task[None]] = deque()
 
     def keep(self, stepped: Sequence[Stepped]) -> None:
-        if self._kept:
+        if self._kept and self._failed is None:
             self.raised += sum(row.change == "raised" for one in stepped for row in one.alerts)
-            self._what.keep(stepped)
+            try:
+                self._what.keep(stepped)
+            except GatewayError as error:  # of a full disk, say: a callback's error would be nobody's
+                self._failed = error
 
     async def run(self, stop: asyncio.Event, reader: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
@@ -114,6 +119,8 @@ class _Feed:
         """Wait until at most so many cuts are in the door."""
         while len(self._waiting) > most:
             await self._waiting.popleft()
+        if self._failed is not None:
+            raise self._failed
 
 
 async def _asleep(seconds: float, stop: asyncio.Event) -> bool:

@@ -124,8 +124,9 @@ class Tables:
                 if texts:
                     self._add_texts(lines)
 
-    def close(self) -> None:
+    def close(self, *, whole: bool = True) -> None:
         """Nothing to do."""
+        del whole
 
     def alerts(self) -> pa.Table:  # pyright: ignore[reportUnknownParameterType] - pyarrow ships no types
         """The table `ALERTS`."""

@@ -57,8 +57,9 @@ class Spans:
             self._returned[row.id].append(row.changed_ns)
         self._rows[row.id] = (row.class_, max(row.severities, key=SEVERITIES.index, default="minor"), row.shadow)
 
-    def close(self) -> None:
+    def close(self, *, whole: bool = True) -> None:
         """Nothing to do."""
+        del whole
 
     def __len__(self) -> int:
         """How many lines are kept: it grows with alerts that end, not with those that go on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,14 +20,14 @@ ALERTS, SERIES, REQUESTS = "alerts.jsonl", "series.lp", "requests.jsonl"
 
 
 class Keeps(Protocol):
-    """Takes outputs in order; `close` once, also after a failure."""
+    """Takes outputs in order, then is closed, once."""
 
     def take(self, stepped: Sequence[Stepped]) -> None:
         """Must not wait."""
         ...
 
-    def close(self) -> None:
-        """What was taken is complete."""
+    def close(self, *, whole: bool = True) -> None:
+        """What was taken is complete; not `whole`: the replay failed."""
         ...
 
 
@@ -53,8 +52,9 @@ class Memory:
             if one.series:
                 self.series.append(one.series)
 
-    def close(self) -> None:
+    def close(self, *, whole: bool = True) -> None:
         """Nothing to do."""
+        del whole
 
 
 class Files:
@@ -89,13 +89,19 @@ class Files:
             if one.series:
                 self._write("series", one.series)
 
-    def close(self) -> None:
-        """Give the files their names."""
-        for file, path in self._files.values():
-            file.close()
-            with contextlib.suppress(FileNotFoundError):
-                Path(file.name).replace(path)
-        self._files.clear()
+    def close(self, *, whole: bool = True) -> None:
+        """Give the files their names, where they are whole. Raises GatewayError where what waited cannot be written."""
+        files, self._files = list(self._files.values()), {}
+        failed: GatewayError | None = None
+        for file, path in files:
+            try:
+                file.close()
+                if whole:
+                    Path(file.name).replace(path)
+            except OSError as error:
+                failed = failed or GatewayError(f"{path}: cannot be written ({error.strerror})")
+        if failed is not None and whole:
+            raise failed
 
     def _write(self, name: str, lines: bytes) -> None:
         if name in self._files:
@@ -117,10 +123,10 @@ class Both:
         for one in self._each:
             one.take(stepped)
 
-    def close(self) -> None:
+    def close(self, *, whole: bool = True) -> None:
         """All of them."""
         for one in self._each:
-            one.close()
+            one.close(whole=whole)
 
 
 def request_of(row: RequestRow) -> dict[str, object]:

@@ -16,7 +16,9 @@ import msgspec
 import numpy as np
 
 from gateway.app import Replay, Summary, replay
+from gateway.app.failures import leaves
 from gateway.clock import ReplayClock, WallClock
+from gateway.errors import GatewayError
 from gateway.events import AlertRow, Configured, Cut
 from gateway.recording.parts import Begin, Gap, Part
 from gateway.registry import registry
@@ -76,16 +78,19 @@ def play(
     config: instead of what was recorded; overlay: dotted path → YAML text, over either. speed: 1 is the recording's own
     pace; None: as fast as it goes. progress(done, of): bytes of the recording. pieces: instead of the recording's own
     (re-inferred). interruptible: SIGINT ends it early, with what came until then kept. Raises RecordingError,
-    ConfigError.
+    ConfigError, GatewayError where outputs cannot be written.
     """
     playing = _Playing(keeps, Configurations(registry(), config, overlay or {}), from_ns or 0, speed)
     if progress is not None:
         playing.progress = lambda done: progress(done, recording.bytes)
     given = recording.pieces(from_ns, to_ns, most=MOST if speed is None else 1) if pieces is None else pieces
     try:
-        return _in_a_loop(lambda: playing.run(iter(given), interruptible=interruptible))
-    finally:
-        keeps.close()
+        played = _in_a_loop(lambda: playing.run(iter(given), interruptible=interruptible))
+    except BaseException:
+        keeps.close(whole=False)
+        raise
+    keeps.close()
+    return played
 
 
 class _Playing:
@@ -151,7 +156,10 @@ class _Playing:
             from_ns=self._from_ns,
             pace=self._pace,
         )
-        replayed = await replay(chosen.config, registry(), ReplayClock(begin.about.began_ns), stop, what)
+        try:
+            replayed = await replay(chosen.config, registry(), ReplayClock(begin.about.began_ns), stop, what)
+        except* GatewayError as group:
+            raise leaves(group)[0] from None
         if replayed.wrong:
             self._holes.append(f"a checkpoint could not be used, and it began with nothing: {replayed.wrong}")
         self._dead += replayed.dead

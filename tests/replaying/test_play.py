@@ -19,6 +19,7 @@ import pytest
 from gateway.app.recording import FOLDER
 from gateway.cli import main
 from gateway.clock import WallClock
+from gateway.errors import GatewayError
 from gateway.recording.reader import Recording
 from gateway.replaying.outcome import Files, Memory
 from gateway.replaying.play import play
@@ -26,11 +27,13 @@ from tests.conftest import ROOT
 from tests.e2e.played import CONFIG, PAUSE, T0, S, script
 from tests.e2e.played import play as run_live
 from tests.e2e.test_replayed import Came, _came, _folder, _next_input, _play
+from tests.outbox.mounted import mounted
 from tests.servers.gateway import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from gateway.events import Stepped
     from gateway.replaying.play import Played
 
 
@@ -195,3 +198,26 @@ def test_an_interrupted_replay_leaves_what_came_until_then(live: Path, tmp_path:
     assert "interrupted" in said
     assert not list((tmp_path / "out").glob("*.part"))
     assert (tmp_path / "out/alerts.jsonl").exists()
+
+
+@pytest.mark.parametrize("room", ["64k", "4k"])
+def test_a_disk_without_room_for_the_outputs_is_said(live: Path, tmp_path: Path, room: str) -> None:
+    """Given a folder on a small disk, when what comes out does not fit, then it is said, and no file looks whole."""
+    with mounted(tmp_path / "small", "-t", "tmpfs", "-o", f"size={room}", "tmpfs"):
+        out = tmp_path / "small/out"
+        with pytest.raises(GatewayError, match=r"cannot be (written|made)"):
+            play(Recording.open([live / "state" / FOLDER]), _Unbuffered.below(out))
+        assert not (out / "series.lp").exists()
+
+
+class _Unbuffered(Files):
+    """Files whose every write goes to the disk at once."""
+
+    def take(self, stepped: Sequence[Stepped]) -> None:
+        """In order."""
+        super().take(stepped)
+        for file, path in self._files.values():
+            try:
+                file.flush()
+            except OSError as error:
+                raise GatewayError(f"{path}: cannot be written ({error.strerror})") from error
