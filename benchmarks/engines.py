@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from pycocotools.coco import COCO
 
+    from gateway.config.box import VisionConfig
     from gateway.config.manifest import Manifest
-    from gateway.config.model import VisionConfig
     from gateway.vision.heads import Found
 
 ROUNDS = 3

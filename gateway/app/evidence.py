@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
-from gateway.config.model import EvidenceConfig
+from gateway.config.box import EvidenceConfig
 from gateway.errors import TransientError, Unreachable
 from gateway.events import Health
 

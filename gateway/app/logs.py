@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gateway.config.model import Logging
+    from gateway.config.box import Logging
     from gateway.events import DeadLetter, Health, Stepped
     from gateway.ports import Clock
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway import __version__
-from gateway.config.model import Recording
+from gateway.config.box import Recording
 from gateway.recording.beside_channels import BesideChannels
 from gateway.recording.parts import About, Checkpoint, ModelNote
 from gateway.recording.recorder import Recorder

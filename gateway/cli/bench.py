@@ -13,7 +13,8 @@ import msgspec
 
 from gateway.cli.typed import positive
 from gateway.cli.words import counted, told
-from gateway.config.model import DEFAULT_MODEL, Camera, EngineName, Motion, VisionConfig
+from gateway.config.box import EngineName, VisionConfig
+from gateway.config.model import DEFAULT_MODEL, Camera, Motion
 from gateway.errors import GatewayError
 from gateway.language import of_environment
 

@@ -134,7 +134,7 @@ def _port(wanted: int | None) -> int:
 async def _run(material: Material, page_port: int | None, seconds: float | None) -> Summary:
     from gateway.app.logs import set_up  # noqa: PLC0415 — as above
     from gateway.clock import WallClock  # noqa: PLC0415 — as above
-    from gateway.config.model import Logging  # noqa: PLC0415 — as above
+    from gateway.config.box import Logging  # noqa: PLC0415 — as above
     from gateway.demo import show  # noqa: PLC0415 — as above
 
     set_up(Logging(level="error"))

@@ -27,7 +27,7 @@ from gateway.codecs.paths import Path, find, parse_path
 from gateway.codecs.rows import Rows, assemble, fields_of, name_problems
 from gateway.codecs.times import zone_of
 from gateway.codecs.values import shown, stored
-from gateway.config.model import Struct
+from gateway.config.common import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

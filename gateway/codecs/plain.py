@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gateway.codecs.rows import Rows, assemble, fields_of, name_problems
 from gateway.codecs.times import zone_of
 from gateway.codecs.values import stored
-from gateway.config.model import Struct
+from gateway.config.common import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

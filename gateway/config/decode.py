@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, Union, cast, get_
 
 import msgspec
 
-from gateway.config.model import Ground, Place, Secret
+from gateway.config.common import Secret
+from gateway.config.model import Ground, Place
 from gateway.config.names import nearest
 from gateway.config.nodes import Items, Leaf, Map, Node, found
 from gateway.config.sane import problems_of

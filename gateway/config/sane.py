@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from gateway.config import ground, model, regions
+from gateway.config import box, common, ground, model, regions
 from gateway.config.geo import DATUMS
 from gateway.config.names import Problems, nearest
 from gateway.config.scalars import NS
@@ -41,7 +41,7 @@ def problems_of(made: object) -> Problems:
 
 
 @problems_of.register
-def _secret(made: model.Secret) -> Problems:
+def _secret(made: common.Secret) -> Problems:
     given = [key for key in ("file", "env", "credential") if getattr(made, key) is not None]
     if len(given) == 1:
         return []
@@ -80,7 +80,7 @@ def _place(made: model.Place) -> Problems:
 
 
 @problems_of.register
-def _vision(made: model.VisionConfig) -> Problems:
+def _vision(made: box.VisionConfig) -> Problems:
     problems: Problems = []
     if made.engines is not None and not 1 <= made.engines <= MOST_ENGINES:
         problems.append(("engines", f"found {made.engines}; threads that look, 1 to {MOST_ENGINES}"))
@@ -188,7 +188,7 @@ def _unseen(made: model.Camera) -> Problems:
 
 
 @problems_of.register
-def _evidence(made: model.EvidenceConfig) -> Problems:
+def _evidence(made: box.EvidenceConfig) -> Problems:
     problems: Problems = []
     if made.budget < SMALLEST_EVIDENCE:
         problems.append(("budget", f"found {made.budget}; at least 10 MB: a clip may have half of it"))
@@ -233,7 +233,7 @@ def _rule(made: model.RuleCommon) -> Problems:
 
 
 @problems_of.register
-def _http(made: model.Http) -> Problems:
+def _http(made: box.Http) -> Problems:
     host, colon, port = made.listen.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65_535:
         return [("listen", f'found {made.listen!r}; an address and a port, such as "127.0.0.1:8080"')]
@@ -245,7 +245,7 @@ def _http(made: model.Http) -> Problems:
 
 
 @problems_of.register
-def _outbox(made: model.Outbox) -> Problems:
+def _outbox(made: box.Outbox) -> Problems:
     problems: Problems = (
         [] if made.transaction >= 4096 else [("transaction", f"found {made.transaction}; at least 4 kB")]
     )
@@ -261,12 +261,12 @@ def _outbox(made: model.Outbox) -> Problems:
 
 
 @problems_of.register
-def _commands(made: model.Commands) -> Problems:
+def _commands(made: box.Commands) -> Problems:
     return [("shelve_at_most", "found 0 s; longer than 0")] if made.shelve_at_most == 0 else []
 
 
 @problems_of.register
-def _history(made: model.HistoryConfig) -> Problems:
+def _history(made: box.HistoryConfig) -> Problems:
     problems: Problems = [("alerts", "found 0 s; longer than 0")] if made.alerts == 0 else []
     if made.size < SMALLEST_HISTORY:
         problems.append(("size", f"found {made.size}; at least 1 MB"))
@@ -274,7 +274,7 @@ def _history(made: model.HistoryConfig) -> Problems:
 
 
 @problems_of.register
-def _recording(made: model.Recording) -> Problems:
+def _recording(made: box.Recording) -> Problems:
     problems: Problems = []
     if made.file < SMALLEST_RECORDING:
         problems.append(("file", f"found {made.file}; at least 1 MB"))

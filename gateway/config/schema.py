@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, Union, cast, get_args, get
 
 import msgspec
 
+from gateway.config.common import Secret
 from gateway.config.decode import NOT_BUILT
 from gateway.config.geo import DATUMS
 from gateway.config.ground import KEYS
-from gateway.config.model import Ground, Place, RuleCommon, Secret, SensorCommon, SinkCommon, Top
+from gateway.config.model import Ground, Place, RuleCommon, SensorCommon, SinkCommon, Top
 from gateway.config.names import listed
 from gateway.config.sane import NAME
 from gateway.config.scalars import is_scalar

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from gateway.config.model import TIER, Camera, Commands, Community, EvidenceConfig, Place, Rule, SensorCommon
+from gateway.config.box import Commands, EvidenceConfig
+from gateway.config.model import TIER, Camera, Community, Place, Rule, SensorCommon
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

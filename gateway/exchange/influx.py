@@ -21,7 +21,8 @@ from gateway.sinks.influx import V1, V2
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from gateway.config.model import Config, Secret
+    from gateway.config.common import Secret
+    from gateway.config.model import Config
     from gateway.exchange.columns import Columns, Told
     from gateway.exchange.given import Findings, Given
     from gateway.exchange.influx_v1 import Table

@@ -24,7 +24,8 @@ from gateway.recording.protobuf import COMPRESSED_VIDEO, field, fields, head
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from gateway.config.model import Camera, Recording, Rule
+    from gateway.config.box import Recording
+    from gateway.config.model import Camera, Rule
     from gateway.events import AlertRow
     from gateway.ports import Clock
 

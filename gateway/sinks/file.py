@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from gateway.config.model import Struct
+from gateway.config.common import Struct
 from gateway.config.scalars import Size
 from gateway.errors import Unreachable
 from gateway.ports import Rejected

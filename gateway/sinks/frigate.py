@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.config.model import Struct
+from gateway.config.common import Struct
 from gateway.core.sightings import KIND, Seen, Told
 from gateway.errors import GatewayError
 from gateway.events import RequestRow

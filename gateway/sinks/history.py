@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
-    from gateway.config.model import HistoryConfig
+    from gateway.config.box import HistoryConfig
     from gateway.events import AlertRow, Stream
     from gateway.ports import Clock, Row
     from gateway.sinks.history_alerts import Noted, Standing

@@ -6,7 +6,7 @@ import ssl
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from gateway.config.model import Secret, Struct
+from gateway.config.common import Secret, Struct
 from gateway.config.urls import login, without_login
 from gateway.errors import LoginRefused
 from gateway.ports import Rejected, Row

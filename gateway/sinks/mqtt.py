@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from gateway.config.model import Struct
+from gateway.config.common import Struct
 from gateway.config.scalars import Size
 from gateway.errors import GatewayError, TransientError
 from gateway.events import Command, RequestRow

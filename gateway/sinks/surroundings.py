@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from gateway.config.model import Commands
+from gateway.config.box import Commands
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from gateway.config.model import Struct
+from gateway.config.common import Struct
 from gateway.config.topics import TopicPattern
 from gateway.sources import mqtt_v5, mqtt_v311
 from gateway.sources.intake import Batch, Intake

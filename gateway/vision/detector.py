@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gateway.config.model import VisionConfig
+    from gateway.config.box import VisionConfig
     from gateway.vision.planes import Part
 
 

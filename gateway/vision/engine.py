@@ -12,7 +12,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from gateway.config.model import VisionConfig
+from gateway.config.box import VisionConfig
 from gateway.errors import EngineError, ModelError
 from gateway.vision.engine_kinds import KINDS, Fall, order
 from gateway.vision.heads import head_of

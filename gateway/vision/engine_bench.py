@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gateway.config.model import VisionConfig
+from gateway.config.box import VisionConfig
 from gateway.vision.detector import Detector
 from gateway.vision.timing import NS
 

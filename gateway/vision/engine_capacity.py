@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gateway.config.box import VisionConfig
     from gateway.config.manifest import Manifest
-    from gateway.config.model import Camera, VisionConfig
+    from gateway.config.model import Camera
     from gateway.events import Input
     from gateway.ports import Clock
 

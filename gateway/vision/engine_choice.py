@@ -11,8 +11,8 @@ from gateway.vision.detector import Detector
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gateway.config.box import VisionConfig
     from gateway.config.manifest import Manifest
-    from gateway.config.model import VisionConfig
 
 LOG = logging.getLogger(__name__)
 COMPONENT, CONDITION = "engine/0", "engine"  # one alert, however many threads fall: the cause is one

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from gateway.config.model import VisionConfig
+    from gateway.config.box import VisionConfig
     from gateway.vision.engine_session import Session
 
 LAST = "onnxruntime"

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gateway.config.box import EvidenceConfig
     from gateway.config.manifest import Manifest
-    from gateway.config.model import Camera, EvidenceConfig
+    from gateway.config.model import Camera
     from gateway.events import Stream
     from gateway.ports import Clock, Commit, Row
     from gateway.vision.board import Last

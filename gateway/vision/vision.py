@@ -9,7 +9,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.config.model import VisionConfig
+from gateway.config.box import VisionConfig
 from gateway.vision.board import Board
 from gateway.vision.camera import CameraThread
 from gateway.vision.engine_choice import EngineChoice

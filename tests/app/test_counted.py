@@ -8,7 +8,7 @@ import pytest
 
 from gateway.app.counted import counted
 from gateway.clock import ReplayClock
-from gateway.config.model import HistoryConfig
+from gateway.config.box import HistoryConfig
 from gateway.ports import Counted
 from gateway.sinks.history import FILE, History
 

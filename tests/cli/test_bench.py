@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from gateway.cli import main
+from gateway.config.box import VisionConfig
 from gateway.config.load import load
-from gateway.config.model import VisionConfig
 from gateway.registry import registry
 from gateway.vision.engine_bench import Result, Setting, most, soonest, together
 from gateway.vision.engine_clips import made_video, rotated

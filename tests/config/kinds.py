@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from gateway.config.common import Secret, Struct
 from gateway.config.kinds import Kind, Registry
-from gateway.config.model import Secret, Struct
 from gateway.config.scalars import Change, Duration, Over, SeriesRef
 from gateway.config.topics import TopicPattern
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.config.box import VisionConfig
 from gateway.config.load import loads
-from gateway.config.model import VisionConfig
 from gateway.errors import ConfigError
 from tests.config.kinds import REGISTRY
 

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from gateway.clock import WallClock
-from gateway.config.model import HistoryConfig
+from gateway.config.box import HistoryConfig
 from gateway.console.alert import Alert, Shelf
 from gateway.console.board import Board, Wanted, severity_of
 from gateway.console.feeds import Heard, Login

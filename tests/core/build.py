@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 
 from gateway.codecs import json_
+from gateway.config.common import Struct
 from gateway.config.kinds import Kind, Registry
 from gateway.config.load import loads
-from gateway.config.model import Config, Struct
 from gateway.config.topics import TopicPattern
 from gateway.core.core import Core
 from gateway.core.plan import CameraPlan, Plan, Route
@@ -21,6 +21,7 @@ from gateway.registry import registry
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from gateway.config.model import Config
     from gateway.events import AlertRow, DeadLetter, RequestRow
 
 S = 1_000_000_000

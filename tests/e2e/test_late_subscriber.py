@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from gateway.clock import WallClock
-from gateway.config.model import HistoryConfig
+from gateway.config.box import HistoryConfig
 from gateway.sinks.history import FILE, History
 from tests.e2e.centre import Centre, Heard, Json, Peer
 from tests.servers.gateway import Gateway, until

@@ -112,7 +112,7 @@ import msgspec
 from gateway.codecs.rows import Rows, assemble, fields_of
 from gateway.codecs.times import zone_of
 from gateway.config.kinds import Kind
-from gateway.config.model import Struct
+from gateway.config.common import Struct
 
 class Frame(Struct, frozen=True):
     frame: str

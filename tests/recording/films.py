@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from mcap.reader import make_reader
 
 from gateway.clock import WallClock
-from gateway.config.model import Recording
+from gateway.config.box import Recording
 from gateway.recording.parts import About, Checkpoint
 from gateway.recording.video import VideoTap
 from gateway.recording.writer import FileWriter

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.clock import ReplayClock
-from gateway.config.model import Camera, Recording, Rule, RuleCommon
+from gateway.config.box import Recording
+from gateway.config.model import Camera, Rule, RuleCommon
 from gateway.config.scalars import Duration
 from gateway.core.rules.count import Count
 from gateway.events import AlertRow

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import aiomqtt
 
 from gateway.clock import WallClock
-from gateway.config.model import Broker, HistoryConfig
+from gateway.config.box import HistoryConfig
+from gateway.config.model import Broker
 from gateway.errors import Unreachable
 from gateway.ports import Row
 from gateway.sinks import mqtt_link

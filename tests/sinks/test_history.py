@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.clock import ReplayClock
-from gateway.config.model import HistoryConfig
+from gateway.config.box import HistoryConfig
 from gateway.config.scalars import Duration, Size
 from gateway.errors import Unreachable
 from gateway.ports import Row

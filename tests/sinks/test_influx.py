@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.clock import NS, WallClock
-from gateway.config.model import Secret
+from gateway.config.common import Secret
 from gateway.errors import LoginRefused, Throttled, Unreachable
 from gateway.sinks import influx_http
 from gateway.sinks.influx import REQUEST_BYTES, V1, V2, InfluxSink, _zips, build_v1, build_v2

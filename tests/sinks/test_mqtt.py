@@ -18,7 +18,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from gateway.clock import WallClock
-from gateway.config.model import Broker, Commands, HistoryConfig, Secret
+from gateway.config.box import Commands, HistoryConfig
+from gateway.config.common import Secret
+from gateway.config.model import Broker
 from gateway.errors import LoginRefused, TransientError, Unreachable
 from gateway.events import Command, Health, RequestRow
 from gateway.ports import Row

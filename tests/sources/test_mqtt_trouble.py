@@ -10,7 +10,7 @@ import aiomqtt
 import pytest
 from mqtt5 import DisconnectReasonCode
 
-from gateway.config.model import Secret
+from gateway.config.common import Secret
 from gateway.config.scalars import Duration, Size
 from gateway.sources.mqtt_v5_packets import named
 from gateway.sources.mqtt_words import in_words

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from gateway.config.model import Camera, VisionConfig
+from gateway.config.box import VisionConfig
+from gateway.config.model import Camera
 from gateway.errors import EngineError, ModelError
 from gateway.vision.detector import Detector, manifest_of
 from gateway.vision.engine import OnnxEngine

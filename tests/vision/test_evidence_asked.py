@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 
 from gateway.clock import WallClock
-from gateway.config.model import Camera, EvidenceConfig
+from gateway.config.box import EvidenceConfig
+from gateway.config.model import Camera
 from gateway.core.evidence import Wanted
 from gateway.errors import Unreachable
 from gateway.events import Evidence, RequestRow

@@ -13,7 +13,8 @@ import av
 import pytest
 
 from gateway.clock import WallClock
-from gateway.config.model import Camera, Login, Secret
+from gateway.config.common import Secret
+from gateway.config.model import Camera, Login
 from gateway.config.scalars import Duration
 from gateway.errors import CameraError, LoginRefused
 from gateway.vision.stream import Stream, shown, with_login

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gateway.config.common import Struct
 from gateway.config.kinds import Kind
-from gateway.config.model import Struct
 from gateway.config.scalars import NS, Distance, Duration
 from gateway.core.rules import standing
 from gateway.core.rules.several import Cases, SeveralRule

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gateway.config.common import Struct
 from gateway.config.kinds import Kind
-from gateway.config.model import RuleCommon, Struct
 from gateway.config.names import listed
 from gateway.config.scalars import NS
 from gateway.core.machine import Timing, Transition
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gateway.config.model import RuleCommon
     from gateway.config.names import Names, Problems
     from gateway.core.looks import Look
     from gateway.core.plan import CameraPlan

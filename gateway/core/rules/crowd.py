@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gateway.config.common import Struct
 from gateway.config.kinds import Kind
-from gateway.config.model import Struct
 from gateway.config.scalars import NS, Duration
 from gateway.core.rules.tracked import Scale, TrackRule, check_labels, check_levels, check_place, indices, labels_of
 from gateway.events import Colour

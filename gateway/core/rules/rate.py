@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gateway.config.common import Struct
 from gateway.config.kinds import Kind
-from gateway.config.model import Struct
 from gateway.config.scalars import NS, Change, Duration, SeriesRef
 from gateway.core.lens import Asked, Seen
 from gateway.core.machine import Timing

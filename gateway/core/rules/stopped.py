@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gateway.config.common import Struct
 from gateway.config.kinds import Kind
-from gateway.config.model import Struct
 from gateway.config.scalars import NS, Duration
 from gateway.core.rules import standing
 from gateway.core.rules.several import Cases, SeveralRule

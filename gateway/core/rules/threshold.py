@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gateway.config.common import Struct
 from gateway.config.kinds import Kind
-from gateway.config.model import Struct
 from gateway.config.scalars import DURATIONS_NS, Duration, Over, SeriesRef
 from gateway.core.lens import Plain
 from gateway.core.machine import CODE, UNKNOWN, Timing
