@@ -126,7 +126,8 @@ def test_workers_end_with_a_killed_parent(month: Path, tmp_path: Path) -> None:
 def test_interrupted_it_says_how_to_go_on(month: Path, tmp_path: Path, how: signal.Signals) -> None:
     """Given Ctrl-C to the whole terminal, or a kill, it ends with 130, a table of what is done, and no process left."""
     config, output = streams.config(tmp_path), tmp_path / "out"
-    command = [sys.executable, "-m", "gateway", "backtest", str(config), str(month), "-o", str(output)]
+    python = ["env", "--default-signal=INT", sys.executable]  # a shell leaves it ignored for what it runs behind it
+    command = [*python, "-m", "gateway", "backtest", str(config), str(month), "-o", str(output)]
     sweep = ["--sweep", "rules.flood.levels.yellow=2.2..3.2:0.2", "--workers", "2"]
     with subprocess.Popen(
         [*command, *sweep], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
