@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from gateway.errors import CameraError
+from gateway.vision import tiles
 from gateway.vision.detector import Detector
 from gateway.vision.heads import FLOOR
 from gateway.vision.stream import Corrupt, Silence, Skipped, Stream, pts_ns
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    import av
     from numpy.typing import NDArray
 
     from gateway.config.manifest import Manifest
@@ -30,12 +32,21 @@ _SOI, _SOS, _EOI = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"  # JPEG markers: start,
 
 
 class Item(NamedTuple):
-    """One picture: its file, its frame (1, 2, …; 0 for an image), seconds into the video, uint8[h, w, 3] RGB."""
+    """One picture: its file, its frame (1, 2, …; 0 for an image), seconds into the video.
+
+    `decoded`: uint8[h, w, 3] RGB of an image, a video's frame as the decoder gave it.
+    """
 
     path: Path
     frame: int
     time_s: float
-    picture: NDArray[np.uint8]
+    decoded: NDArray[np.uint8] | av.VideoFrame
+
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """uint8[h, w, 3] RGB."""
+        shown = self.decoded
+        return shown if isinstance(shown, np.ndarray) else cast("NDArray[np.uint8]", shown.to_ndarray(format="rgb24"))
 
 
 class Bad(NamedTuple):
@@ -102,8 +113,7 @@ def _video(path: Path, every: int) -> Iterator[Item | Bad]:
                 at_ns = pts_ns(got) or 0
                 first_ns = at_ns if first_ns is None else first_ns
                 if (frame - 1) % every == 0:
-                    picture = cast("NDArray[np.uint8]", got.to_ndarray(format="rgb24"))
-                    yield Item(path, frame, (at_ns - first_ns) / 1e9, picture)
+                    yield Item(path, frame, (at_ns - first_ns) / 1e9, got)
             if frame < stream.frames_promised:
                 yield Bad(path, f"ends after {frame} of its {stream.frames_promised} frames")
     except CameraError as error:
@@ -123,8 +133,13 @@ def look(
     def detect(item: Item) -> Looked:
         if not hasattr(sessions, "detector"):
             sessions.detector = first.pop() if first else Detector(manifest, floor=floor)
-        [found] = sessions.detector.detect([item.picture])
-        height_px, width_px = item.picture.shape[:2]
+        shown = item.decoded
+        if isinstance(shown, np.ndarray):
+            [found] = sessions.detector.detect([shown])
+            height_px, width_px = shown.shape[:2]
+        else:  # as a camera's frame is looked at
+            [found] = tiles.look(sessions.detector, [shown], [tiles.EVERYTHING])
+            width_px, height_px = shown.width, shown.height
         return Looked(item.path, item.frame, item.time_s, width_px, height_px, found)
 
     ahead: deque[Future[Looked] | Bad] = deque()

@@ -16,6 +16,7 @@ from gateway.errors import Unreachable
 from gateway.ports import Row
 from gateway.sinks import mqtt_link
 from gateway.sinks.file import File, FileAlerts, FileSeries
+from gateway.sinks.frigate import Frigate
 from gateway.sinks.history import History, HistoryAlerts, HistorySeries
 from gateway.sinks.influx import V1, V2, build_v1, build_v2
 from gateway.sinks.kinds import SINKS
@@ -133,13 +134,14 @@ async def test_a_sink_of_each_kind_is_built_from_its_configuration(tmp_path: Pat
         "v2": V2(v2="http://x", bucket="b"),
         "mqtt": gateway.kind,
         "file": File(file="f"),
+        "frigate": Frigate(frigate=gateway.kind.mqtt),
     }
-    streams = {"mqtt": ["alerts", "requests"], "file": ["series", "alerts"]}
+    streams = {"mqtt": ["alerts", "requests"], "file": ["series", "alerts"], "frigate": ["requests"]}
     assert set(kinds) == set(SINKS)
     for key, kind in kinds.items():
         assert SINKS[key].struct is type(kind)
         built = SINKS[key].build("name", kind, gateway.around)
-        assert (built.run is not None) == (key == "mqtt")
+        assert (built.run is not None) == (key in {"mqtt", "frigate"})
         assert built.in_order == (key == "file")
         assert [sink.stream for sink in built.sinks] == streams.get(key, ["series"])
         for sink in built.sinks:
