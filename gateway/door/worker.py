@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from array import array
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from gateway.events import Input, Stepped
     from gateway.ports import Clock, Core
 
+
+log = logging.getLogger(__name__)
 
 FULL_S = 0.5  # how often a door that admits no messages looks whether the outbox has room for alerts again
 
@@ -242,6 +245,15 @@ class Worker:
         self.stats.transactions += 1
         self._outbox.write(transaction, lambda error: self._written(group, error))
 
+    def _tell_admitted(self, cut: Cut) -> None:
+        """Who only listens must not stop the door: one that raises is told nothing more."""
+        for call in [*self.on_admitted]:
+            try:
+                call(cut)
+            except Exception:  # whatever its bug is, it costs what it listens for, not the alerts
+                log.exception("a listener at the door raised, and is told nothing more")
+                self.on_admitted.remove(call)
+
     def _wanted(self) -> bool:
         return any(wanted() for wanted, _ in self.on_snapshot)
 
@@ -330,8 +342,7 @@ class Worker:
 
     def _cut(self, inputs: list[Input], crcs: array[int], weight: int) -> list[Outcome]:
         cut = self._stamp(inputs)
-        for call in self.on_admitted:
-            call(cut)
+        self._tell_admitted(cut)
         began_ns = self._clock.cpu_ns()  # waiting for others is no work of this cut's: a smaller one would wait too
         self._suspects.begin(crcs)
         outcomes = self.stepper.step(cut)

@@ -36,6 +36,25 @@ async def test_a_commit_is_stored_when_it_returns(opened: Open) -> None:
         assert isinstance(at.core.cuts[0].inputs[0], Restart)
 
 
+async def test_who_only_listens_cannot_stop_the_door(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
+    """Given a listener that raises, then it is told nothing more, the others are, and what is committed is stored."""
+    heard: list[int] = []
+    told: list[int] = []
+
+    def broken(cut: Cut) -> None:
+        heard.append(cut.n0)
+        raise ValueError("a bug of its own")
+
+    async with opened() as at:
+        at.door.on_admitted(broken)
+        at.door.on_admitted(lambda cut: told.append(cut.n0))
+        await at.door.commit(messages("a"))
+        await at.door.commit(messages("b"))
+        assert (await at.series()).endswith(b"t body=b\n")
+    assert (len(heard), len(told)) == (1, 2)
+    assert "told nothing more" in caplog.text
+
+
 async def test_a_restart_goes_on_where_it_left_off(opened: Open) -> None:
     """Given state, an alert and a stop, when the door opens again, then counts, numbers, seq and epoch go on."""
     async with opened() as at:
