@@ -86,11 +86,15 @@ class Stepper:
         """Whether anything has changed since the last stored snapshot."""
         return self._since_snapshot > 0
 
+    def state(self) -> bytes:
+        """The core's whole state now, for who begins from it; when the next is to be stored does not change by it."""
+        self._rebase()
+        return self._base or b""
+
     def snapshot(self) -> bytes:
         """The core's whole state now, for the transaction being sealed."""
-        self._rebase()
         self._since_snapshot = self._bytes_since_snapshot = 0
-        return self._base or b""
+        return self.state()
 
     def _rebase(self) -> None:
         self._base = self._core.snapshot()

@@ -264,7 +264,7 @@ class Worker:
     def begin(self, *, state: bool) -> None:
         """Tell what the first input finds (`state`: the core holds something by now), and start the thread."""
         if self.on_snapshot:
-            self._tell_snapshot(self.stepper.snapshot() if state else b"")
+            self._tell_snapshot(self.stepper.state() if state else b"")
         self.thread.start()
 
     def _step(self, taken: Taken) -> None:

@@ -11,9 +11,10 @@ import pytest
 
 from gateway.clock import WallClock
 from gateway.door import Door
+from gateway.door.stepper import DELTAS_AT_MOST, Stepper
 from gateway.errors import OutboxError
 from gateway.events import Configured, Health, Message, Restart, Stepped, Tick
-from gateway.outbox import Outbox
+from gateway.outbox import Checkpoint, Outbox
 from tests.door.echo import EchoCore, messages
 from tests.door.until import until
 
@@ -66,6 +67,22 @@ async def test_a_restart_goes_on_where_it_left_off(opened: Open) -> None:
         assert (at.core.count, at.core.length) == (3, 7)
         await at.door.commit(messages("c"))
         assert (await at.series()).endswith(b"t,c=4 v=8 5\nt body=c\n")
+
+
+def test_who_begins_from_a_state_does_not_put_off_the_next_stored_one() -> None:
+    """Given as many deltas as may pile up, when a recorder is given the state at the start, a snapshot is still due.
+
+    Else a gateway that is killed again and again would never store one, and its journal would grow.
+    """
+    core = EchoCore()
+    stepper = Stepper(core)
+    stepper.resume([Checkpoint(None, [core.snapshot()] * DELTAS_AT_MOST)])
+    assert stepper.snapshot_due()
+    assert stepper.state() == core.snapshot()
+    assert stepper.snapshot_due()
+    assert stepper.changed()
+    stepper.snapshot()
+    assert not stepper.snapshot_due()
 
 
 async def test_a_batch_lingers_until_someone_asks(opened: Open) -> None:
