@@ -36,7 +36,7 @@ from __future__ import annotations
 import os
 import re
 from array import array
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -46,10 +46,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 
+from gateway.codecs.times import moment_ns, stamp_ns
 from gateway.errors import GatewayError
 from gateway.exchange.arrow import arrow
 from gateway.recording.reader import Recording
-from gateway.replaying.labels import at_ns
 from gateway.replaying.outcome import line_of
 from gateway.replaying.play import play
 from gateway.sinks import lineprotocol
@@ -268,7 +268,7 @@ def _row(row: AlertRow) -> dict[str, object]:
         **{name: getattr(row, name) for name in ("seq", "id", "rule", "subject", "change", "state", "shadow")},
         **{name: getattr(body, name) for name in ("code", "severity", "severity_max", "value", "limit", "unit")},
         "class": row.class_,
-        "started": at_ns(body.started),
+        "started": stamp_ns(body.started),
         "changed": row.changed_ns,
         "coverage_1h": body.coverage_1h,
         "lon": lon,
@@ -290,5 +290,4 @@ def _ns(name: str, given: datetime | str | int | None, zone: ZoneInfo) -> int | 
         moment = datetime.fromisoformat(given) if isinstance(given, str) else given
     except ValueError:
         raise GatewayError(f"{name}: found {given!r}; expected a time such as 2026-08-14T02:02:07+08:00") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=zone)
-    return at_ns(moment.astimezone(UTC).isoformat())
+    return moment_ns(moment, zone)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from gateway.clock import NS
+from gateway.codecs.times import moment_ns
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
 EXAMPLES = "2026-11-24T14:00, 14:00, yesterday 14:00"
-_US_NS = 1_000
 _DAYS = {"today": 0, "yesterday": -1}
 
 
@@ -28,13 +28,13 @@ def moment(text: str, zone: tzinfo, now_ns: int) -> int:
     try:
         if len(words) == 1 and re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", words[0]):
             at = _at(now, 0, words[0], zone)
-            return _ns(at if at <= now else _at(now, -1, words[0], zone))
+            return moment_ns(at if at <= now else _at(now, -1, words[0], zone), zone)
         if words and words[0].lower() in _DAYS and len(words) <= 2:
-            return _ns(_at(now, _DAYS[words[0].lower()], words[1] if len(words) == 2 else "00:00", zone))
+            return moment_ns(_at(now, _DAYS[words[0].lower()], words[1] if len(words) == 2 else "00:00", zone), zone)
         at = datetime.fromisoformat(" ".join(words))
     except ValueError as error:
         raise ValueError(f"found {text!r}; a moment is written as one of {EXAMPLES}") from error
-    return _ns(at if at.tzinfo else at.replace(tzinfo=zone))
+    return moment_ns(at, zone)
 
 
 def zone_of(name: str) -> tzinfo:
@@ -53,8 +53,3 @@ def shown(at_ns: int, zone: tzinfo) -> str:
 def _at(now: datetime, days: int, clock: str, zone: tzinfo) -> datetime:
     hour, minute, second = [*map(int, clock.split(":")), 0][:3]
     return datetime.combine(now.date() + timedelta(days=days), time(hour, minute, second), zone)
-
-
-def _ns(at: datetime) -> int:
-    delta = at - datetime.fromtimestamp(0, UTC)
-    return ((delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds) * _US_NS

@@ -119,7 +119,7 @@ def _text_ns(text: str, zone: tzinfo) -> int:
         raise ValueError(
             f"found {shown(text)}; a time is a number since 1970 or ISO 8601, such as 2026-08-14T02:14:00+08:00"
         ) from None
-    ns = _moment_ns(moment, zone)
+    ns = moment_ns(moment, zone)
     if len(text) > 26:
         fine = _FINE.search(text)
         if fine:
@@ -131,7 +131,7 @@ def _unusual_ns(text: str, zone: tzinfo) -> int | None:
     layout = _COMPACT.get(len(text)) if text.isascii() and text.isdigit() else None
     if layout:
         try:
-            return _moment_ns(datetime.strptime(text, layout), zone)  # noqa: DTZ007  its zone is the route's
+            return moment_ns(datetime.strptime(text, layout), zone)  # noqa: DTZ007  its zone is the route's
         except ValueError:
             pass
     if _NUMBER.fullmatch(text):
@@ -141,7 +141,16 @@ def _unusual_ns(text: str, zone: tzinfo) -> int | None:
     return None
 
 
-def _moment_ns(moment: datetime, zone: tzinfo) -> int:
+def stamp_ns(stamp: str) -> int:
+    """UTC ns of an ISO 8601 time with its offset, as alerts have them; exact to the microsecond. Raises ValueError."""
+    moment = datetime.fromisoformat(stamp)
+    if moment.tzinfo is None:
+        raise ValueError(f"found {stamp!r}, a time without its offset, such as +08:00")
+    return moment_ns(moment, UTC)
+
+
+def moment_ns(moment: datetime, zone: tzinfo) -> int:
+    """UTC ns of a moment, exactly; in `zone` where it has none of its own."""
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone, fold=0)
     since = moment - _EPOCH

@@ -32,12 +32,12 @@ on. The schema's metadata has gateway, sensor and config_sha. What `at_most:` or
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
+from gateway.codecs.times import stamp_ns
 from gateway.events import Detections, Looked
 from gateway.exchange.arrow import arrow, parquet
 from gateway.exchange.decoded import TIMES, Decoding, Rows, decoding_of
@@ -120,7 +120,7 @@ class _Sheets:
         for body in recording.alerts(*span):
             alert = decode(body)
             row = [getattr(alert, name, None) for name, _ in ALERTS]
-            told = {"started": _ns(alert.started), "changed": _ns(alert.changed), "json": body.decode()}
+            told = {"started": stamp_ns(alert.started), "changed": stamp_ns(alert.changed), "json": body.decode()}
             told["class"] = alert.class_
             told |= {f"title_{language}": alert.title.get(language) for language in ("zh", "en")}
             told |= {f"text_{language}": alert.text.get(language) for language in ("zh", "en")}
@@ -229,7 +229,3 @@ class _Alert(msgspec.Struct, rename=lambda name: name.rstrip("_")):
     camera: str | None = None
     title: dict[str, str] = {}
     text: dict[str, str] = {}
-
-
-def _ns(stamp: str) -> int:
-    return round(datetime.fromisoformat(stamp).timestamp() * 1000) * 1_000_000  # stamps are to the millisecond

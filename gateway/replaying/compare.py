@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict, cast
 
 import msgspec
 
+from gateway.codecs.times import stamp_ns
 from gateway.errors import ConfigError
 from gateway.replaying.difference import NUMBERS, Changed, Difference, Line
 from gateway.replaying.pairing import nearest_pairs
-from gateway.replaying.shown import ns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -147,7 +147,7 @@ class _Comparing:
     def _read(self, number: int, body: bytes, *, whole: bool) -> _Said | None:
         try:
             head = msgspec.json.decode(body, type=_Head)
-            ns_of(head.changed)
+            stamp_ns(head.changed)
         except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
             self.broken_lines += 1
             if len(self.broken) < SHOWN_BROKEN:
@@ -167,7 +167,7 @@ class _Comparing:
             if self._live and self._against and said.head.rule in self._against.shadow:
                 continue
             self._came += 1
-            at_ns = ns_of(said.head.changed)
+            at_ns = stamp_ns(said.head.changed)
             self._span = (min(self._span[0], at_ns), max(self._span[1], at_ns))
             yield said
 
@@ -195,7 +195,7 @@ class _Comparing:
             gone={rule: self._rules[rule] for rule in sorted(gone)},
             missing=tuple(missing),
             unexpected=tuple(unexpected),
-            outside=sum(not self._span[0] <= ns_of(one.changed) <= self._span[1] for one in missing)
+            outside=sum(not self._span[0] <= stamp_ns(one.changed) <= self._span[1] for one in missing)
             if self._came
             else 0,
             changed=tuple(one for one, only in zip(changed, numbers, strict=True) if not only),
@@ -263,8 +263,8 @@ def _moved(old: Sequence[_Said], new: Sequence[_Said]) -> Pairs:
             groups.setdefault(_key(said)[:3], ([], []))[place].append(said)
     pairs: Pairs = []
     for one, two in groups.values():
-        a, b = (sorted(side, key=lambda said: ns_of(said.head.changed)) for side in (one, two))
-        times = [[ns_of(said.head.changed) for said in side] for side in (a, b)]
+        a, b = (sorted(side, key=lambda said: stamp_ns(said.head.changed)) for side in (one, two))
+        times = [[stamp_ns(said.head.changed) for said in side] for side in (a, b)]
         pairs += [(a[i], b[j]) for i, j in nearest_pairs(times[0], times[1], SAME_CHANGE_NS)]
     return pairs
 

@@ -14,11 +14,11 @@ The file itself is read and written by labels_file.py.
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from gateway.codecs.times import stamp_ns
 from gateway.events import Command
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Labels:
             return None
         alert, line = found[0], _LINE.decode(alert_line)
         if alert.to_ns == END_NS:  # one change alone says nothing of later
-            alert = msgspec.structs.replace(alert, to_ns=max(alert.from_ns, at_ns(line.changed)))
+            alert = msgspec.structs.replace(alert, to_ns=max(alert.from_ns, stamp_ns(line.changed)))
         return self.of_span(alert)
 
     def of_span(self, alert: Span) -> Verdict | None:
@@ -237,22 +237,13 @@ def _span(told: Sequence[_Line]) -> Span:
         if line.change in HOLDING:
             ended_ns = END_NS
         elif line.change in {"cleared", "closed"}:  # closing a day after it cleared is not its end
-            ended_ns = min(ended_ns, at_ns(line.changed))
+            ended_ns = min(ended_ns, stamp_ns(line.changed))
     label = last.label
     verdict: Verdict | None = None
     if label is not None and label.verdict in {"right", "wrong"}:
         verdict = "right" if label.verdict == "right" else "wrong"
-    raised_ns = at_ns(first.changed) if first.change == "raised" else at_ns(first.started)
+    raised_ns = stamp_ns(first.changed) if first.change == "raised" else stamp_ns(first.started)
     return Span(
-        first.id, first.rule, first.subject, at_ns(first.started), ended_ns, raised_ns,
+        first.id, first.rule, first.subject, stamp_ns(first.started), ended_ns, raised_ns,
         last.code, last.colour, verdict, label.note if label else "", label.who if label else "",
     )  # fmt: skip
-
-
-def at_ns(text: str) -> int:
-    """ISO 8601 with an offset → UTC ns, exact to the microsecond. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text} has no offset such as +08:00")
-    whole = int(moment.replace(microsecond=0).timestamp())
-    return whole * 10**9 + moment.microsecond * 1000

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from gateway.codecs.times import moment_ns
 from gateway.errors import ConfigError, GatewayError
 from gateway.replaying.labels import END_NS, Labels, Verdict, Window
 
@@ -128,7 +129,7 @@ def _moment(name: str, text: str, zone: str) -> int:
         if not zone:
             raise ValueError(f"{name}: found {text!r}; it needs an offset, such as {text}+08:00")
         moment = moment.replace(tzinfo=ZoneInfo(zone))
-    return int(moment.replace(microsecond=0).timestamp()) * 10**9 + moment.microsecond * 1000
+    return moment_ns(moment, UTC)
 
 
 def _row(window: Window, zone: ZoneInfo) -> Iterable[str]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from gateway.codecs.times import stamp_ns
 from gateway.errors import ConfigError
 from gateway.events import SEVERITIES
-from gateway.replaying.shown import ns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,10 +76,10 @@ class _Growing:
         self._spans: list[Span] = []
         self._since: tuple[int, str] | None = None
         if said.change not in RAISES and said.state.startswith("active"):  # it was raised before the first line
-            self._since, self._times = (ns_of(said.changed), said.severity), 1
+            self._since, self._times = (stamp_ns(said.changed), said.severity), 1
 
     def take(self, said: _Said) -> None:
-        at_ns = ns_of(said.changed)
+        at_ns = stamp_ns(said.changed)
         if SEVERITIES.index(said.severity) > SEVERITIES.index(self._worst.severity):
             self._worst = said
         if said.change in RAISES:
@@ -109,9 +109,9 @@ class _Growing:
             subject=first.subject,
             camera=first.camera or "",
             raised=first.changed,
-            raised_ns=ns_of(first.changed),
+            raised_ns=stamp_ns(first.changed),
             ended=self._ended,
-            ended_ns=ns_of(self._ended) if self._ended else None,
+            ended_ns=stamp_ns(self._ended) if self._ended else None,
             severity_max=worst.severity,
             value=worst.value,
             limit=worst.limit,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.events import COLOUR_OF
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from gateway.language import Language
 
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d")
-BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 MOST = 40  # lines of details: a screen; --json has all
 BEFORE = 20  # characters
 CLIPPED = 60  # characters of one value
@@ -57,14 +55,6 @@ def rendered(parts: Iterable[RenderableType], *, colour: bool, width: int = 110)
     for part in parts:
         console.print(part, soft_wrap=isinstance(part, str | Text), markup=False)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
-
-
-def ns_of(stamp: str) -> int:
-    """Nanoseconds UTC of an ISO 8601 time with its offset. Raises ValueError."""
-    at = datetime.fromisoformat(stamp)
-    if at.tzinfo is None:
-        raise ValueError(f"found {stamp!r}, a time without its offset")
-    return (at - BEGIN) // timedelta(microseconds=1) * 1000
 
 
 def clock(stamp: str) -> str:

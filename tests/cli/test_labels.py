@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from gateway.cli import main
+from gateway.codecs.times import stamp_ns
 from gateway.events import Command, Cut, Tick
 from gateway.recording.reader import Recording
 from gateway.recording.writer import FileWriter
 from gateway.replaying.labels import Labels
 from gateway.replaying.labels_file import read
 from tests.recording.made import NOTHING, NS, T0, about
-from tests.replaying.test_labels import FLOOD, at_ns, line
+from tests.replaying.test_labels import FLOOD, line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +84,10 @@ def test_what_is_said_is_kept_beside_the_recording(day: Path, capsys: pytest.Cap
     assert f"{day.with_name('day.labels.csv')}: 2 labels" in out
     flood, dust = read(day.with_name("day.labels.csv")).windows
     assert (flood.alert, flood.verdict, flood.note) == ("flood-1", "right", "a bird")
-    assert (flood.from_ns, flood.to_ns) == (at_ns("2026-08-14T02:02:07+08:00"), at_ns("2026-08-14T03:10:00+08:00"))
+    assert (flood.from_ns, flood.to_ns) == (
+        stamp_ns("2026-08-14T02:02:07+08:00"),
+        stamp_ns("2026-08-14T03:10:00+08:00"),
+    )
     assert (dust.alert, dust.verdict, dust.subject) == ("dust-1", "wrong", "air.pm25{device=0017,site=a}")
     assert main(["labels", str(day), "--set", "flood-1", "none", "--set", "dust-1", "right", "--json"]) == 0
     assert [one["verdict"] for one in listed(capsys)] == [None, "right"]

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.codecs.times import stamp_ns
 from gateway.errors import ConfigError
-from gateway.replaying.labels import END_NS, Labels, Verdict, Window, at_ns, scores, spans, window_of
+from gateway.replaying.labels import END_NS, Labels, Verdict, Window, scores, spans, window_of
 from gateway.replaying.labels_file import beside, read, read_beside, write
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def line(
 
 
 def window(verdict: Verdict, begin: str, end: str, rule: str = "flood", subject: str = "", alert: str = "") -> Window:
-    return Window(rule, subject, at_ns(f"{DAY}{begin}+08:00"), at_ns(f"{DAY}{end}+08:00"), verdict, "", alert)
+    return Window(rule, subject, stamp_ns(f"{DAY}{begin}+08:00"), stamp_ns(f"{DAY}{end}+08:00"), verdict, "", alert)
 
 
 FLOOD = [line("raised", "02:02:37"), line("raised_level", "02:14:00"), line("cleared", "03:10:00")]
@@ -113,7 +114,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     flood, dust, bank, crowd = read(path, ZONE).windows
     assert (flood.verdict, flood.note, flood.alert) == ("right", "seen on site", "flood-1")
     assert (dust.verdict, dust.subject) == ("wrong", "air.pm25{device=0017,site=a}")
-    assert dust.from_ns == at_ns("2026-08-14T06:00:00+08:00")
+    assert dust.from_ns == stamp_ns("2026-08-14T06:00:00+08:00")
     assert (bank.from_ns, bank.to_ns) == (-END_NS, END_NS)
     assert crowd.rule == "crowd"
     other = spans([line("raised", "02:00:00", "crowd-11")])[0]
