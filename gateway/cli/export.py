@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.cli.progress import bar
-from gateway.cli.times import moment, zone_of
+from gateway.cli.times import optional_moment, zone_of
 from gateway.cli.words import told
 from gateway.clock import WallClock
 from gateway.errors import ConfigError
@@ -83,13 +83,7 @@ def _span(args: argparse.Namespace, recording: Recording) -> Span:
 
     last = recording.files[-1]
     zone, now_ns = zone_of(last.about.timezone), last.last_ns or WallClock().now_ns()
-    bounds: list[int | None] = []
-    for option, text in (("--from", args.from_), ("--to", args.to)):
-        try:
-            bounds.append(None if text is None else moment(text, zone, now_ns))
-        except ValueError as error:
-            raise ConfigError([f"{option}: {error}"]) from error
-    return Span(*bounds)
+    return Span(optional_moment("--from", args.from_, zone, now_ns), optional_moment("--to", args.to, zone, now_ns))
 
 
 def _tell(args: argparse.Namespace, exported: Exported, damage: list[str]) -> None:

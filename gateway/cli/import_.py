@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from gateway.cli.times import moment, shown, zone_of
+from gateway.cli.times import optional_moment, shown, zone_of
 from gateway.cli.typed import positive, typed
 from gateway.cli.words import told
 from gateway.clock import WallClock
@@ -129,12 +129,6 @@ def _asked(args: argparse.Namespace) -> Asked:
 
     zone, now_ns = zone_of(load(args.config, registry()).timezone), WallClock().now_ns()
 
-    def at(option: str, text: str | None) -> int | None:
-        try:
-            return None if text is None else moment(text, zone, now_ns)
-        except ValueError as error:
-            raise ConfigError([f"{option}: {error}"]) from error
-
     return Asked(
         sources=tuple(args.sources),
         format=args.format,
@@ -147,9 +141,9 @@ def _asked(args: argparse.Namespace) -> Asked:
         window_ns=int(args.window),
         hole_ns=None if args.hole is None else int(args.hole),
         shift_ns=args.shift,
-        start_ns=at("--start", args.start),
-        from_ns=at("--from", args.from_),
-        to_ns=at("--to", args.to),
+        start_ns=optional_moment("--start", args.start, zone, now_ns),
+        from_ns=optional_moment("--from", args.from_, zone, now_ns),
+        to_ns=optional_moment("--to", args.to, zone, now_ns),
         now_ns=now_ns,
         every=args.every,
         threads=args.threads,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.cli.progress import bar
-from gateway.cli.times import moment, shown, zone_of
+from gateway.cli.times import optional_moment, shown, zone_of
 from gateway.cli.typed import typed
 from gateway.cli.words import told
 from gateway.clock import WallClock
@@ -109,13 +109,11 @@ def recorded_in(state: Path) -> Recording:
 
 def span(from_text: str | None, to_text: str | None, *, zone_name: str, now_ns: int) -> tuple[int | None, int | None]:
     """--from and --to. Raises ConfigError for what is no moment, or none after the other."""
-    found: list[int | None] = []
-    for name, text in (("--from", from_text), ("--to", to_text)):
-        try:
-            found.append(moment(text, zone_of(zone_name), now_ns) if text else None)
-        except ValueError as error:
-            raise ConfigError([f"{name}: {error}"]) from error
-    from_ns, to_ns = found
+    zone = zone_of(zone_name)
+    from_ns, to_ns = (
+        optional_moment(option, text or None, zone, now_ns)
+        for option, text in (("--from", from_text), ("--to", to_text))
+    )
     if from_ns is not None and to_ns is not None and to_ns <= from_ns:
         raise ConfigError([f"--to: found {to_text}, which is not after --from, {from_text}"])
     return from_ns, to_ns

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from gateway.cli.progress import bar
-from gateway.cli.times import moment, shown, zone_of
+from gateway.cli.times import optional_moment, shown, zone_of
 from gateway.cli.typed import typed
 from gateway.cli.words import chinese, told
 from gateway.clock import WallClock
@@ -164,13 +164,9 @@ def _one(args: argparse.Namespace, recording: Recording) -> int:
 
 def _span(args: argparse.Namespace, recording: Recording) -> Asked:
     zone, now_ns = zone_of(recording.files[0].about.timezone), WallClock().now_ns()
-    found: list[int | None] = []
-    for name, text in (("--from", args.from_), ("--to", args.to)):
-        try:
-            found.append(None if text is None else moment(text, zone, now_ns))
-        except ValueError as error:
-            raise ConfigError([f"{name}: {error}"]) from error
-    return Asked(found[0], found[1], args.speed)
+    return Asked(
+        optional_moment("--from", args.from_, zone, now_ns), optional_moment("--to", args.to, zone, now_ns), args.speed
+    )
 
 
 def _files(args: argparse.Namespace) -> Keeps:

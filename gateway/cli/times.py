@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.clock import NS
 from gateway.codecs.times import moment_ns
+from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -35,6 +36,14 @@ def moment(text: str, zone: tzinfo, now_ns: int) -> int:
     except ValueError as error:
         raise ValueError(f"found {text!r}; a moment is written as one of {EXAMPLES}") from error
     return moment_ns(at, zone)
+
+
+def optional_moment(option: str, text: str | None, zone: tzinfo, now_ns: int) -> int | None:
+    """A moment that an option gives, None where it is not given. Raises ConfigError naming the option."""
+    try:
+        return None if text is None else moment(text, zone, now_ns)
+    except ValueError as error:
+        raise ConfigError([f"{option}: {error}"]) from error
 
 
 def zone_of(name: str) -> tzinfo:

@@ -149,6 +149,12 @@ def stamp_ns(stamp: str) -> int:
     return moment_ns(moment, UTC)
 
 
+def utc_stamp(at_ns: int) -> str:
+    """ISO 8601 in UTC, to the nanosecond."""
+    seconds, rest = divmod(at_ns, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
 def moment_ns(moment: datetime, zone: tzinfo) -> int:
     """UTC ns of a moment, exactly; in `zone` where it has none of its own."""
     if moment.tzinfo is None:

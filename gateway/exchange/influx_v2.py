@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import csv
 import json
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import msgspec
 
-from gateway.codecs.times import one_ns
+from gateway.codecs.times import one_ns, utc_stamp
 from gateway.errors import RefusedError
 from gateway.exchange.influx_http import Question, lines
 
@@ -42,7 +42,7 @@ def query_of(bucket: str, measurement: str, fields: Sequence[str], from_ns: int,
     wanted = " or ".join(f"r._field == {_text(name)}" for name in fields)
     return (
         f"from(bucket: {_text(bucket)})\n"
-        f"  |> range(start: {_time(from_ns)}, stop: {_time(to_ns)})\n"
+        f"  |> range(start: {utc_stamp(from_ns)}, stop: {utc_stamp(to_ns)})\n"
         f"  |> filter(fn: (r) => r._measurement == {_text(measurement)} and ({wanted}))\n"
         '  |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")\n'
         '  |> group()\n  |> sort(columns: ["_time"])'
@@ -125,8 +125,3 @@ def _value(cell: str, kind: str) -> object:
 
 def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("${", "\\${")
-
-
-def _time(at_ns: int) -> str:
-    seconds, rest = divmod(at_ns, 10**9)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.codecs.times import utc_stamp
 from gateway.events import Detections, Message, Tick
 from gateway.exchange.spans import Exported, Span, Watching, cuts, label_of
 
@@ -43,19 +43,13 @@ def to_json_lines(recording: Recording, output: Path, span: Span, watching: Watc
         for about, cut in cuts(recording, span, watching):
             for place, (one, at_ns) in enumerate(zip(cut.inputs, cut.admitted_ns.tolist(), strict=True)):
                 if not isinstance(one, Tick):
-                    file.write(encode({"n": cut.n0 + place, "time": stamp(at_ns), **_fields(one, about)}) + b"\n")
+                    file.write(encode({"n": cut.n0 + place, "time": utc_stamp(at_ns), **_fields(one, about)}) + b"\n")
                     rows[inputs.name] += 1
     with _whole(alerts) as file:
         for body in recording.alerts(*span):
             file.write(body + b"\n")
             rows[alerts.name] += 1
     return Exported(rows, interrupted=watching.stop())
-
-
-def stamp(at_ns: int) -> str:
-    """ISO 8601 in UTC, to the nanosecond."""
-    seconds, rest = divmod(at_ns, 10**9)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 def _fields(one: Input, about: About) -> dict[str, object]:
@@ -69,7 +63,7 @@ def _fields(one: Input, about: About) -> dict[str, object]:
 def _message(one: Message) -> dict[str, object]:
     told: dict[str, object] = {"source": one.source, "topic": one.topic, "qos": one.qos, "retain": one.retain}
     if one.event_ns is not None:
-        told["event_time"] = stamp(one.event_ns)
+        told["event_time"] = utc_stamp(one.event_ns)
     try:
         told["payload"] = one.body.decode()
     except UnicodeDecodeError:
@@ -83,7 +77,7 @@ def _detections(one: Detections, about: About) -> dict[str, object]:
         {"label": label_of(labels, label), "score": round(score, 4), "xyxy": [round(side, 2) for side in xyxy]}
         for label, score, xyxy in zip(one.label.tolist(), one.score.tolist(), one.xyxy.tolist(), strict=True)
     ]
-    told = {"kind": "detections", "camera": one.camera, "frame": one.frame, "event_time": stamp(one.event_ns)}
+    told = {"kind": "detections", "camera": one.camera, "frame": one.frame, "event_time": utc_stamp(one.event_ns)}
     return {**told, "width": one.width_px, "height": one.height_px, "boxes": boxes}
 
 

@@ -63,12 +63,6 @@ class Counts(msgspec.Struct):
     gaps: int = 0
 
 
-def with_status(row: AlertRow) -> bytes:
-    """The alert's JSON as /alerts has it: the core's body with `status`, test for a shadow rule's."""
-    status = b"test" if row.shadow else b"actual"
-    return b'%b,"status":"%b"}' % (row.body.rstrip()[:-1], status)
-
-
 def weight_of(cut: Cut) -> int:
     """About how many bytes a cut keeps in memory."""
     inputs = cut.inputs

@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from gateway.events import AlertRow, Cut, Health
+from gateway.recording.alert_line import alert_line
 from gateway.recording.columns import joined
 from gateway.recording.parts import Checkpoint, Gap
 from gateway.recording.queued import (
@@ -24,7 +25,6 @@ from gateway.recording.queued import (
     State,
     beyond,
     weight_of,
-    with_status,
 )
 from gateway.recording.ring import Ring
 
@@ -312,7 +312,7 @@ class Recorder:
         if writer is None:
             self._counts.dropped_beside += 1
         elif isinstance(one, Changed):
-            writer.alert(with_status(one.row), one.log_ns)
+            writer.alert(alert_line(one.row), one.log_ns)
         else:
             writer.beside(one.channel, one.log_ns, one.body)
         self._ring.flush_full()

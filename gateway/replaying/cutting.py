@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.errors import GatewayError, RecordingError
+from gateway.recording.alert_line import as_test
 from gateway.recording.cut import find
 from gateway.recording.export import Form, export, refuse_to_overwrite
 from gateway.recording.reader import Recording
@@ -19,7 +20,7 @@ from gateway.registry import registry
 from gateway.replaying.compare import comparable
 from gateway.replaying.configurations import Configurations
 from gateway.replaying.lead_in import needed_ns
-from gateway.replaying.outcome import STATUS, Memory
+from gateway.replaying.outcome import Memory
 from gateway.replaying.play import play
 from gateway.replaying.restep import from_state_at
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from gateway.recording.parts import About
     from gateway.replaying.play import Played
 
-ACTUAL = b'"status":"actual"}'
 SECOND_NS = 10**9
 SETTLED_NS = 2 * SECOND_NS  # an alert is recorded when it is durable: so long after its input, at most, as a rule
 
@@ -147,12 +147,8 @@ def _same(lines: Sequence[bytes], rows: Sequence[AlertRow]) -> bool:
 
 
 def _write(path: Path, lines: Sequence[bytes]) -> None:
+    """As a replay writes them: where some are `actual`, an expectation is taken for one that has no shadow rules'."""
     try:
-        path.write_bytes(b"".join(_as_test(line) + b"\n" for line in lines))
+        path.write_bytes(b"".join(as_test(line) + b"\n" for line in lines))
     except OSError as error:
         raise GatewayError(f"{path}: cannot be written ({error.strerror})") from error
-
-
-def _as_test(line: bytes) -> bytes:
-    """As a replay writes it: where some are `actual`, an expectation is taken for one that has no shadow rules'."""
-    return line.removesuffix(ACTUAL) + STATUS if line.endswith(ACTUAL) else line

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from gateway.errors import GatewayError
+from gateway.recording.alert_line import alert_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from gateway.events import AlertRow, RequestRow, Stepped
 
-STATUS = b'"status":"test"}'
 ALERTS, SERIES, REQUESTS = "alerts.jsonl", "series.lp", "requests.jsonl"
 
 
@@ -33,7 +33,7 @@ class Keeps(Protocol):
 
 def line_of(row: AlertRow) -> bytes:
     """The alert as a replay tells it, a JSON object with `status: test`, without a newline."""
-    return row.body[:-1] + b"," + STATUS
+    return alert_line(row, "test")
 
 
 class Memory:
