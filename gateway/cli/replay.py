@@ -104,15 +104,14 @@ class Asked(NamedTuple):
 def run(args: argparse.Namespace) -> int:
     """0 done; 2 wrong use; 3 where --expect or --diff find a difference; 130 interrupted, with what there was."""
     from gateway.recording.reader import Recording  # noqa: PLC0415 - `--help` does without
-    from gateway.replaying.several import by_gateway  # noqa: PLC0415 - as above
 
     if args.timeline and not args.diff:
         raise ConfigError(["--timeline draws what --diff finds: give --diff too"])
     _refuse_to_overwrite(args)
-    gateways = by_gateway(args.files)
-    if len(gateways) > 1:
-        return _each(args, gateways)
-    return _one(args, Recording.open(args.files))
+    recordings = Recording.of_each(args.files)
+    if len(recordings) > 1:
+        return _each(args, recordings)
+    return _one(args, next(iter(recordings.values())))
 
 
 def _refuse_to_overwrite(args: argparse.Namespace) -> None:
@@ -123,18 +122,16 @@ def _refuse_to_overwrite(args: argparse.Namespace) -> None:
             raise ConfigError([f"{path} would be overwritten before it is compared with: write to another file"])
 
 
-def _each(args: argparse.Namespace, gateways: dict[str, list[Path]]) -> int:
+def _each(args: argparse.Namespace, recordings: dict[str, Recording]) -> int:
     """Several gateways, a core each, one after another."""
-    from gateway.recording.reader import Recording  # noqa: PLC0415 - as above
-
     if args.expect or args.diff or args.alerts:
-        names = ", ".join(gateways)
+        names = ", ".join(recordings)
         raise ConfigError([f"found recordings of {names}; --expect, --diff and --alerts are about one at a time"])
     worst = 0
-    for gateway, paths in gateways.items():
+    for gateway, recording in recordings.items():
         print(f"── {gateway}", file=sys.stderr if args.json else sys.stdout)
         own = {**vars(args), "out": args.out and args.out / gateway}
-        worst = max(worst, _one(type(args)(**own), Recording.open(paths)))
+        worst = max(worst, _one(type(args)(**own), recording))
         if worst == INTERRUPTED:
             break
     return worst

@@ -53,8 +53,19 @@ class Recording:
     def open(cls, paths: Sequence[Path]) -> Recording:
         """Files, or folders of them, of one gateway. Little more than their ends is read.
 
-        Raises RecordingError: no such file, no MCAP, empty, of a newer schema, of several gateways. In a folder a file
-        that cannot be read is left out and said in `damage`.
+        Raises RecordingError as `of_each` does, and where they are of several gateways.
+        """
+        each = cls.of_each(paths)
+        if len(each) > 1:
+            raise RecordingError(f"found recordings of several gateways ({', '.join(each)}); read one at a time")
+        return next(iter(each.values()))
+
+    @classmethod
+    def of_each(cls, paths: Sequence[Path]) -> dict[str, Recording]:
+        """The recording of each gateway, by its name, in these files and folders.
+
+        Raises RecordingError: no such file, no MCAP, empty, of a newer schema. In a folder a file that cannot be read
+        is left out and said in the first one's `damage`.
         """
         files: list[FileFound] = []
         left_out: list[str] = []
@@ -70,10 +81,11 @@ class Recording:
         if not files:
             where = ", ".join(map(str, paths)) or "nothing"
             raise RecordingError("\n".join([f"found no recording in {where}; its files end in .mcap", *left_out]))
-        gateways = sorted({file.about.gateway for file in files})
-        if len(gateways) > 1:
-            raise RecordingError(f"found recordings of several gateways ({', '.join(gateways)}); read one at a time")
-        return cls(ordered(files), tuple(left_out))
+        grouped: dict[str, list[FileFound]] = {}
+        for file in sorted(files, key=lambda one: one.about.gateway):
+            grouped.setdefault(file.about.gateway, []).append(file)
+        damage = iter([tuple(left_out)])
+        return {gateway: cls(ordered(mine), next(damage, ())) for gateway, mine in grouped.items()}
 
     def pieces(
         self, from_ns: int | None = None, to_ns: int | None = None, *, most: int = 5_000, whole: bool = False
