@@ -8,9 +8,9 @@ from gateway.config.common import Struct
 from gateway.config.kinds import Kind
 from gateway.config.scalars import NS, Distance, Duration
 from gateway.core.rules import standing
+from gateway.core.rules.places import check_labels, check_levels, check_place, indices, labels_of
 from gateway.core.rules.several import Cases, SeveralRule
 from gateway.core.rules.stopped import seconds
-from gateway.core.rules.tracked import check_labels, check_levels, check_place, indices, labels_of
 from gateway.events import Colour
 
 if TYPE_CHECKING:

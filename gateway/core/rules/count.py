@@ -8,13 +8,13 @@ import numpy as np
 
 from gateway.config.common import Struct
 from gateway.config.kinds import Kind
-from gateway.config.names import listed
 from gateway.config.scalars import NS
 from gateway.core.machine import Timing, Transition
 from gateway.core.outline import inside
 from gateway.core.rule import Moment, Subject
 from gateway.core.rules.looked import LookedCondition
 from gateway.core.rules.making import Making, by_severity
+from gateway.core.rules.places import check_labels, check_place, indices, labels_of, unknown
 from gateway.core.rules.series import Bands
 from gateway.core.rules.threshold import ordered
 from gateway.events import Colour, Looked
@@ -50,13 +50,11 @@ class Count(Struct, frozen=True):
 
     def labels(self) -> tuple[str, ...]:
         """The labels counted."""
-        return (self.count,) if isinstance(self.count, str) else self.count
+        return labels_of(self.count)
 
     def check(self, names: Names) -> Problems:
         """A camera or zone that exists, and levels in order."""
-        problems = [] if self.in_ in names.cameras else names.zone("in", self.in_)
-        camera = self.in_ if self.in_ in names.cameras else self.in_.rpartition(".")[0]
-        problems += [problem for label in self.labels() for problem in names.label("count", camera, label)]
+        problems = check_place(names, self.in_) + check_labels(names, "count", self.in_, self.count)
         if not self.levels:
             problems.append(("levels", "give at least one, such as levels: {yellow: 1}"))
         for colour, number in self.levels.items():
@@ -107,7 +105,7 @@ class CountRule:
         score = kind.score if kind.score is not None else place and place.score
         self._score = np.float32(camera.score if score is None else score)
         self._wanted, self._known = kind.labels(), camera.labels
-        self._labels = [i for i, label in enumerate(camera.labels) if label in kind.labels()]
+        self._labels = indices(kind.labels(), camera.labels)
         timing = Timing(len(levels), int(config.common.for_), 0, None, 1.0)
         bands = Bands([n - 0.5 for n in levels.values()], 0.0)
         self._condition = LookedCondition(state, f"rule/{self.name}", owner, timing, bands, np.int32)
@@ -125,8 +123,7 @@ class CountRule:
 
     def flaws(self) -> dict[str, str]:
         """What its camera's model does not tell apart can never be counted."""
-        wrong = [label for label in self._wanted if label not in self._known]
-        return {"labels": f"{', '.join(wrong)}; it knows {listed(filter(None, self._known))}"} if wrong else {}
+        return unknown(self._wanted, self._known)
 
     def meet(self, things: Sequence[Thing]) -> Sequence[int]:
         """Sensors are not its business."""
@@ -159,7 +156,7 @@ class CountRule:
             return []  # the same look twice, or one that comes too late
         out = self._condition.settle(moment)
         number = self._steady(seen.event_ns, self._number(seen))
-        shut = bool(self._gates) and not self._gates.open_at(seen.event_ns, None, moment.n, run)
+        shut = not self._gates.open_at(seen.event_ns, None, moment.n, run)
         return out + self._condition.take(seen.event_ns, number, moment, shut=shut)
 
     def _number(self, seen: Detections) -> int:

@@ -9,7 +9,8 @@ import numpy as np
 from gateway.config.common import Struct
 from gateway.config.kinds import Kind
 from gateway.config.scalars import NS, Duration
-from gateway.core.rules.tracked import Scale, TrackRule, check_labels, check_levels, check_place, indices, labels_of
+from gateway.core.rules.places import check_labels, check_levels, check_place, indices, labels_of
+from gateway.core.rules.tracked import Scale, TrackRule
 from gateway.events import Colour
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ import numpy as np
 from gateway.config.common import Struct
 from gateway.config.kinds import Kind
 from gateway.config.scalars import NS, Duration
+from gateway.core.rules.places import check_labels, check_place, indices
 from gateway.core.rules.several import Cases, Said, SeveralRule
 from gateway.core.rules.threshold import ordered
-from gateway.core.rules.tracked import check_labels, check_place, indices
 from gateway.events import Colour
 
 if TYPE_CHECKING:

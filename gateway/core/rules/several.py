@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from gateway.config.names import listed
 from gateway.core.looks import place_of
 from gateway.core.machine import Transition
 from gateway.core.rule import Moment, Subject
 from gateway.core.rules.making import Making, by_severity
+from gateway.core.rules.places import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,8 +125,7 @@ class SeveralRule:
 
     def flaws(self) -> dict[str, str]:
         """What its camera's model does not tell apart can never be followed."""
-        wrong = [label for label in self._wanted if label not in self.known]
-        return {"labels": f"{', '.join(wrong)}; it knows {listed(filter(None, self.known))}"} if wrong else {}
+        return unknown(self._wanted, self.known)
 
     def meet(self, things: Sequence[Thing]) -> Sequence[int]:
         """Sensors are not its business."""
@@ -160,7 +159,7 @@ class SeveralRule:
             return []
         assert self.judge is not None  # noqa: S101 - every build gives one
         at_ns = look.seen.event_ns
-        shut = bool(self._gates) and not self._gates.open_at(at_ns, None, moment.n, run)
+        shut = not self._gates.open_at(at_ns, None, moment.n, run)
         out: list[Transition] = []
         for row, value, level in self.judge.take(look):
             wanted = 0 if shut else level

@@ -10,8 +10,9 @@ import numpy as np
 from gateway.config.common import Struct
 from gateway.config.kinds import Kind
 from gateway.config.scalars import NS, Duration, Speed
+from gateway.core.rules.places import check_labels, check_levels, check_place, indices, labels_of
 from gateway.core.rules.threshold import ordered
-from gateway.core.rules.tracked import Scale, TrackRule, check_labels, check_levels, check_place, indices, labels_of
+from gateway.core.rules.tracked import Scale, TrackRule
 from gateway.events import Colour
 
 if TYPE_CHECKING:

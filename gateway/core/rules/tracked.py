@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import numpy as np
-
-from gateway.config.names import listed
 from gateway.core.looks import WantsMoves, place_of
 from gateway.core.machine import Timing
 from gateway.core.rule import Moment, Subject
 from gateway.core.rules.looked import LookedCondition
 from gateway.core.rules.making import Making, by_severity
+from gateway.core.rules.places import unknown
 from gateway.core.rules.series import Bands
-from gateway.core.rules.threshold import ordered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from gateway.config.names import Names, Problems
     from gateway.core.looks import Look
     from gateway.core.machine import Transition
     from gateway.core.sparse import Sparse
@@ -99,8 +93,7 @@ class TrackRule:
 
     def flaws(self) -> dict[str, str]:
         """What its camera's model does not tell apart can never be followed."""
-        wrong = [label for label in self._wanted if label not in self._known]
-        return {"labels": f"{', '.join(wrong)}; it knows {listed(filter(None, self._known))}"} if wrong else {}
+        return unknown(self._wanted, self._known)
 
     def meet(self, things: Sequence[Thing]) -> Sequence[int]:
         """Sensors are not its business."""
@@ -133,37 +126,5 @@ class TrackRule:
             return []
         assert self.meter is not None  # noqa: S101 - every build gives one
         out = self._condition.settle(moment)
-        shut = bool(self._gates) and not self._gates.open_at(at_ns, None, moment.n, run)
+        shut = not self._gates.open_at(at_ns, None, moment.n, run)
         return out + self._condition.take(at_ns, self.meter.read(look), moment, shut=shut)
-
-
-def indices(labels: tuple[str, ...], known: tuple[str, ...]) -> NDArray[np.int16]:
-    """The places of labels among those that the model knows."""
-    return np.array([place for place, label in enumerate(known) if label in labels], np.int16)
-
-
-def labels_of(given: str | tuple[str, ...]) -> tuple[str, ...]:
-    """One label or several."""
-    return (given,) if isinstance(given, str) else given
-
-
-def check_labels(names: Names, key: str, where: str, given: str | tuple[str, ...]) -> Problems:
-    """What is wrong with the labels of a rule at a zone or line."""
-    camera = where if where in names.cameras else where.rpartition(".")[0]
-    return [problem for label in labels_of(given) for problem in names.label(key, camera, label)]
-
-
-def check_place(names: Names, where: str) -> Problems:
-    """What is wrong with a zone, or a camera for all its picture, under `in`."""
-    return [] if where in names.cameras else names.zone("in", where)
-
-
-def check_levels(levels: Mapping[Colour, float], least: float, example: str) -> Problems:
-    """At least one level, in order, none below the least."""
-    if not levels:
-        return [("levels", f"give at least one, such as levels: {{{example}}}")]
-    low = [(f"levels.{c}", f"found {n:g}; at least {least:g}") for c, n in levels.items() if n < least]
-    if low:
-        return low
-
-    return ordered("levels", levels, 1)
