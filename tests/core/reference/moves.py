@@ -15,6 +15,7 @@ from gateway.config.ground import homography, mapped, metres_of
 from gateway.core.looks import Looks
 from gateway.core.state import State
 from tests.core.reference.condition import Change, ConditionReference
+from tests.core.reference.looked import LookedReference
 from tests.core.reference.rules import colours_of
 
 if TYPE_CHECKING:
@@ -217,10 +218,8 @@ class MotionRuleReference:
         self.lines = [float(given[c]) for c in self.colours]
         step = 5.0 if self.key == "speed" and not self.falling else math.inf
         self.condition = ConditionReference(len(self.colours), int(rule.common.for_), int(self.kind.hold), None, step)  # type: ignore[attr-defined]  both have
-        self.waiting: tuple[int, float, bool] | None = None
-        self.covered, self.since = 0, 0
-        self.told_to: int | None = None
-        self.changes: list[Change] = []
+        self.time = LookedReference(self.condition, self._crossed)
+        self.changes = self.time.changes
 
     def limit(self, level: int, value: float) -> float:  # noqa: ARG002 - as the others
         """The number of a level."""
@@ -228,10 +227,10 @@ class MotionRuleReference:
 
     def take(self, scene: Scene) -> None:
         """A look."""
-        self._judge()
-        self.waiting = (scene.at_ns, self._number(scene), self.suppressed(scene.at_ns))
-        if self.told_to is not None and scene.at_ns <= self.told_to:
-            self._judge()
+        self.time.take(scene.at_ns, self._number(scene), suppressed=self.suppressed(scene.at_ns))
+
+    def _crossed(self, number: float) -> list[bool]:
+        return [number <= line if self.falling else number >= line for line in self.lines]
 
     def _number(self, scene: Scene) -> float:
         there = [
@@ -274,37 +273,8 @@ class MotionRuleReference:
         return _unit(best)
 
     def looked(self, looked: Looked) -> None:
-        """Covered time; what is blind or overloaded moves nothing."""
-        begin = looked.from_ns if self.told_to is None else max(looked.from_ns, self.told_to)
-        if looked.to_ns <= begin:
-            return
-        sees = looked.why in ("analysed", "still")
-        if self.waiting and self.waiting[0] <= looked.to_ns:
-            before = max(0, self.waiting[0] - begin) if sees else 0
-            self.covered += before
-            begin += before
-            self._judge()
-        self.told_to = looked.to_ns
-        if sees:
-            self.covered += looked.to_ns - begin
-            self.condition.pass_time(self.covered)
-            self._tell(looked.to_ns)
-
-    def _judge(self) -> None:
-        if self.waiting is None:
-            return
-        (when, number, suppressed), self.waiting = self.waiting, None
-        if not self.condition.holding:
-            self.since = when
-        crossed = [(number <= line if self.falling else number >= line) and not suppressed for line in self.lines]
-        said = None if math.isnan(number) and not suppressed else crossed
-        self.condition.reading(self.covered, number, said, [not crosses for crosses in crossed])
-        self._tell(when)
-
-    def _tell(self, now_ns: int) -> None:
-        for change in self.condition.changes:
-            self.changes.append(change._replace(at_ns=now_ns - (self.covered - change.at_ns), started_ns=self.since))
-        self.condition.changes.clear()
+        """Covered time."""
+        self.time.looked(looked)
 
 
 def _unit(way: Point) -> Point:

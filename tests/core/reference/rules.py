@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.core.reference.condition import Change, ConditionReference
+from tests.core.reference.looked import LookedReference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,11 +189,7 @@ class Box(NamedTuple):
 
 
 class CountReference:
-    """Boxes of some labels in a zone, over time that the camera really looked.
-
-    A look answers for the time until the next. Its place on the rule's own clock is known when the covered time up to
-    it has been told; so it is judged then.
-    """
+    """Boxes of some labels in a zone, over time that the camera really looked."""
 
     def __init__(
         self,
@@ -208,11 +205,9 @@ class CountReference:
         self.least = kind.score if kind.score is not None else least_score
         self.condition = ConditionReference(len(self.colours), int(rule.common.for_), 0, None, 1.0)
         self.looks: deque[tuple[int, int]] = deque(maxlen=128)
-        self.waiting: tuple[int, int, bool] | None = None
-        self.covered = 0
-        self.told_to: int | None = None
-        self.since = 0
-        self.changes: list[Change] = []
+        counts = [kind.levels[colour] for colour in self.colours]  # type: ignore[index]  a colour
+        self.time = LookedReference(self.condition, lambda number: [number >= count for count in counts])
+        self.changes = self.time.changes
 
     def limit(self, level: int, value: float) -> float:  # noqa: ARG002 - as the others
         """How many."""
@@ -222,47 +217,14 @@ class CountReference:
         """A look: the number is the largest reached in at least half of the looks of the last 2 s."""
         if self.looks and seen.event_ns <= self.looks[-1][0]:
             return  # the same look twice, or one that comes too late
-        self._judge()
         self.looks.append((seen.event_ns, self._number(seen)))
         recent = sorted((k for t, k in self.looks if t > seen.event_ns - 2 * S), reverse=True)
         number = max(k for k in recent if 2 * sum(other >= k for other in recent) >= len(recent))
-        self.waiting = (seen.event_ns, number, self.suppressed(seen.event_ns))
-        if self.told_to is not None and seen.event_ns <= self.told_to:
-            self._judge()
+        self.time.take(seen.event_ns, number, suppressed=self.suppressed(seen.event_ns))
 
     def looked(self, looked: Looked) -> None:
-        """Covered time; what is blind or overloaded moves nothing."""
-        begin = looked.from_ns if self.told_to is None else max(looked.from_ns, self.told_to)
-        if looked.to_ns <= begin:
-            return
-        sees = looked.why in ("analysed", "still")
-        if self.waiting and self.waiting[0] <= looked.to_ns:
-            before = max(0, self.waiting[0] - begin) if sees else 0
-            self.covered += before
-            begin += before
-            self._judge()
-        self.told_to = looked.to_ns
-        if sees:
-            self.covered += looked.to_ns - begin
-            self.condition.pass_time(self.covered)
-            self._tell(looked.to_ns)
-
-    def _judge(self) -> None:
-        if self.waiting is None:
-            return
-        (when, number, suppressed), self.waiting = self.waiting, None
-        if not self.condition.holding:
-            self.since = when
-        counts = [self.kind.levels[colour] for colour in self.colours]  # type: ignore[index]  a colour
-        crossed = [number >= count and not suppressed for count in counts]
-        self.condition.reading(self.covered, number, crossed, [not crosses for crosses in crossed])
-        self._tell(when)
-
-    def _tell(self, now_ns: int) -> None:
-        """In event time: as long before now as on the rule's clock."""
-        for change in self.condition.changes:
-            self.changes.append(change._replace(at_ns=now_ns - (self.covered - change.at_ns), started_ns=self.since))
-        self.condition.changes.clear()
+        """Covered time."""
+        self.time.looked(looked)
 
     def _number(self, seen: Detections) -> int:
         boxes = [

@@ -14,7 +14,8 @@ import numpy as np
 
 from gateway.core.state import State
 from gateway.core.track import Tracker, Tracking
-from tests.core.reference.condition import Change, ConditionReference
+from tests.core.reference.condition import ConditionReference
+from tests.core.reference.looked import LookedReference
 from tests.core.reference.rules import colours_of
 
 if TYPE_CHECKING:
@@ -258,10 +259,8 @@ class TrackReference:
         self.condition = ConditionReference(len(self.colours), int(rule.common.for_), hold, None, step)
         self.watched = watched
         self.crossed: list[int] = []
-        self.waiting: tuple[int, float, bool] | None = None
-        self.covered, self.since, self.last = 0, 0, -(10**30)
-        self.told_to: int | None = None
-        self.changes: list[Change] = []
+        self.time = LookedReference(self.condition, lambda number: [number >= line for line in self.lines])
+        self.changes = self.time.changes
 
     def limit(self, level: int, value: float) -> float:  # noqa: ARG002 - as the others
         """The number of a level."""
@@ -269,10 +268,7 @@ class TrackReference:
 
     def take(self, at_ns: int, seen: Seen) -> None:
         """A look."""
-        self._judge()
-        self.waiting = (at_ns, self._number(seen), self.suppressed(at_ns))
-        if self.told_to is not None and at_ns <= self.told_to:
-            self._judge()
+        self.time.take(at_ns, self._number(seen), suppressed=self.suppressed(at_ns))
 
     def _number(self, seen: Seen) -> float:
         given = getattr(self.kind, self.key)
@@ -291,34 +287,5 @@ class TrackReference:
         return len([came for came, _ in here if all_ or came == "entered"])
 
     def looked(self, looked: Looked) -> None:
-        """Covered time; what is blind or overloaded moves nothing."""
-        begin = looked.from_ns if self.told_to is None else max(looked.from_ns, self.told_to)
-        if looked.to_ns <= begin:
-            return
-        sees = looked.why in ("analysed", "still")
-        if self.waiting and self.waiting[0] <= looked.to_ns:
-            before = max(0, self.waiting[0] - begin) if sees else 0
-            self.covered += before
-            begin += before
-            self._judge()
-        self.told_to = looked.to_ns
-        if sees:
-            self.covered += looked.to_ns - begin
-            self.condition.pass_time(self.covered)
-            self._tell(looked.to_ns)
-
-    def _judge(self) -> None:
-        if self.waiting is None:
-            return
-        (when, number, suppressed), self.waiting = self.waiting, None
-        if not self.condition.holding:
-            self.since = when
-        crossed = [number >= line and not suppressed for line in self.lines]
-        self.condition.reading(self.covered, number, crossed, [not crosses for crosses in crossed])
-        self._tell(when)
-
-    def _tell(self, now_ns: int) -> None:
-        """In event time: as long before now as on the rule's clock."""
-        for change in self.condition.changes:
-            self.changes.append(change._replace(at_ns=now_ns - (self.covered - change.at_ns), started_ns=self.since))
-        self.condition.changes.clear()
+        """Covered time."""
+        self.time.looked(looked)
