@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.backtest.parts import Done
 from gateway.errors import GatewayError
+from gateway.whole import written_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,12 +45,8 @@ class Kept:
         if done.error:
             return
         path = self._path(done.key)
-        part = path.with_name(f".{path.name}.part")
-        try:
+        with written_whole(path) as part:
             part.write_bytes(msgspec.json.encode(done))
-            part.replace(path)
-        except OSError as error:
-            raise GatewayError(f"{path}: cannot be written ({error.strerror})") from error
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.json"

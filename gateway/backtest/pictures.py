@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.backtest.table import summed
 from gateway.errors import GatewayError
+from gateway.whole import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,9 +137,5 @@ def _legend(figure: Any, missed: bool) -> None:
 
 
 def _save(figure: Any, path: Path) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with written_whole(path) as part:
         figure.savefig(part, format="png", dpi=120, metadata={"Software": None})
-        part.replace(path)
-    except OSError as error:
-        raise GatewayError(f"{path}: cannot be written ({error.strerror})") from error

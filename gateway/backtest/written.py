@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.errors import GatewayError
 from gateway.exchange.arrow import arrow, parquet
 from gateway.replaying.labels import END_NS
+from gateway.whole import written_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,18 +132,10 @@ def _csv(names: Sequence[str], lines: Sequence[Sequence[object]]) -> bytes:
 
 def _put(path: Path, content: bytes) -> None:
     """A file that is there whole or as it was."""
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with written_whole(path) as part:
         part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise GatewayError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _put_parquet(path: Path, table: object) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with written_whole(path) as part:
         parquet().write_table(table, part)
-        part.replace(path)
-    except OSError as error:
-        raise GatewayError(f"{path}: cannot be written ({error})") from error

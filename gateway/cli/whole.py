@@ -6,6 +6,8 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from gateway.whole import made_whole
+
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
@@ -17,10 +19,5 @@ def opened(output: Path | None) -> Generator[TextIO]:
     if output is None:
         yield sys.stdout
         return
-    part = output.with_name(f"{output.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as out:
-            yield out
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
+    with made_whole(output) as part, part.open("w", encoding="utf-8") as out:
+        yield out

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from gateway.config.files import LOCAL
 from gateway.config.yaml12 import parse
 from gateway.errors import ConfigError
+from gateway.whole import made_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -63,12 +64,7 @@ def _merge(under: MutableMapping[str, object], over: Mapping[str, object]) -> No
 
 
 def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with made_whole(path) as part, part.open("w", encoding="utf-8") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())

@@ -16,6 +16,7 @@ from gateway.errors import GatewayError
 from gateway.events import Detections
 from gateway.exchange.spans import UNWATCHED, Exported, Span, Watching, cuts, label_of
 from gateway.recording import video
+from gateway.whole import made_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,18 +82,12 @@ def _film(recording: Recording, camera: str, path: Path, span: Span, watching: W
     from gateway.vision.film import FilmWriter, draw  # noqa: PLC0415 - OpenCV and PyAV load only when needed
 
     looks, zone = _Looks(recording, camera, span, score), recording.files[0].about.timezone or "UTC"
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with FilmWriter(part) as writer:
-            for at_ns, picture in _pictures(recording, camera, span, watching):
-                if _inside(at_ns, span):
-                    draw(picture, looks.at(at_ns), f"{camera} {stamp(at_ns, zone)}")
-                    writer.write(picture, at_ns)
-            frames = writer.frames
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    return frames
+    with made_whole(path) as part, FilmWriter(part) as writer:
+        for at_ns, picture in _pictures(recording, camera, span, watching):
+            if _inside(at_ns, span):
+                draw(picture, looks.at(at_ns), f"{camera} {stamp(at_ns, zone)}")
+                writer.write(picture, at_ns)
+        return writer.frames
 
 
 def _inside(at_ns: int, span: Span) -> bool:

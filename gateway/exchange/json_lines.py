@@ -16,6 +16,7 @@ import msgspec
 from gateway.codecs.times import utc_stamp
 from gateway.events import Detections, Message, Tick
 from gateway.exchange.spans import Exported, Span, Watching, cuts, label_of
+from gateway.whole import made_whole
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -83,10 +84,5 @@ def _detections(one: Detections, about: About) -> dict[str, object]:
 
 @contextlib.contextmanager
 def _whole(path: Path) -> Generator[BinaryIO]:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with made_whole(path) as part, part.open("wb") as file:
+        yield file

@@ -16,6 +16,7 @@ from gateway.events import Configured, Cut, Message, Restart
 from gateway.exchange.weave import Weave, began_ns
 from gateway.recording.parts import About, Checkpoint, ModelNote
 from gateway.recording.writer import FileWriter
+from gateway.whole import made_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -69,8 +70,7 @@ def write(
     weave = Weave(findings, hole_ns)
     start: list[Input] = [Restart("", about.epoch, 1), Configured(config.sha, text)]
     stamped = weave.of(chain([first], inputs), start, start_ns)
-    part = path.with_name(f"{path.name}.part")
-    try:
+    with made_whole(path) as part:
         writer = FileWriter(part, about, Checkpoint(0, start_ns, 0, 1, None))
         try:
             count, messages = _fill(writer, stamped, start_ns)
@@ -79,9 +79,6 @@ def write(
         finally:
             writer.close()
         size = part.stat().st_size
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
     topics = frozenset(weave.topics)
     return Written(count, messages, weave.ticks, start_ns, weave.last_ns, size, topics, stop())
 
