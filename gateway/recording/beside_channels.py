@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.config.cross import values_of
 from gateway.config.geo import wgs84
 from gateway.config.scalars import NS
 from gateway.events import Detections
@@ -91,6 +92,7 @@ class BesideChannels:
         self._beside = beside
         self._language: Language = language
         self._boxes = {note.camera: _Boxes(note) for note in models}
+        self._moving = _moving(config)
         self._positions = Positions()
         self._sites = _collection(_sites(config))
         self._sites_ns: int | None = None
@@ -100,7 +102,7 @@ class BesideChannels:
 
     def admitted(self, cut: Cut) -> None:
         """Draw the detections of a cut."""
-        if Detections not in set(map(type, cut.inputs)):
+        if not self._boxes or Detections not in set(map(type, cut.inputs)):
             return
         for place, one in enumerate(cut.inputs):
             if isinstance(one, Detections) and (boxes := self._boxes.get(one.camera)):
@@ -115,8 +117,9 @@ class BesideChannels:
             self._sites_ns = now_ns
             self._beside(foxglove.geojson("/sites"), now_ns, self._sites)
         for one in held:
-            for channel, message in self._positions.of(one.series, now_ns):
-                self._beside(channel, now_ns, message)
+            if self._moving:
+                for channel, message in self._positions.of(one.series, now_ns):
+                    self._beside(channel, now_ns, message)
             for row in one.alerts:
                 self._alert(row, now_ns)
 
@@ -249,6 +252,12 @@ def _named(thing: bytes) -> str:
     """A thing's line protocol prefix as alerts name it: `bus{line=7}`."""
     name, _, tags = thing.decode("utf-8", "replace").replace("\\", "").partition(",")
     return f"{name}{{{tags}}}" if tags else name
+
+
+def _moving(config: Config) -> bool:
+    """Whether there may be things with positions of their own: megabytes a second need not be searched for none."""
+    known = [values_of(sensor.codec) for sensor in config.sensors.values()]
+    return any(values is None or {"lon", "lat"} <= set(values) for values in known)
 
 
 def _sites(config: Config) -> list[dict[str, object]]:

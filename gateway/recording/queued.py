@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from gateway.events import AlertRow, Cut, Detections, Message
+from gateway.recording.columns import encode, joined, span
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gateway.recording.beside import Beside
     from gateway.recording.parts import Checkpoint, Gap
 
@@ -40,9 +43,9 @@ class Changed(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What waits, and how many bytes it keeps."""
+    """What waits, and how many bytes it keeps. `bytes`: a cut that is packed already (columns)."""
 
-    what: Cut | State | Shown | Changed
+    what: Cut | bytes | State | Shown | Changed
     weight: int
 
 
@@ -63,15 +66,33 @@ class Counts(msgspec.Struct):
     gaps: int = 0
 
 
-def weight_of(cut: Cut) -> int:
-    """About how many bytes a cut keeps in memory."""
+def packed(cuts: Sequence[Cut]) -> Entry:
+    """Cuts whose numbers follow one another, as one record: their messages are let go while they are in the cache.
+
+    What cannot be packed stays as it is, for the recorder's thread to fail over.
+    """
+    cut = joined(cuts)
+    try:
+        data = encode(cut)
+    except Exception:  # noqa: BLE001 - whatever its bug is, it must not be the core's
+        return waiting(cut)
+    return Entry(data, len(data))
+
+
+def waiting(cut: Cut) -> Entry:
+    """A cut as it is, with about how many bytes it keeps in memory."""
     inputs = cut.inputs
     boxes = sum([len(one.score) for one in inputs if type(one) is Detections])
-    return (
-        sum([len(one.body) for one in inputs if type(one) is Message]) + BOX_BYTES * boxes + INPUT_BYTES * len(inputs)
-    )
+    bodies = sum([len(one.body) for one in inputs if type(one) is Message])
+    return Entry(cut, bodies + BOX_BYTES * boxes + INPUT_BYTES * len(inputs))
 
 
 def beyond(entry: object, n: int) -> int:
     """How many of an entry's inputs have this number or a higher one."""
-    return min(len(entry.inputs), max(0, entry.n0 + len(entry.inputs) - n)) if isinstance(entry, Cut) else 0
+    if isinstance(entry, bytes):
+        n0, n1, _, _ = span(entry)
+    elif isinstance(entry, Cut):
+        n0, n1 = entry.n0, entry.n0 + len(entry.inputs)
+    else:
+        return 0
+    return min(n1 - n0, max(0, n1 - n))

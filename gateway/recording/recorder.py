@@ -24,7 +24,8 @@ from gateway.recording.queued import (
     Shown,
     State,
     beyond,
-    weight_of,
+    packed,
+    waiting,
 )
 from gateway.recording.ring import Ring
 
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 
 FLUSH_S = 5.0  # what kill -9 may take; more often, chunks get small and so does what compression saves
 WAKE_BYTES = 1 << 20  # as much as a chunk: so often the thread takes the interpreter from the core
+PACKED_INPUTS = 100  # so many are packed in the core's thread: later, in another, their memory costs more than packing
 AGAIN_NS = 10_000_000_000  # how long a disk that failed is left alone
 CHECKPOINT_INPUTS = 200_000  # between checkpoints: a replay that begins in the middle is there within 2 s …
 STATE_SHARE = 12  # … or an input for so many bytes of state, so that large states are a fifth of the file at most
@@ -77,6 +79,7 @@ class Recorder:
         self._lock = threading.Condition()  # guards what follows
         self._queue: list[Entry] = []
         self._weight = 0
+        self._small = 0  # inputs that came in small cuts and were not packed yet
         self._hole: Hole | None = None
         self._rolling = False
         self._ending = self._over = False
@@ -96,18 +99,23 @@ class Recorder:
 
     def admitted(self, cut: Cut) -> None:
         """Record a cut. Never waits; what does not fit into the queue is a hole from there to the next checkpoint."""
-        weight = weight_of(cut)
         self._since += len(cut.inputs)
+        large = len(cut.inputs) >= PACKED_INPUTS and self._hole is None
+        entry = packed([cut]) if large else waiting(cut)
         with self._lock:
-            if self._hole is None and self._weight + weight > self._queue_bytes:
+            if self._hole is None and self._weight + entry.weight > self._queue_bytes:
                 self._let_beside_go()
-                if self._weight + weight > self._queue_bytes:
+                if self._weight + entry.weight > self._queue_bytes:
                     why = f"the disk is too slow: {self._weight} bytes wait to be recorded"
                     self._open_hole(cut.n0, int(cut.admitted_ns[0]), why, again_ns=0)
             if self._hole is not None:
                 self._counts.dropped += len(cut.inputs)
                 return
-            self._put(cut, weight)
+            self._put(entry)
+            if not large:
+                self._small += len(cut.inputs)
+                if self._small >= PACKED_INPUTS:
+                    self._pack_small()
 
     def wants_checkpoint(self) -> bool:
         """Whether a checkpoint should be given with the next seal: for the next file, to begin at, or to end a hole."""
@@ -124,7 +132,7 @@ class Recorder:
             gap = None
             if hole is not None:
                 gap = Gap(hole.from_n, checkpoint.n, hole.from_ns, checkpoint.admitted_ns, hole.why)
-            self._put(State(checkpoint, gap, self._full), len(checkpoint.state or b""))
+            self._put(Entry(State(checkpoint, gap, self._full), len(checkpoint.state or b"")))
             self._full, self._rolling = False, True
             self._lock.notify_all()
 
@@ -138,7 +146,7 @@ class Recorder:
                 if self._weight > self._queue_bytes + WAKE_BYTES:  # a reserve beyond what inputs may take
                     self._counts.dropped_beside += 1
                 else:
-                    self._put(Changed(row, log_ns), len(row.body) + INPUT_BYTES)
+                    self._put(Entry(Changed(row, log_ns), len(row.body) + INPUT_BYTES))
 
     def beside(self, channel: Beside, log_ns: int, data: bytes) -> bool:
         """What a channel beside the inputs shows; False: let go, as more than half of the queue is taken."""
@@ -146,7 +154,7 @@ class Recorder:
             if self._hole is not None or self._weight + len(data) > self._queue_bytes // 2:
                 self._counts.dropped_beside += 1
                 return False
-            self._put(Shown(channel, log_ns, data), len(data) + INPUT_BYTES)
+            self._put(Entry(Shown(channel, log_ns, data), len(data) + INPUT_BYTES))
             return True
 
     async def run(self, report: Callable[[Health], Awaitable[None]]) -> None:
@@ -223,11 +231,22 @@ class Recorder:
 
     # With the lock held.
 
-    def _put(self, what: Cut | State | Shown | Changed, weight: int) -> None:
-        self._queue.append(Entry(what, weight))
-        before, self._weight = self._weight, self._weight + weight
+    def _put(self, entry: Entry) -> None:
+        self._queue.append(entry)
+        before, self._weight = self._weight, self._weight + entry.weight
         if before < self._wake_bytes <= self._weight:
             self._lock.notify_all()
+
+    def _pack_small(self) -> None:
+        """The small cuts that came last, as one."""
+        self._small, queue = 0, self._queue
+        at = len(queue)
+        while at and isinstance(queue[at - 1].what, Cut):
+            at -= 1
+        cuts = [one.what for one in queue[at:] if isinstance(one.what, Cut)]
+        self._weight -= sum([one.weight for one in queue[at:]])
+        del queue[at:]
+        self._put(packed(cuts))
 
     def _let_beside_go(self) -> None:
         kept = [one for one in self._queue if not isinstance(one.what, Shown)]
@@ -275,21 +294,22 @@ class Recorder:
     def _write(self, queue: list[Entry], *, over: bool) -> None:
         """Write what was taken. Small cuts go together: a record of its own each would cost more than it holds."""
         cuts: list[Cut] = []
-        weight, well = 0, None
-        for one, its_weight in queue:
+        well = None
+        for one, _ in queue:
             if isinstance(one, Cut):
                 cuts.append(one)
-                weight += its_weight
-                if weight < WAKE_BYTES:
-                    continue
-            elif not isinstance(one, State):
+                continue
+            if isinstance(one, Shown | Changed):
                 self._write_beside(one)
                 continue
             self._write_cuts(cuts)
-            cuts, weight = [], 0
+            cuts = []
             if isinstance(one, State):
                 self._write_state(one)
                 well = one.hole or well
+            elif self._ring.writer is not None:
+                self._ring.writer.packed(one)
+                self._ring.flush_full()
         self._write_cuts(cuts)
         self._ring.flush()
         self._remember()
@@ -303,8 +323,7 @@ class Recorder:
     def _write_cuts(self, cuts: list[Cut]) -> None:
         writer = self._ring.writer
         if cuts and writer is not None:
-            cut = joined(cuts)
-            writer.inputs(cut)
+            writer.inputs(joined(cuts))
             self._ring.flush_full()
 
     def _write_beside(self, one: Shown | Changed) -> None:

@@ -95,10 +95,14 @@ class FileWriter:
         """Inputs, in the order of admission; a cut's number follows the one before, or comes behind a gap."""
         for start in range(0, len(cut.inputs), RECORD_INPUTS):
             part = columns.part_of(cut, start, start + RECORD_INPUTS)
-            data = columns.encode(part)
-            self._last = (part.n0 + len(part.inputs), int(part.admitted_ns[-1]))
-            self._counted += len(part.inputs)
-            self._add(INPUTS, part.n0, int(part.admitted_ns[0]), data)
+            self.packed(columns.encode(part))
+
+    def packed(self, data: bytes) -> None:
+        """Inputs as `columns.encode` gives them."""
+        n0, n1, first_ns, last_ns = columns.span(data)
+        self._last = (n1, last_ns)
+        self._counted += n1 - n0
+        self._add(INPUTS, n0, first_ns, data)
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """The core's state, at the beginning of a chunk of its own."""

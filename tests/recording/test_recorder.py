@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from gateway.clock import ReplayClock
 from gateway.events import AlertRow, Cut, Detections, Health, Message
 from gateway.recording.beside import Beside
 from gateway.recording.parts import Checkpoint
-from gateway.recording.queued import weight_of
+from gateway.recording.queued import waiting
 from gateway.recording.reader import Recording
 from gateway.recording.recorder import Recorder
 from tests.recording.made import ABOUT, NOTHING, NS, T0, begins, cut, gaps, numbers, read, state
@@ -216,7 +217,7 @@ def test_a_look_weighs_its_boxes() -> None:
     xyxy, score = np.zeros((300, 4), np.float32), np.zeros(300, np.float32)
     look = Detections("gate", 1, T0, 128, 96, xyxy, score, np.zeros(300, np.int16))
     stamps = np.array([T0], np.int64)
-    assert weight_of(Cut(0, [look], stamps, stamps)) >= xyxy.nbytes + score.nbytes + 600
+    assert waiting(Cut(0, [look], stamps, stamps)).weight >= xyxy.nbytes + score.nbytes + 600
 
 
 async def test_channels_beside_have_half_of_the_queue(tmp_path: Path) -> None:
@@ -229,21 +230,41 @@ async def test_channels_beside_have_half_of_the_queue(tmp_path: Path) -> None:
     assert numbers(read(tmp_path)) == list(range(10))
 
 
-async def test_an_input_that_cannot_be_written_costs_the_recording_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cuts", [(1,), (60, 60), (200,)], ids=["alone", "in a small cut", "in a large cut"])
+async def test_an_input_that_cannot_be_written_costs_the_recording_and_nothing_else(
+    tmp_path: Path, cuts: tuple[int, ...]
+) -> None:
     """Text that is no Unicode: no transport sends it, but whoever writes a source may."""
     clock = ReplayClock(T0)
     async with recording(tmp_path, clock=clock) as recorder, listening(recorder) as said:
         bad = Health("source/here", "connected", ok=False, detail="\ud800")
-        recorder.admitted(Cut(0, [bad], np.full(1, T0, np.int64), np.zeros(1, np.int64)))
+        count = 0
+        for size in cuts:
+            inputs = [bad, *noise(1, size - 1).inputs]
+            recorder.admitted(Cut(count, inputs, np.full(size, T0, np.int64), np.zeros(size, np.int64)))
+            count += size
         await recorder.flush()
         assert "surrogates not allowed" in (await said.get()).detail
         assert not recorder.wants_checkpoint()
         clock.advance(10)
         assert recorder.wants_checkpoint()
-        recorder.checkpoint(state(1))
-        recorder.admitted(cut(1, 9))
+        recorder.checkpoint(state(count))
+        recorder.admitted(cut(count, 9))
         assert (await said.get()).ok
-    assert numbers(read(tmp_path)) == list(range(1, 10))
+    assert numbers(read(tmp_path)) == list(range(count, count + 9))
+
+
+async def test_large_and_small_cuts_keep_their_order(tmp_path: Path) -> None:
+    """Large ones are packed as they come, small ones when they are many, or with what stands between them."""
+    async with recording(tmp_path) as recorder:
+        n = 0
+        for count in (1, 250, 40, 70, 3, 5, 100, 99, 1, 2):
+            recorder.admitted(cut(n, count))
+            n += count
+            recorder.beside(VIDEO, T0 + n, b"packet")
+            if count == 5:
+                recorder.checkpoint(state(n))
+    assert numbers(read(tmp_path)) == list(range(n))
 
 
 async def test_the_next_process_goes_on_behind_the_files_that_are_there(tmp_path: Path) -> None:
