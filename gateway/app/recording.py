@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gateway import __version__
 from gateway.config.box import Recording
 from gateway.recording.beside_channels import BesideChannels
-from gateway.recording.parts import About, Checkpoint, ModelNote
+from gateway.recording.parts import About, Checkpoint, notes_of
 from gateway.recording.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -45,9 +45,7 @@ def recorder_of(
         version=__version__,
         config_sha=config.sha,
         config=text,
-        models=tuple(
-            ModelNote(camera, one.name, one.sha256, one.labels, one.score) for camera, one in manifests.items()
-        ),
+        models=notes_of(manifests),
         made="ring",
         began_ns=clock.now_ns(),
         timezone=config.timezone,

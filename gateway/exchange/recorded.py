@@ -14,7 +14,7 @@ from gateway.app.plan import find_models
 from gateway.errors import GatewayError
 from gateway.events import Configured, Cut, Message, Restart
 from gateway.exchange.weave import Weave, began_ns
-from gateway.recording.parts import About, Checkpoint, ModelNote
+from gateway.recording.parts import About, Checkpoint, notes_of
 from gateway.recording.writer import FileWriter
 from gateway.whole import made_whole
 
@@ -103,9 +103,6 @@ def about_of(config: Config, text: str, start_ns: int, findings: Findings) -> Ab
     for notice in notices:
         if not notice.ok:
             findings.note(f"{notice.component}: {notice.detail}")
-    models = tuple(
-        ModelNote(camera, model.name, model.sha256, model.labels, model.score) for camera, model in manifests.items()
-    )
     drawn = hashlib.sha256(f"{config.gateway} {config.sha} {start_ns}".encode()).hexdigest()[:4]
     return About(
         gateway=config.gateway,
@@ -113,7 +110,7 @@ def about_of(config: Config, text: str, start_ns: int, findings: Findings) -> Ab
         version=__version__,
         config_sha=config.sha,
         config=text,
-        models=models,
+        models=notes_of(manifests),
         made="import",
         began_ns=start_ns,
         timezone=config.timezone,

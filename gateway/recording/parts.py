@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
 from gateway.events import Cut  # noqa: TC001 - Part's annotation is asked for at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.config.manifest import Manifest
 
 SCHEMA = 1  # of the recording; a reader takes this one and older ones
 PROFILE = "zhiwang"  # in the MCAP header, and the name of the metadata record
@@ -21,6 +26,11 @@ class ModelNote(msgspec.Struct, frozen=True):
     sha256: str
     labels: tuple[str, ...]
     score: float
+
+
+def notes_of(manifests: Mapping[str, Manifest]) -> tuple[ModelNote, ...]:
+    """What a recording says of the models of its cameras; by camera."""
+    return tuple(ModelNote(camera, one.name, one.sha256, one.labels, one.score) for camera, one in manifests.items())
 
 
 class About(msgspec.Struct, frozen=True):
