@@ -23,7 +23,6 @@ class _Line(msgspec.Struct, frozen=True):
     """What of an alert's JSON matters here."""
 
     id: str
-    seq: int
     rule: str
     subject: str
     change: str
@@ -33,17 +32,15 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 class Told(NamedTuple):
-    """An alert in a recording. from_seq, to_seq: of its first change, and of the last that belongs to it.
+    """An alert in a recording. from_ns, to_ns: when its first change was recorded, and the last that belongs to it.
 
-    from_ns, to_ns: when these were recorded. `ended`: that one ended it, else it held on.
+    `ended`: that one ended it, else it held on.
     """
 
     id: str
     code: str
     rule: str
     subject: str
-    from_seq: int
-    to_seq: int
     from_ns: int
     to_ns: int
     ended: bool
@@ -81,9 +78,7 @@ def _told(lines: list[tuple[int, _Line]]) -> Told:
             ended, to_ns, last = True, log_ns, line
         elif line.change in HOLDS and ended:
             ended, (to_ns, last) = False, lines[-1]
-    return Told(
-        first.id, last.code, first.rule, first.subject, first.seq, last.seq, from_ns, to_ns, ended, first.config_sha
-    )
+    return Told(first.id, last.code, first.rule, first.subject, from_ns, to_ns, ended, first.config_sha)
 
 
 def _missing(name: str, lines: list[_Line]) -> str:
