@@ -34,7 +34,6 @@
 from __future__ import annotations
 
 import os
-import re
 from array import array
 from datetime import datetime
 from functools import cache
@@ -61,11 +60,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gateway.events import AlertRow, Stepped
-
-LINE = re.compile(rb"((?:[^\\ ]|\\.)+) (.+) (-?\d+)\s*", re.DOTALL)
-MEASUREMENT = re.compile(rb"(?:[^\\,]|\\.)+", re.DOTALL)
-TEXT = re.compile(rb'((?:[^\\=,]|\\.)+)="((?:[^"\\]|\\.)*)"', re.DOTALL)
-ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 
 
 class Replayed(NamedTuple):
@@ -121,8 +115,9 @@ class Tables:
                 for head, numbers, at in lineprotocol.points(lines):
                     for field, value in numbers:
                         self._add(head, field, at, value)
-                if texts:
-                    self._add_texts(lines)
+                for head, field, text, at in lineprotocol.texts(lines) if texts else ():
+                    self._texts[len(self._codes)] = text
+                    self._add(head, field, at, 0.0)
 
     def close(self, *, whole: bool = True) -> None:
         """Nothing to do."""
@@ -139,8 +134,8 @@ class Tables:
         is_text = np.zeros(len(codes), np.bool_)
         is_text[list(self._texts)] = True
         names = [lineprotocol.subject(head, field) for head, field in self._numbers]
-        measurements = [_plain(match[0]) for head, _ in self._numbers if (match := MEASUREMENT.match(head))]
-        fields = [_plain(field) for _, field in self._numbers]
+        measurements = [lineprotocol.measurement(head) for head, _ in self._numbers]
+        fields = [lineprotocol.unescaped(field) for _, field in self._numbers]
         tags = pa.array([_tags(name) for name in names], schema.field("tags").type)
         columns = [
             pa.array(times).cast(schema.field("time").type),
@@ -159,15 +154,6 @@ class Tables:
 
     def _columns(self) -> tuple[array[int], array[int], array[float]]:
         return self._codes, self._times, self._values
-
-    def _add_texts(self, line: bytes) -> None:
-        """The fields of one line that are texts: what `points` passes over."""
-        match = LINE.fullmatch(line)
-        if match is None:
-            return
-        for field, text in TEXT.findall(match[2]):
-            self._texts[len(self._codes)] = _plain(text)
-            self._add(match[1], field, int(match[3]), 0.0)
 
     def _add(self, head: bytes, field: bytes, at: int, value: float) -> None:
         self._codes.append(self._numbers.setdefault((head, field), len(self._numbers)))
@@ -191,10 +177,6 @@ def _tags(series: str) -> list[tuple[str, str]]:
     _, _, braced = series.removesuffix("}").partition("{")
     pairs = [pair.partition("=") for pair in braced.split(",") if pair]
     return [(unquote(key), unquote(value)) for key, _, value in pairs]
-
-
-def _plain(name: bytes) -> str:
-    return ESCAPED.sub(rb"\1", name).decode("utf-8", "replace")
 
 
 @cache

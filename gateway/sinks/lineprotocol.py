@@ -32,6 +32,7 @@ _SPECIAL = re.compile(rb'["\\]')
 _INT64 = 2**63
 _STAMP = re.compile(rb"-?\d{1,19}")
 _ESCAPED = re.compile(rb"\\([,= ])")
+_ESCAPED_IN_TEXT = re.compile(rb'\\(["\\])')
 _TRUTHS: dict[bytes, float] = {b"t": 1, b"T": 1, b"true": 1, b"True": 1, b"TRUE": 1}
 _TRUTHS.update({b"f": 0, b"F": 0, b"false": 0, b"False": 0, b"FALSE": 0})
 
@@ -55,6 +56,15 @@ class Line(NamedTuple):
 
     head: bytes
     numbers: list[tuple[bytes, float]]
+    at_ns: int
+
+
+class Text(NamedTuple):
+    """One text of a point: `head` and `field` as written, `text` without its quotes and their backslashes."""
+
+    head: bytes
+    field: bytes
+    text: str
     at_ns: int
 
 
@@ -101,6 +111,18 @@ def points(body: bytes) -> Iterator[Line]:
             at_ns = int(stamp)
             if -_INT64 <= at_ns < _INT64 and (numbers := _numbers(fields)):
                 yield Line(head, numbers, at_ns)
+
+
+def texts(body: bytes) -> Iterator[Text]:
+    """The fields of `body` that are texts, of points that have a time: what `points` passes over."""
+    for plain, lines in _runs(body):
+        for match in () if plain else map(_LINE.match, lines):
+            if match is None or match[3] is None or not -_INT64 <= (at_ns := int(match[3])) < _INT64:
+                continue
+            for field, value in _FIELD.findall(match[2]):
+                if len(value) > 1 and value[:1] == value[-1:] == b'"':
+                    text = _ESCAPED_IN_TEXT.sub(rb"\1", value[1:-1]).decode("utf-8", "replace")
+                    yield Text(match[1], field, text, at_ns)
 
 
 def blocks(body: bytes, shapes: dict[bytes, tuple[bytes, ...]]) -> tuple[list[Block], bytes] | None:
@@ -154,10 +176,25 @@ def _block(heads: list[bytes], fields: list[bytes], at_ns: list[int], names: tup
 
 def subject(head: bytes, field: bytes) -> str:
     """The series as alerts name it: `air.pm25{device=0017,site=a}`."""
+    name, end = _measured(head)
+    tags = [(unescaped(key), unescaped(value)) for key, value in _TAG.findall(head, end)]
+    return named(f"{unescaped(name)}.{unescaped(field)}", tags)
+
+
+def measurement(head: bytes) -> str:
+    """What a head measures, `air` of `air,site=a`."""
+    return unescaped(_measured(head)[0])
+
+
+def unescaped(name: bytes) -> str:
+    """A name, a tag or its value, as it was before its commas, spaces and `=` were escaped."""
+    return _ESCAPED.sub(rb"\1", name).decode("utf-8", "replace")
+
+
+def _measured(head: bytes) -> tuple[bytes, int]:
+    """The measurement as written, and where tags begin."""
     match = _MEASUREMENT.match(head)
-    name, end = (match[1], match.end()) if match else (head, len(head))
-    tags = [(_plain(key), _plain(value)) for key, value in _TAG.findall(head, end)]
-    return named(f"{_plain(name)}.{_plain(field)}", tags)
+    return (match[1], match.end()) if match else (head, len(head))
 
 
 def _numbers(fields: bytes) -> list[tuple[bytes, float]]:
@@ -176,7 +213,3 @@ def _number(value: bytes) -> float:
         if value[-1:] in (b"i", b"u") and value[:-1].lstrip(b"-").isdigit():
             return float(value[:-1])
         return _TRUTHS.get(value, nan)
-
-
-def _plain(name: bytes) -> str:
-    return _ESCAPED.sub(rb"\1", name).decode("utf-8", "replace")

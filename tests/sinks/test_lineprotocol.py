@@ -22,7 +22,7 @@ POINTS = st.tuples(
 def test_what_the_core_writes_is_read_back_point_by_point(
     written: list[tuple[str, dict[str, str], dict[str, float | str], int]],
 ) -> None:
-    """Any names, tags and texts: a line for each point, every number under its series' own name, no text."""
+    """Any names, tags and texts: a line for each point, every number and text under its series' own name."""
     lines = [
         point(prefix(name, tags), {k: text(v) if isinstance(v, str) else number(v) for k, v in fields.items()}, at)
         for name, tags, fields, at in written
@@ -44,6 +44,25 @@ def test_what_the_core_writes_is_read_back_point_by_point(
         for field, value in fields.items()
         if not isinstance(value, str)
     ]
+    said = [
+        (lineprotocol.measurement(one.head), lineprotocol.unescaped(one.field), one.text, one.at_ns)
+        for one in lineprotocol.texts(body)
+    ]
+    assert said == [
+        (name, field, value, at)
+        for name, _, fields, at in written
+        for field, value in fields.items()
+        if isinstance(value, str)
+    ]
+
+
+def test_a_backslash_that_escapes_nothing_stays() -> None:
+    """Before a comma, space or `=` it escapes in a name, before a quote or another in a text; else it is itself."""
+    body = rb'we\ather\ a,x=c:\d f\1="c:\\e \"\f, g" 5'
+    (one,) = lineprotocol.texts(body)
+    assert one == lineprotocol.Text(rb"we\ather\ a,x=c:\d", rb"f\1", r'c:\e "\f, g', 5)
+    assert lineprotocol.measurement(one.head) == r"we\ather a"
+    assert lineprotocol.subject(one.head, one.field) == r"we\ather a.f\1{x=c:\d}"
 
 
 def test_integers_and_booleans_are_numbers_and_a_line_without_time_is_passed_over() -> None:
@@ -59,6 +78,7 @@ def test_arbitrary_bytes_are_cut_into_lines_without_losing_one(body: bytes) -> N
     """Whatever it is, every byte but newlines comes out again, in order."""
     assert b"".join(lineprotocol.split(body)).replace(b"\n", b"") == body.replace(b"\n", b"")
     list(lineprotocol.points(body))
+    list(lineprotocol.texts(body))
 
 
 NUMBERS = st.one_of(
