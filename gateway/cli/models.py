@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.cli import models_bench
+from gateway.cli import models_bench, models_fit
 from gateway.errors import GatewayError, ModelError
 from gateway.models import beside, cache_folder, data, draft, find, forget, manifest, pull, pull_data
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+
+    from gateway.config.manifest import Manifest
 
 EXAMPLE = "zhiwang models pull"
 DEFAULT = "ssdlite-mobilenet-v2-coco"
@@ -50,16 +52,20 @@ class Checked(msgspec.Struct, frozen=True):
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `models`."""
-    verbs = parser.add_subparsers(dest="models_verb", metavar="list|pull|check|bench", required=True)
+    verbs = parser.add_subparsers(dest="models_verb", metavar="list|pull|check|fit|bench", required=True)
     listing = verbs.add_parser("list", help="models and demo data: which there are, which are here")
     fetching = verbs.add_parser("pull", help="fetch models or demo data, verified; what is here already is left alone")
     fetching.add_argument("names", nargs="*", default=[DEFAULT], metavar="NAME", help=f"default: {DEFAULT}")
     fetching.add_argument("--force", action="store_true", help="fetch again what is here")
     checking = verbs.add_parser("check", help="whether a model can be run: its family, input and labels")
     checking.add_argument("model", metavar="FILE.onnx|NAME")
+    shaping = verbs.add_parser(
+        "fit", help="the same weights for pictures of your cameras' shape: no work on the margins"
+    )
+    models_fit.arguments(shaping)
     measuring = verbs.add_parser("bench", help="which engine, how many threads and which batch are best on this box")
     models_bench.arguments(measuring)
-    for each in (listing, fetching, checking, measuring):
+    for each in (listing, fetching, checking, shaping, measuring):
         each.add_argument("--json", action="store_true", help="one JSON object a line")
         each.add_argument("--cache", type=Path, default=None, metavar="FOLDER", help=f"default: {cache_folder()}")
 
@@ -72,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
         return _pull(args.names, args.cache, as_json=args.json, force=args.force)
     if args.models_verb == "bench":
         return models_bench.run(args)
+    if args.models_verb == "fit":
+        return models_fit.run(args, known(args.model, args.cache)[0])
     return _check(args.model, args.cache, as_json=args.json)
 
 
@@ -149,6 +157,19 @@ class _Lines:
             print(f"{what} …", file=sys.stderr)
 
 
+def known(model: str, cache: Path | None) -> tuple[Manifest, str | None]:
+    """A model by its name or file; for a file without a manifest with what was seen in it.
+
+    Raises ModelError where it is none, GatewayError where it cannot be known here.
+    """
+    try:
+        from gateway.vision.detector import look_into  # noqa: PLC0415 — an extra: only these verbs need it
+    except ImportError as error:
+        raise GatewayError(f"checking a model needs {error.name}: pip install 'zhiwang[vision]'") from error
+    own = find(model, cache=cache) if model in manifest.names() else beside(Path(model))
+    return look_into(Path(model)) if own is None else (own, None)
+
+
 def _check(model: str, cache: Path | None, *, as_json: bool) -> int:
     try:
         checked = _try(model, cache)
@@ -167,14 +188,9 @@ def _check(model: str, cache: Path | None, *, as_json: bool) -> int:
 
 def _try(model: str, cache: Path | None) -> Checked:
     """Loads the model and runs it once. Raises ModelError where the answer is no, GatewayError where it cannot know."""
-    try:
-        from gateway.vision.detector import Detector, look_into  # noqa: PLC0415 — an extra: only this verb needs it
-    except ImportError as error:
-        raise GatewayError(f"checking a model needs {error.name}: pip install 'zhiwang[vision]'") from error
-    path, seen = Path(model), None
-    wanted = find(model, cache=cache) if model in manifest.names() else beside(path)
-    if wanted is None:
-        wanted, seen = look_into(path)
+    wanted, seen = known(model, cache)
+    from gateway.vision.detector import Detector  # noqa: PLC0415 — as above, which says what is missing
+
     engine = Detector(wanted).engine
     outputs = engine.infer(1)
     if not all(bool((output == output).all()) for output in outputs):  # noqa: PLR0124 — only NaN differs from itself
