@@ -1,15 +1,8 @@
-"""Processes of a backtest: which there are, and waiting for what they do."""
+"""Processes of a backtest: which there are."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-LONGEST_S = 60
 
 
 def below(pid: int) -> list[int]:
@@ -33,11 +26,3 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def until(what: Callable[[], bool]) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + LONGEST_S
-    while not what():
-        assert time.monotonic() < deadline, "waited for nothing"
-        time.sleep(0.02)

@@ -20,12 +20,15 @@ from gateway.backtest.variants import Variant
 from gateway.errors import GatewayError
 from gateway.registry import registry
 from tests.backtest import streams
-from tests.backtest.processes import alive, below, until
+from tests.backtest.processes import alive, below
 from tests.conftest import ROOT, free_port
+from tests.servers.gateway import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+LONGEST_S = 60.0  # workers load pyarrow and Dask first, beside others
 
 
 @pytest.fixture
@@ -111,11 +114,11 @@ def test_workers_end_with_a_killed_parent(month: Path, tmp_path: Path) -> None:
     sweep = ["--sweep", "rules.flood.levels.yellow=2.2..3.2:0.2", "--workers", "2"]
     kept = tmp_path / "out/tasks"
     with subprocess.Popen([*command, *sweep], cwd=ROOT, stderr=subprocess.DEVNULL) as parent:
-        until(lambda: kept.is_dir() and len(list(kept.glob("*.json"))) > 1)
+        until(lambda: kept.is_dir() and len(list(kept.glob("*.json"))) > 1, LONGEST_S)
         workers = below(parent.pid)
         parent.kill()
     assert workers
-    until(lambda: not any(map(alive, workers)))
+    until(lambda: not any(map(alive, workers)), LONGEST_S)
     before = len(list(kept.glob("*.json")))
     ended = subprocess.run([*command, *sweep], cwd=ROOT, capture_output=True, text=True, check=True)
     assert f"{before} of 36 tasks were done before" in ended.stderr
@@ -132,7 +135,7 @@ def test_interrupted_it_says_how_to_go_on(month: Path, tmp_path: Path, how: sign
     with subprocess.Popen(
         [*command, *sweep], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as parent:
-        until(lambda: (output / "tasks").is_dir() and len(list((output / "tasks").glob("*.json"))) > 1)
+        until(lambda: (output / "tasks").is_dir() and len(list((output / "tasks").glob("*.json"))) > 1, LONGEST_S)
         workers = below(parent.pid)
         if how == signal.SIGINT:
             os.killpg(parent.pid, how)
@@ -143,7 +146,7 @@ def test_interrupted_it_says_how_to_go_on(month: Path, tmp_path: Path, how: sign
     assert "tasks are kept; the same command goes on from there" in errors
     assert "Traceback" not in errors
     assert "flood" in (output / "table.csv").read_text(encoding="utf-8")
-    until(lambda: not any(map(alive, workers)))
+    until(lambda: not any(map(alive, workers)), LONGEST_S)
 
 
 def test_a_cluster_that_is_there_is_used(month: Path, tmp_path: Path) -> None:
@@ -157,9 +160,9 @@ def test_a_cluster_that_is_there_is_used(month: Path, tmp_path: Path) -> None:
     worker += ["--local-directory", str(tmp_path)]
     backtest = Backtest(asked, registry(), output)
     with _started(scheduler):
-        until(lambda: "has no worker; start some with" in _why_not(address))
+        until(lambda: "has no worker; start some with" in _why_not(address), LONGEST_S)
         with _started(worker) as started:
-            until(lambda: not _why_not(address))
+            until(lambda: not _why_not(address), LONGEST_S)
             with spread.existing(address) as pool:
                 for done in pool.run(backtest.todo):
                     backtest.take(done)
