@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a file
 
@@ -45,7 +45,7 @@ from gateway.vision.vision import Vision
 from tests.vision.scenes import noisy, street
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -63,12 +63,13 @@ FPS, ROUNDS, IOU, SCORE = 10, 3, 0.5, 0.4
 ASLEEP_S, ASLEEP_FPS = 40, 25
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080)}
 AWAKE = Motion(sleep=Duration(0))
+Gate = Motion | Literal["off"]
 
 
 class Try(NamedTuple):
     """One way of watching: a gate, a look at every so manieth frame at most, an input of the clip's shape or not."""
 
-    motion: Motion | str
+    motion: Gate
     every: int = 1
     square: bool = False
 
@@ -151,10 +152,19 @@ def ours(video: Path, frames: int, tried: Try, model: Path, fps: float = FPS) ->
     motion, every = tried.motion, tried.every
 
     async def run() -> Came:
-        camera = Camera(detect=str(video), rate=fps / every, motion=motion)  # type: ignore[arg-type]
+        camera = Camera(detect=str(video), rate=fps / every, motion=motion)
         nth = every if motion == "off" else 1  # a gate sees to the rate itself, from the frame on that woke it
-        how = {"every_nth": nth, "start_ns": START, "paced": False, "gated": True}
-        vision = Vision({"a": camera}, {"a": manifest}, Path(), WallClock(), 1, **how)  # type: ignore[arg-type]
+        vision = Vision(
+            {"a": camera},
+            {"a": manifest},
+            Path(),
+            WallClock(),
+            1,
+            every_nth=nth,
+            start_ns=START,
+            paced=False,
+            gated=True,
+        )
         door = Door(manifest, every)
         began = time.process_time()
         task = asyncio.get_running_loop().create_task(vision.run(door.commit))
@@ -210,7 +220,7 @@ def rows(
     scored: Sequence[int],
     tries: dict[str, Try],
     model: Path,
-    wanted: dict[str, float],
+    wanted: Mapping[str, float],
 ) -> None:
     """The loop and ours in turns: CPU, looks, recall, ratio."""
     loops: list[Came] = []
@@ -253,7 +263,8 @@ def asleep(folder: Path) -> None:
     for name, size in SIZES.items():
         video = still(folder / f"{name}.mp4", size)
         cells = []
-        for motion in ("off", AWAKE, Motion()):
+        gates: tuple[Gate, ...] = ("off", AWAKE, Motion())
+        for motion in gates:
             came = ours(video, 0, Try(motion, 5), MODEL, ASLEEP_FPS)
             cells.append(f"{came.cpu_s * 60 / ASLEEP_S:6.2f} s ({came.looks} looks, {came.asleep} not decoded)")
         print(f"  {name:6} ungated {cells[0]}, gated {cells[1]}, with sleep {cells[2]}", flush=True)
