@@ -1,13 +1,13 @@
 """Where points of a picture are on the ground: a camera's pairs as a homography, and what is wrong with pairs.
 
 Arithmetic is scalar and in a fixed order, so that a core makes the same bytes of it on every machine; what needs
-trigonometry is rounded to a tenth of a millimetre first.
+trigonometry is rounded first, to a tenth of a millimetre or a billionth of a way's length.
 """
 
 from __future__ import annotations
 
 import math
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
 from gateway.config.geo import AXIS_M, TO_WGS84
@@ -135,6 +135,32 @@ def beyond(camera: Camera) -> tuple[str, ...]:
         for name, outline in camera.outlines().items()
         if h and any(mapped(h, spot)[2] < NEAREST_HORIZON for spot in outline)
     )
+
+
+def areas(camera: Camera) -> dict[str, float]:
+    """How many square metres each zone of a camera with a ground is, of those that lie wholly below its horizon.
+
+    Straight edges stay straight on the ground: the corners say it all.
+    """
+    h = homography(metres_of(camera.ground)) if camera.ground is not None and not problems(camera.ground) else None
+    high = beyond(camera)
+    return {name: _area(h, outline) for name, outline in camera.outlines().items() if h and name not in high}
+
+
+def _area(h: Homography, outline: Sequence[Point]) -> float:
+    """Square metres inside an outline of the picture."""
+    x0, y0, _ = mapped(h, outline[0])
+    corners = [(x - x0, y - y0) for x, y, _ in (mapped(h, spot) for spot in outline)]
+    twice = 0.0
+    for a, b in pairwise([*corners, corners[0]]):
+        twice += a[0] * b[1] - b[0] * a[1]
+    return abs(twice) / 2.0
+
+
+def heading(degrees: float) -> Point:
+    """The way (east, north), of length 1, of a bearing clockwise from north."""
+    angle = math.radians(degrees)
+    return round(math.sin(angle), 9), round(math.cos(angle), 9)
 
 
 # ── what is wrong ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from gateway.config.connections import check_connections
 from gateway.config.decode import Failed, fields_of, unknown_keys
 from gateway.config.files import tree, tree_of
 from gateway.config.findings import Finding, redacted
-from gateway.config.ground import beyond
+from gateway.config.ground import areas, beyond
 from gateway.config.model import Config, Top
 from gateway.config.names import Names
 from gateway.config.nodes import Leaf, Map, Node, block, found
@@ -116,7 +116,8 @@ def _decoded(root: Map, base: Path, registry: Registry, report: Report) -> Confi
         names = msgspec.structs.replace(names, labels=cross.check_models(top, models, report))
     if not isinstance(top, Failed):
         grounds = {name: beyond(camera) for name, camera in top.cameras.items() if camera.ground}
-        names = msgspec.structs.replace(names, grounds=grounds)
+        sizes = {name: areas(camera) for name, camera in top.cameras.items() if camera.ground}
+        names = msgspec.structs.replace(names, grounds=grounds, areas=sizes)
     for name, sensor in sensors.items():
         cross.check_sensor(sensor, ("sensors", name), names, report)
     for name, rule in rules.items():

@@ -46,7 +46,7 @@ class Names(msgspec.Struct, frozen=True):
     sensors: the values of each, None where its codec does not say or is wrong itself; cameras: the zones of each;
     common: the sensors' own keys, of those that could be read; labels: what each camera's model tells apart, of those
     whose model is a shipped one; lines: those of each camera; grounds: of each camera that has a ground, the zones that
-    reach to its horizon, None where that is not known.
+    reach to its horizon, None where that is not known; areas: of the others, m2.
     """
 
     brokers: frozenset[str] = frozenset()
@@ -57,6 +57,7 @@ class Names(msgspec.Struct, frozen=True):
     labels: dict[str, tuple[str, ...]] = {}
     lines: dict[str, tuple[str, ...]] = {}
     grounds: dict[str, tuple[str, ...]] | None = None
+    areas: dict[str, dict[str, float]] = {}
 
     def unit(self, series: SeriesRef) -> str:
         """The unit of a series; empty where it has none."""
