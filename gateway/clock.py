@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from zoneinfo import ZoneInfo
 
 NS = 1_000_000_000
 
@@ -86,3 +87,11 @@ class ReplayClock:
     def token_hex(self, n_bytes: int) -> str:
         """2 × n_bytes seeded hex digits."""
         return self._random.randbytes(n_bytes).hex()
+
+
+def zone_or_utc(name: str) -> ZoneInfo:
+    """The time zone of that name, to show times in: UTC where this machine does not know it."""
+    try:
+        return ZoneInfo(name or "UTC")
+    except (KeyError, ValueError, OSError):  # OSError: the name of a folder of zones, such as Asia
+        return ZoneInfo("UTC")

@@ -10,9 +10,10 @@ import msgspec
 
 from gateway.cli.progress import bar
 from gateway.cli.record import recorded_in, size, state_of
-from gateway.cli.times import shown, zone_of
+from gateway.cli.times import shown
 from gateway.cli.typed import typed
 from gateway.cli.words import told
+from gateway.clock import zone_or_utc
 from gateway.config.scalars import Duration
 from gateway.errors import ConfigError
 
@@ -83,7 +84,7 @@ def _recording(files: list[Path], config: Path | None, state: Path | None) -> Re
 
 
 def _tell(done: CutOut) -> None:
-    zone = zone_of(done.timezone)
+    zone = zone_or_utc(done.timezone)
     begun, ended = shown(done.begun_ns, zone), shown(done.ended_ns, zone)
     print(
         told(f"{done.path}: {done.rule} {done.subject}, {begun} to {ended}, {done.inputs} inputs, {size(done.bytes)}")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.cli.progress import bar
-from gateway.cli.times import optional_moment, zone_of
+from gateway.cli.times import optional_moment
 from gateway.cli.words import told
-from gateway.clock import WallClock
+from gateway.clock import WallClock, zone_or_utc
 from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _span(args: argparse.Namespace, recording: Recording) -> Span:
     from gateway.exchange.spans import Span  # noqa: PLC0415 - as above
 
     last = recording.files[-1]
-    zone, now_ns = zone_of(last.about.timezone), last.last_ns or WallClock().now_ns()
+    zone, now_ns = zone_or_utc(last.about.timezone), last.last_ns or WallClock().now_ns()
     return Span(optional_moment("--from", args.from_, zone, now_ns), optional_moment("--to", args.to, zone, now_ns))
 
 

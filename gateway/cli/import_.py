@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from gateway.cli.times import optional_moment, shown, zone_of
+from gateway.cli.times import optional_moment, shown
 from gateway.cli.typed import positive, typed
 from gateway.cli.words import told
-from gateway.clock import WallClock
+from gateway.clock import WallClock, zone_or_utc
 from gateway.config.scalars import Duration
 from gateway.errors import ConfigError
 
@@ -127,7 +127,7 @@ def _asked(args: argparse.Namespace) -> Asked:
     from gateway.exchange.influx import Login  # noqa: PLC0415 - as above
     from gateway.registry import registry  # noqa: PLC0415 - as above
 
-    zone, now_ns = zone_of(load(args.config, registry()).timezone), WallClock().now_ns()
+    zone, now_ns = zone_or_utc(load(args.config, registry()).timezone), WallClock().now_ns()
 
     return Asked(
         sources=tuple(args.sources),
@@ -217,7 +217,7 @@ def _tell(output: Path, imported: Imported) -> None:
 
     tell = Console(stderr=True, highlight=False, soft_wrap=True)
     written, findings = imported.written, imported.findings
-    zone = zone_of(imported.timezone)
+    zone = zone_or_utc(imported.timezone)
     counts = findings.counts
     span = f"{shown(written.first_ns, zone)} – {shown(written.last_ns, zone)}"
     megabytes = written.bytes / 1e6

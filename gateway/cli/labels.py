@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.cli.times import shown, zone_of
+from gateway.cli.times import shown
 from gateway.cli.words import told
+from gateway.clock import zone_or_utc
 from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _tell_alerts(alerts: Sequence[Span], labels: Labels, zone_name: str, *, as_j
     from gateway.replaying.labels import END_NS  # noqa: PLC0415 - `--help` does without
     from gateway.replaying.labels_file import written  # noqa: PLC0415 - as above
 
-    zone = zone_of(zone_name)
+    zone = zone_or_utc(zone_name)
     for alert in alerts:
         window, verdict = labels.window_for(alert), labels.of_span(alert)
         note, who = (window.note if window else alert.note), alert.who if verdict == alert.verdict else ""

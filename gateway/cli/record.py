@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.cli.progress import bar
-from gateway.cli.times import optional_moment, shown, zone_of
+from gateway.cli.times import optional_moment, shown
 from gateway.cli.typed import typed
 from gateway.cli.words import told
-from gateway.clock import WallClock
+from gateway.clock import WallClock, zone_or_utc
 from gateway.config.scalars import Duration, Size
 from gateway.errors import ConfigError, RecordingError, Unreachable
 
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(["record: give either --from or --last"])
     state = state_of(args.config, args.state, "record gateway.yaml -o F.mcap")
     recording = recorded_in(state)
-    zone = zone_of(recording.files[-1].about.timezone)
+    zone = zone_or_utc(recording.files[-1].about.timezone)
     now_ns = WallClock().now_ns()
     from_ns, to_ns = span(args.from_, args.to, zone_name=recording.files[-1].about.timezone, now_ns=now_ns)
     if args.last:
@@ -109,7 +109,7 @@ def recorded_in(state: Path) -> Recording:
 
 def span(from_text: str | None, to_text: str | None, *, zone_name: str, now_ns: int) -> tuple[int | None, int | None]:
     """--from and --to. Raises ConfigError for what is no moment, or none after the other."""
-    zone = zone_of(zone_name)
+    zone = zone_or_utc(zone_name)
     from_ns, to_ns = (
         optional_moment(option, text or None, zone, now_ns)
         for option, text in (("--from", from_text), ("--to", to_text))

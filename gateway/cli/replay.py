@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from gateway.cli.progress import bar
-from gateway.cli.times import optional_moment, shown, zone_of
+from gateway.cli.times import optional_moment, shown
 from gateway.cli.typed import typed
 from gateway.cli.words import chinese, told
-from gateway.clock import WallClock
+from gateway.clock import WallClock, zone_or_utc
 from gateway.config.scalars import Duration
 from gateway.errors import ConfigError
 
@@ -160,7 +160,7 @@ def _one(args: argparse.Namespace, recording: Recording) -> int:
 
 
 def _span(args: argparse.Namespace, recording: Recording) -> Asked:
-    zone, now_ns = zone_of(recording.files[0].about.timezone), WallClock().now_ns()
+    zone, now_ns = zone_or_utc(recording.files[0].about.timezone), WallClock().now_ns()
     return Asked(
         optional_moment("--from", args.from_, zone, now_ns), optional_moment("--to", args.to, zone, now_ns), args.speed
     )
@@ -279,7 +279,7 @@ def _about(recording: Recording, played: Played) -> About:
 
 
 def _tell(recording: Recording, played: Played, as_recorded: bool | None) -> None:
-    zone = zone_of(recording.files[0].about.timezone)
+    zone = zone_or_utc(recording.files[0].about.timezone)
     for damage in (*recording.damage, *(one for file in recording.files for one in file.damage)):
         print(told(damage), file=sys.stderr)
     for hole in played.holes:

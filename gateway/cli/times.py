@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from gateway.clock import NS
 from gateway.codecs.times import moment_ns
@@ -44,14 +43,6 @@ def optional_moment(option: str, text: str | None, zone: tzinfo, now_ns: int) ->
         return None if text is None else moment(text, zone, now_ns)
     except ValueError as error:
         raise ConfigError([f"{option}: {error}"]) from error
-
-
-def zone_of(name: str) -> tzinfo:
-    """The time zone of a recording; UTC where its name is unknown here."""
-    try:
-        return ZoneInfo(name) if name else UTC
-    except (KeyError, ValueError):
-        return UTC
 
 
 def shown(at_ns: int, zone: tzinfo) -> str:

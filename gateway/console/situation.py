@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from gateway.clock import zone_or_utc
 from gateway.console.alert import NS, Alert, Words, from_json, worst_first
 from gateway.ports import Component, Judged
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from gateway.ports import Counted, View
 
 PAST = 200
@@ -83,7 +85,7 @@ class Situation(msgspec.Struct, frozen=True):
     @property
     def zone(self) -> ZoneInfo:
         """The gateway's time zone."""
-        return zone_of(self.status.timezone)
+        return zone_or_utc(self.status.timezone)
 
     def find(self, key: str) -> Alert | Blind | None:
         """The alert with this id, or the blind thing with this key."""
@@ -111,14 +113,6 @@ class Situation(msgspec.Struct, frozen=True):
         while stem and stem not in cameras:
             stem = stem.rpartition(".")[0]
         return stem
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """The time zone of that name, UTC where it is not one."""
-    try:
-        return ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
 
 
 def split(component: str) -> tuple[str, str]:
@@ -188,7 +182,7 @@ class Lookout:
         components = self.view.components()
         seen = [c.ok for c in components if split(c.name)[0] in {"camera", "source"}]
         city = [alert for alert in alerts if alert.class_ == "city"]
-        past = await self._read_past(now_ns, zone_of(status.timezone), city, fresh=fresh)
+        past = await self._read_past(now_ns, zone_or_utc(status.timezone), city, fresh=fresh)
         self._last = Situation(
             now_ns=now_ns,
             status=status,
