@@ -166,6 +166,9 @@ MOVES = {
     "  slow: {speed: person, in: crossing, below: {blue: 6 km/h, red: 1 km/h}, for: 1 s, hold: 1 s, unless: fast}\n",
     "which way": GROUND + "  against: {wrong_way: [person, car], in: crossing, towards: crossing.bend, hold: 2 s}\n"
     "  off: {wrong_way: person, in: crossing, towards: crossing.far, levels: {yellow: 1, red: 2}, for: 1 s}\n",
+    "which way, by the compass": GROUND
+    + "  against: {wrong_way: [person, car], in: crossing, towards: 350 deg, hold: 2 s}\n"
+    "  west: {wrong_way: person, in: crossing.zebra, towards: 95.5 deg, levels: {yellow: 1, red: 2}, for: 1 s}\n",
     "which way, in the picture": STREET
     + "  against: {wrong_way: [person, car], in: crossing, towards: crossing.kerb, hold: 2 s}\n"
     "  off: {wrong_way: person, in: crossing.zebra, towards: crossing.far, levels: {yellow: 1}}\n",
@@ -179,4 +182,8 @@ MOVES = {
     + "  near: {near_miss: [person, car], in: crossing, levels: {yellow: 20 s, red: 4 s}, hold: 2 s}\n"
     "  two: {near_miss: [person, person], in: crossing, levels: {blue: 20 s, orange: 4 s}, unless: near}\n",
 }
-TRACKS |= MOVES
+TRACKS |= MOVES | {
+    "how many on a square metre": GROUND
+    + "  many: {crowd: [person, car], in: crossing.zebra, levels: {blue: 0.016/m2, yellow: 0.04/m2}, hold: 1 s}\n"
+    "  far: {crowd: person, in: crossing.far, levels: {orange: 0.0004/m2}, for: 1 s, unless: many}\n"
+}

@@ -102,6 +102,56 @@ def test_who_goes_against_the_line_is_told_and_who_goes_along_it_is_not(ground: 
     assert (along.alerts, across.alerts) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("bearing", "wrong"),
+    [("0 deg", "down"), ("180 deg", "up"), ("90 deg", "left"), ("270 deg", "right"), ("30 deg", "down")],
+)
+def test_the_way_that_is_allowed_may_be_told_by_the_compass(bearing: str, wrong: str) -> None:
+    """Given a camera that has north at its upper edge: who goes against the bearing is told, nobody else."""
+    ways = {"up": (0, -30), "down": (0, 30), "left": (-30, 0), "right": (30, 0)}
+    rule = f"wrong_way: car, in: street.lane, towards: {bearing}"
+
+    said = {
+        name: watch(rule, lambda t, x=x, y=y: [(300 + x * (t - 4), 280 + y * (t - 4), CAR)], 8).of("r")
+        for name, (x, y) in ways.items()
+    }
+
+    assert {name for name, rows in said.items() if rows[:1] == [("raised", "moderate")]} == {wrong}
+
+
+def test_north_is_where_the_pairs_have_it_and_not_up_in_the_picture() -> None:
+    """Given a picture whose upper edge is east, in degrees: who drives up it drives east."""
+    east = "    ground: {wgs84: [[[0, 0], [116.391, 39.907]], [[1, 0], [116.391, 39.9067]],"
+    east += " [[1, 1], [116.3905, 39.9067]], [[0, 1], [116.3905, 39.907]]]}\n"
+
+    def drives(t: float) -> list[Box]:
+        return [(300, 400 - 30 * t, CAR)]
+
+    along = watch("wrong_way: car, in: street.lane, towards: 90 deg", drives, 8, ground=east)
+    against = watch("wrong_way: car, in: street.lane, towards: 270 deg", drives, 8, ground=east)
+
+    assert along.alerts == []
+    assert against.of("r")[0] == ("raised", "moderate")
+
+
+def test_a_crowd_is_as_dense_as_the_ground_of_its_zone_is_wide() -> None:
+    """Given six people who stand in a zone of 64 m × 4.8 m, and four more who come: 0.02 and 0.033 a square metre."""
+
+    def boxes(t: float) -> list[Box]:
+        return [(40 + 55 * i, 120, PERSON) for i in range(6 if t < 10 else 10)] + [(300, 400, PERSON), (500, 120, CAR)]
+
+    rule = "crowd: person, in: street.far, levels: {yellow: 0.019/m2, orange: 0.032/m2}, for: 2 s"
+    came = watch(rule, boxes, 20)
+
+    assert came.of("r") == [("raised", "moderate"), ("raised_level", "severe")]
+    body = body_of(came.alerts[1])
+    assert body["value"] == pytest.approx(10 / (64 * 4.8), abs=1e-6)
+    assert (body["unit"], body["detail"], body["limit"]) == ("/m2", "307 m2", 0.032)
+
+    (late,) = watch(rule.replace("0.019", "0.0196").replace("0.032", "0.0326"), boxes, 20).alerts
+    assert (late.change, (late.changed_ns - T0) // S) == ("raised", 12)  # six are a little fewer, ten too
+
+
 @pytest.mark.parametrize("ground", [GROUND, ""])
 def test_a_parked_car_is_one_alert_however_long_it_stays(ground: str) -> None:
     """Given a car that stops, sways by measurement, is hidden by a bus for 40 s and found again as another track."""

@@ -35,7 +35,7 @@ class Scale(NamedTuple):
     """How numbers are judged. hold_ns: how long a level is kept after the number fell below it; unit: of the number.
 
     step: how far the number must move to be told again; `below`: so little below a level's number is not below it.
-    falling: small numbers are the bad ones.
+    falling: small numbers are the bad ones. area_m2: of the zone, where numbers are those of a square metre; else 0.
     """
 
     hold_ns: int
@@ -43,6 +43,7 @@ class Scale(NamedTuple):
     step: float = 1.0
     below: float = 0.5
     falling: bool = False
+    area_m2: float = 0.0
 
 
 class TrackRule:
@@ -57,13 +58,15 @@ class TrackRule:
         settings = plan.camera.zone(self._where), plan.camera.lines.get(self._where)
         self.name, self.place, self.kind = config.name, making.place, config.key
         moving = (plan.camera.ground, plan.camera.lines) if isinstance(config.kind, WantsMoves) else ()
-        self.owner = making.owner(plan.labels, plan.score, *settings, *moving)
+        area = (scale.area_m2,) if scale.area_m2 else ()
+        self.owner = making.owner(plan.labels, plan.score, *settings, *moving, *area)
         self.common = config.common
         ordered = by_severity(levels)
         self.colours, self.limits = tuple(ordered), tuple(float(limit) for limit in ordered.values())
         self.lows: tuple[float, ...] = ()
         self.things: list[Thing | None] = [None]
-        self._subject = Subject(where, unit=scale.unit, camera=camera)
+        detail = f"{scale.area_m2:.3g} m2" if scale.area_m2 else ""
+        self._subject = Subject(where, unit=scale.unit, camera=camera, detail=detail)
         self._wanted, self._known = labels, plan.labels
         timing = Timing(len(levels), int(config.common.for_), scale.hold_ns, None, scale.step)
         below = -scale.below if scale.falling else scale.below

@@ -1,14 +1,17 @@
-"""`wrong_way`: somebody goes against the way that a line is drawn, or away from where they should go."""
+"""`wrong_way`: somebody goes against the way that a line is drawn or the compass says, or away from where to go."""
 
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
+import msgspec
 import numpy as np
 
 from gateway.config.common import Struct
+from gateway.config.ground import heading
 from gateway.config.kinds import Kind
 from gateway.config.scalars import NS, Duration
 from gateway.core.ground import plane_of
@@ -38,16 +41,40 @@ FAR = 0.5
 FAR_M = 1.0
 
 
+BEARING = "a bearing is 0 to 360 deg, clockwise from north, such as 270 deg for west"
+
+
+class Bearing(msgspec.Struct, frozen=True):
+    """A way by the compass, degrees clockwise from north, written `270 deg`."""
+
+    EXAMPLES: ClassVar = ("270 deg",)
+
+    degrees: float
+
+    @classmethod
+    def parse(cls, text: object) -> Self:
+        """Read `270 deg`."""
+        match = re.fullmatch(r"\s*(\d{1,3}(?:\.\d*)?)\s*deg\s*", text) if isinstance(text, str) else None
+        if not match or float(match[1]) > 360:
+            msg = f"found {text!r}; {BEARING}"
+            raise ValueError(msg)
+        return cls(float(match[1]) % 360)
+
+    def __str__(self) -> str:
+        return f"{self.degrees:g} deg"
+
+
 class WrongWay(Struct, frozen=True):
     """So many of these labels go the wrong way in a zone. `in`: `camera.zone`, or a camera for all its picture.
 
-    towards: `camera.line`, a line drawn the way that is allowed, from its first point to its last; or `camera.zone`,
-    where they should be heading. hold: how long the alert stays after the last one.
+    towards: `camera.line`, a line drawn the way that is allowed, from its first point to its last; `camera.zone`, where
+    they should be heading; or `270 deg`, the way that is allowed by the compass, which needs the camera's `ground`.
+    hold: how long the alert stays after the last one.
     """
 
     wrong_way: str | tuple[str, ...]
     in_: str
-    towards: str
+    towards: Bearing | str
     levels: dict[Colour, int] = {}  # {yellow: 1}
     hold: Duration = Duration(10 * NS)
 
@@ -66,22 +93,45 @@ class WrongWay(Struct, frozen=True):
     def check(self, names: Names) -> Problems:
         """A place, labels and a way that exist, and levels in order."""
         problems = check_place(names, self.in_) + check_labels(names, "wrong_way", self.in_, self.wrong_way)
-        camera, _, place = self.towards.rpartition(".")
-        mine = self.in_ if self.in_ in names.cameras else self.in_.rpartition(".")[0]
-        if place not in names.lines.get(camera, ()):
-            problems += names.zone("towards", self.towards)
-        if not problems and camera != mine:
-            problems.append(("towards", f"found a place of camera {camera}; it must be one of {mine}'s, as in: is"))
-        if not problems and self.towards == self.in_:
-            problems.append(("towards", "is the zone itself; draw a line through it the way that is allowed"))
+        way = self.towards
+        if isinstance(way, Bearing):
+            problems += [] if problems else _unturned(names, self.in_, way)
+        else:
+            problems += _misplaced(names, self.in_, way, fine=not problems)
         return problems + check_levels(self.numbers(), 1, "yellow: 1")
+
+
+def _misplaced(names: Names, where: str, towards: str, *, fine: bool) -> Problems:
+    """What is wrong with a line or zone as the way; `fine`: the place itself is there."""
+    if re.match(r"[-+.\d\s]+(deg|°)", towards):
+        return [("towards", f"found {towards!r}; {BEARING}")]
+    camera, _, place = towards.rpartition(".")
+    mine = where if where in names.cameras else where.rpartition(".")[0]
+    if place not in names.lines.get(camera, ()) and (problems := names.zone("towards", towards)):
+        return problems
+    if fine and camera != mine:
+        return [("towards", f"found a place of camera {camera}; it must be one of {mine}'s, as in: is")]
+    if fine and towards == where:
+        return [("towards", "is the zone itself; draw a line through it the way that is allowed")]
+    return []
+
+
+def _unturned(names: Names, where: str, way: Bearing) -> Problems:
+    """What is wrong with a bearing at a place: nothing says where north is in the picture."""
+    camera = where if where in names.cameras else where.rpartition(".")[0]
+    if names.grounds is not None and camera not in names.grounds:
+        needs = f"found {way}, but nothing says where north is in the picture of {camera}: give cameras.{camera}.ground"
+        return [("towards", f"{needs} four pairs, or draw a line the way that is allowed")]
+    return names.ground("in", where)
 
 
 class _Against:
     """How many there go the wrong way."""
 
-    def __init__(self, zone: str, labels: NDArray[np.int16], camera: CameraPlan, towards: str) -> None:
-        self._zone, self._labels, self._camera, self._towards = zone, labels, camera.camera, towards
+    def __init__(self, zone: str, labels: NDArray[np.int16], camera: CameraPlan, towards: Bearing | str) -> None:
+        self._zone, self._labels, self._camera = zone, labels, camera.camera
+        self._bearing = heading(towards.degrees) if isinstance(towards, Bearing) else None
+        self._towards = "" if isinstance(towards, Bearing) else place_of(towards, [])[1]
         self._plane = plane_of(camera.camera.ground)
 
     def read(self, look: Look) -> float:
@@ -97,6 +147,8 @@ class _Against:
 
     def _way(self, place: Array, size: tuple[float, float]) -> Array:
         """The way allowed at each place, float64[k, 2] of length 1, on the ground or in pixels."""
+        if self._bearing is not None:
+            return np.full(place.shape, self._bearing)
         line = self._camera.lines.get(self._towards)
         if line is None:
             centre = self._placed(_centre(self._camera.outlines()[self._towards]), size)
@@ -144,8 +196,8 @@ def build(making: Making) -> TrackRule:
     assert isinstance(kind, WrongWay)  # noqa: S101 - the registry pairs this function with that struct
     labels = labels_of(kind.wrong_way)
     rule = TrackRule(making, kind.in_, labels, kind.numbers(), Scale(int(kind.hold), step=math.inf))
-    camera, towards = place_of(kind.towards, [])
-    rule.meter = _Against(rule.where, indices(labels, rule.known), making.camera(camera), towards)
+    camera, _ = place_of(kind.in_, [one.name for one in making.plan.cameras])
+    rule.meter = _Against(rule.where, indices(labels, rule.known), making.camera(camera), kind.towards)
     return rule
 
 

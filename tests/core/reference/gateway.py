@@ -357,10 +357,9 @@ class GatewayReference:
         reference = self.counts[rule.name]
         for change in reference.changes:
             severity = SEVERITY[reference.colours[change.level - 1]] if change.level else ""
-            subject = self._where(rule)
-            said.append(
-                (self._place(rule), rule.name, subject, change, severity, reference.limit(change.level, change.value))
-            )
+            limit = reference.limit(change.level, change.value)
+            told = change._replace(detail=reference.detail)
+            said.append((self._place(rule), rule.name, self._where(rule), told, severity, limit))
         reference.changes.clear()
 
     # ── gates ──

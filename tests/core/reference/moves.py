@@ -5,6 +5,7 @@ Who is who, and who is in which zone, is the looks' matter, which has references
 
 from __future__ import annotations
 
+import cmath
 import math
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -250,7 +251,11 @@ class MotionRuleReference:
         return one.speed >= max(3 * one.off, least) and along < -0.5 * one.speed
 
     def _way(self, one: Mover, scene: Scene) -> Point:
-        name, camera = self.kind.towards.rpartition(".")[2], self.moves.camera  # type: ignore[attr-defined]  a WrongWay
+        towards = str(self.kind.towards)  # type: ignore[attr-defined]  a WrongWay
+        if towards.endswith(" deg"):
+            turned = complex(0, 1) * cmath.exp(complex(0, -math.radians(float(towards[:-4]))))  # clockwise from north
+            return turned.real, turned.imag
+        name, camera = towards.rpartition(".")[2], self.moves.camera
 
         def spot(point: Point) -> Point:
             if self.moves.h is None:

@@ -208,6 +208,7 @@ class CountReference:
         counts = [kind.levels[colour] for colour in self.colours]  # type: ignore[index]  a colour
         self.time = LookedReference(self.condition, lambda number: [number >= count for count in counts])
         self.changes = self.time.changes
+        self.detail = ""
 
     def limit(self, level: int, value: float) -> float:  # noqa: ARG002 - as the others
         """How many."""

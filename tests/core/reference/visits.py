@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gateway.config.ground import homography, mapped, metres_of
 from gateway.core.state import State
 from gateway.core.track import Tracker, Tracking
 from tests.core.reference.condition import ConditionReference
@@ -246,6 +247,16 @@ def _winds(p: Point, edges: list[tuple[Point, Point]]) -> bool:
     return winding != 0
 
 
+def _square_metres(camera: Camera, zone: str) -> float:
+    """The area of a zone on the ground: triangles from its first corner, where the core goes round it."""
+    found = camera.zone(zone)
+    h = homography(metres_of(camera.ground)) if camera.ground else None
+    assert found is not None
+    assert h is not None
+    first, *others = (mapped(h, corner)[:2] for corner in found.outline)
+    return abs(sum(_side(first, a, b) for a, b in pairwise(others))) / 2
+
+
 class TrackReference:
     """A rule that judges what a look of its camera came to."""
 
@@ -253,9 +264,15 @@ class TrackReference:
         self.kind, self.key, self.where, self.suppressed = rule.kind, rule.key, where, suppressed
         given = self.kind.levels or {"yellow": 1}  # type: ignore[attr-defined]  every kind of these has levels
         self.colours = colours_of(given)
-        self.lines = [int(given[c]) / 1e9 if self.key == "dwell" else float(given[c]) for c in self.colours]
+        self.area, self.detail = 0.0, ""
+        if self.key == "crowd" and self.kind.dense():  # type: ignore[attr-defined]  a Crowd
+            self.lines = [given[c].per_m2 for c in self.colours]  # type: ignore[union-attr]  all of a Crowd's are
+            self.area = _square_metres(watched.camera, where)
+            self.detail = f"{self.area:.3g} m2"
+        else:
+            self.lines = [int(given[c]) / 1e9 if self.key == "dwell" else float(given[c]) for c in self.colours]
         hold = int(getattr(self.kind, "hold", 0))
-        step = 1.0 if self.key in ("crowd", "cross") else math.inf
+        step = 0.1 * self.lines[0] if self.area else 1.0 if self.key in ("crowd", "cross") else math.inf
         self.condition = ConditionReference(len(self.colours), int(rule.common.for_), hold, None, step)
         self.watched = watched
         self.crossed: list[int] = []
@@ -284,7 +301,8 @@ class TrackReference:
         if self.key == "dwell":
             return max((stay for _, stay in here), default=0) / 1e9
         all_ = self.key == "crowd" or self.kind.appearing  # type: ignore[attr-defined]  an Enter
-        return len([came for came, _ in here if all_ or came == "entered"])
+        number = len([came for came, _ in here if all_ or came == "entered"])
+        return number / self.area if self.area else number
 
     def looked(self, looked: Looked) -> None:
         """Covered time."""
