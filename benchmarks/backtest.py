@@ -22,7 +22,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from stage import Row, cpu_s, folder, main  # first: it finds the project
+from stage import Row, cpu_s, folder, main, numbers  # first: it finds the project
 
 from gateway.backtest import spread
 from gateway.backtest.backtest import Asked, Backtest
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-MESSAGES = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
-ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+MESSAGES, ROUNDS = numbers(__doc__, 20_000, 3)
 FILES, DEVICES, NS = 24, 50, 10**9
 WARM_UP = 500
 WANTED = 1.8

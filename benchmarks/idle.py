@@ -1,6 +1,6 @@
 """(e) What a quiet corner costs: CPU, memory, bytes written a day and fsyncs a minute, at 10 readings a second.
 
-python benchmarks/idle.py [SECONDS]
+    python benchmarks/idle.py [SECONDS]
 
 100 devices send a reading every 10 s each, a message each: the dearest way to have 10 a second. Three gateways hear the
 same stream: one stores series only, one has two rules on every series as well, and one also the page with its history.
@@ -21,7 +21,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,6 +34,7 @@ from stage import (
     gateway,
     main,
     memory_mb,
+    numbers,
     publish,
     running,
     server,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from stage import Gateway
 
-SECONDS = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+(SECONDS,) = numbers(__doc__, 60)
 WARM_UP_S = 12  # every device has sent once
 SETTLE_S = 30
 RATE = 10

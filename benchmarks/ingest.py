@@ -17,7 +17,6 @@ the CPU again, publish → alert, and how long the event loop leaves a request w
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -35,6 +34,7 @@ from stage import (
     folder,
     gateway,
     main,
+    numbers,
     percentile,
     publish,
     running,
@@ -51,8 +51,7 @@ if TYPE_CHECKING:
     from parts.subjects import Subject
     from stage import Gateway
 
-MESSAGES = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
-ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+MESSAGES, ROUNDS = numbers(__doc__, 50_000, 3)
 WARM_UP = 5_000
 LIVE, LIVE_S = 5_000, 15
 PROBES_A_S = 8

@@ -13,19 +13,18 @@ from __future__ import annotations
 
 import os
 import statistics
-import sys
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from parts.air import SENSOR
 from parts.probe import Prober
-from stage import Influx, Mosquitto, Row, cpu_s, folder, gateway, main, percentile, publish, running, server
+from stage import Influx, Mosquitto, Row, cpu_s, folder, gateway, main, numbers, percentile, publish, running, server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PAIRS = int(sys.argv[1]) if len(sys.argv) > 1 else 12
+(PAIRS,) = numbers(__doc__, 12)
 PROBES = 100
 PAUSE_S = 0.04  # between two probes, and a little more, so that they meet every phase of whatever is periodic
 LOADS = {0: 2, 1_000: 2, 10_000: PAIRS}  # messages a second: pairs

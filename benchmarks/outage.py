@@ -17,7 +17,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -25,12 +24,12 @@ from typing import TYPE_CHECKING
 
 from parts.air import FIELDS, SENSOR
 from parts.corner import begin_ms
-from stage import Influx, Mosquitto, Row, folder, gateway, main, memory_mb, publish, running, server, until
+from stage import Influx, Mosquitto, Row, folder, gateway, main, memory_mb, numbers, publish, running, server, until
 
 if TYPE_CHECKING:
     from stage import Gateway
 
-READINGS = int(sys.argv[1]) if len(sys.argv) > 1 else 2_000_000
+(READINGS,) = numbers(__doc__, 2_000_000)
 MESSAGES = READINGS // len(FIELDS)
 WARM_UP = 100_000
 BODY = 1_000_000

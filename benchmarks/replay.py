@@ -13,7 +13,6 @@ is replayed 20 times: other CPU features, BLAS kernels, core counts, orders of h
 from __future__ import annotations
 
 import statistics
-import sys
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ from parts.recorded import about_of, bytes_a_message, rates
 from parts.same import differences
 from parts.seek import sought
 from parts.subjects import Resident
-from stage import Mosquitto, Row, Victoria, folder, gateway, main, publish, running, server, until, values
+from stage import Mosquitto, Row, Victoria, folder, gateway, main, numbers, publish, running, server, until, values
 
 from gateway.recording.export import export
 from gateway.recording.reader import Recording
@@ -33,9 +32,7 @@ if TYPE_CHECKING:
 
     from stage import Gateway
 
-MESSAGES = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 5
-GIGABYTES = float(sys.argv[3]) if len(sys.argv) > 3 else 10.0
+MESSAGES, ROUNDS, GIGABYTES = numbers(__doc__, 100_000, 5, 10.0)
 WARM_UP = 10_000
 TURNS = 3
 COST, OF_READING, OF_INGEST, BYTES, SEEK_S = 1.10, 0.5, 1.5, 35.0, 2.0

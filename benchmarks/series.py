@@ -1,6 +1,6 @@
 """(f) A million known series: memory of each, what a step costs beside a thousand, and how long a restart takes.
 
-python benchmarks/series.py [SERIES]
+    python benchmarks/series.py [SERIES]
 
 Five values of each of SERIES / 5 devices, five rules on every value (25 rules: levels, `for:`, outside, rate, gated),
 one reading in 500 beyond a line. In one process, over the real core: resident memory grown while the core met them,
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from parts.air import SENSOR, payload
 from publisher import CONNECT, message, packet
-from stage import Mosquitto, Row, folder, gateway, main, memory_mb, running, server, until
+from stage import Mosquitto, Row, folder, gateway, main, memory_mb, numbers, running, server, until
 
 from gateway.app.plan import make_plan
 from gateway.config.load import loads
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 S = 10**9
 T0 = 1_780_000_000 * S
-SERIES = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+(SERIES,) = numbers(__doc__, 1_000_000)
 FEW = 1_000
 CUT, TURNS = 200, 60
 TIMES = 3

@@ -14,7 +14,7 @@ import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, TypeVarTuple, cast
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # tests/servers starts the servers
@@ -39,6 +39,7 @@ __all__ = [
     "gateway",
     "main",
     "memory_mb",
+    "numbers",
     "percentile",
     "publish",
     "running",
@@ -49,6 +50,7 @@ __all__ = [
 ]
 
 S = TypeVar("S", Mosquitto, Influx, Victoria)
+Ts = TypeVarTuple("Ts")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -59,6 +61,28 @@ class Row(NamedTuple):
     measured: str
     wanted: str = ""
     met: bool | None = None
+
+
+def numbers(usage: str | None, *defaults: *Ts) -> tuple[*Ts]:
+    """The numbers on the command line, each of its default's type and above 0; a default stands for one left out.
+
+    usage: the benchmark's docstring, with which it ends where that is asked for, or where there is something else.
+    """
+    words = sys.argv[1:]
+    if {"-h", "--help"} & set(words):
+        print(usage)
+        raise SystemExit(0)
+    found: list[object] = list(defaults)
+    for place, (word, default) in enumerate(zip(words, defaults, strict=False)):
+        kind = float if isinstance(default, float) else int
+        try:
+            found[place] = number = kind(word)
+        except ValueError:
+            number = 0
+        if not 0 < number < math.inf:
+            kinds = "a number" if kind is float else "a whole number"
+            raise SystemExit(f"found {word}; expected {kinds} above 0\n\n{usage}")
+    return cast("tuple[*Ts]", tuple(found))
 
 
 def cpu_s(pid: int) -> float:
