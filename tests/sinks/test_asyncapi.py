@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import aiomqtt
 import pytest
 from ruamel.yaml import YAML
 
@@ -13,6 +14,7 @@ from gateway.config.model import Broker
 from tests.conftest import ROOT
 from tests.sinks.alerts import alert, rows
 from tests.sinks.schemas import faults
+from tests.sinks.test_frigate import row, seen, telling
 from tests.sinks.test_mqtt import BASE, _reply, _soon, centre, running
 
 if TYPE_CHECKING:
@@ -30,6 +32,15 @@ sensors: {{tank: {{mqtt: city, topic: tank, plain: level}}}}
 sinks: {{alerts: {{mqtt: city}}}}
 """
 DOCUMENT: dict[str, Any] = YAML(typ="safe").load((ROOT / "docs/asyncapi.yaml").read_text(encoding="utf-8"))
+FRIGATE = {name for name in DOCUMENT["channels"] if name.startswith("frigate")}
+
+
+def _at(ref: str) -> dict[str, Any]:
+    """What a reference in the document points at."""
+    found = DOCUMENT
+    for key in ref.removeprefix("#/").split("/"):
+        found = found[key]
+    return found
 
 
 def _problems(topic: str, payload: bytes) -> tuple[str, list[str]]:
@@ -38,7 +49,8 @@ def _problems(topic: str, payload: bytes) -> tuple[str, list[str]]:
         if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", channel["address"]), topic):
             if name == "open" and not payload:
                 return name, []
-            value = json.loads(payload)
+            words = [_at(message["$ref"]).get("contentType") for message in channel["messages"].values()]
+            value = payload.decode() if "text/plain" in words else json.loads(payload)
             schemas = [DOCUMENT["components"]["schemas"][message] for message in channel["messages"]]
             each = [faults(value, schema, DOCUMENT, ROOT / "docs") for schema in schemas]
             return name, min(each, key=len)
@@ -47,7 +59,7 @@ def _problems(topic: str, payload: bytes) -> tuple[str, list[str]]:
 
 async def test_every_message_of_a_conversation_fits_the_document(own_mosquitto: Mosquitto, tmp_path: Path) -> None:
     """Alerts rise, close and are asked for; commands are obeyed and refused; it leaves: all channels, no fault."""
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     async with centre(own_mosquitto) as ops:
         async with running(Broker(url=own_mosquitto.url), tmp_path) as gateway:
             changes = [
@@ -72,11 +84,37 @@ async def test_every_message_of_a_conversation_fits_the_document(own_mosquitto: 
             topic, payload = str(message.topic), bytes(message.payload)
             channel, problems = _problems(topic, payload)
             assert problems == [], f"{topic}: {payload!r}"
-            seen[channel] = seen.get(channel, 0) + 1
+            counts[channel] = counts.get(channel, 0) + 1
             if channel == "status" and json.loads(payload)["status"] == "offline":
                 break
-    assert set(seen) == set(DOCUMENT["channels"]) - {"evidence"}  # which needs a camera: tests/e2e/test_evidence.py
-    assert seen["requestReply"] == 3
+    frigate = {name for name in DOCUMENT["channels"] if name.startswith("frigate")}
+    assert (
+        set(counts) == set(DOCUMENT["channels"]) - {"evidence"} - frigate
+    )  # needs a camera: tests/e2e/test_evidence.py
+    assert counts["requestReply"] == 3
+
+
+async def test_what_cameras_see_fits_the_document_and_all_of_it_is_described(
+    own_mosquitto: Mosquitto, tmp_path: Path
+) -> None:
+    """Somebody comes, enters a zone and goes; the sink leaves: all of Frigate's channels, no fault, no key more."""
+    first, second, last = seen(0), seen(2, ("yard",)), seen(5, end=True)
+    found: set[str] = set()
+    async with aiomqtt.Client(own_mosquitto.host, own_mosquitto.port) as client:
+        await client.subscribe("frigate/#")
+        async with telling(Broker(url=own_mosquitto.url), tmp_path) as sink:
+            await sink.deliver([row(1, None, first, 1), row(2, first, second, 1), row(3, second, last, 0)])
+        async for message in client.messages:
+            topic, payload = str(message.topic), bytes(message.payload)
+            channel, problems = _problems(topic, payload)
+            assert problems == [], f"{topic}: {payload!r}"
+            found.add(channel)
+            if channel == "frigateEvents":
+                described = set(DOCUMENT["components"]["schemas"]["frigateObject"]["properties"])
+                assert set(json.loads(payload)["after"]) == described
+            if (topic, payload) == ("frigate/available", b"offline"):
+                break
+    assert found == FRIGATE
 
 
 async def test_the_status_of_a_whole_gateway_fits_the_document_and_says_that_it_is_online(
