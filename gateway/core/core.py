@@ -289,6 +289,7 @@ class Core:
                 changes = self._guard.ask(rule, rule.detections, look, moment, run)
                 run.said[rule.name] = changes  # pyright: ignore[reportIndexIssue] - the run's own dict
                 said += [(rule.place, rule, t) for t in changes]
+            self._captures.saw(self._order, look, self._guard)
             self.counts["detections"] += len(item.score)
             self.counts["frames"] += 1
         elif isinstance(item, Looked):

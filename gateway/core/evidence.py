@@ -4,8 +4,9 @@ condition begins ──▶ request `evidence`, without an alert: take it and hol
 alert is raised ───▶ request `evidence` with the alert's id: that one, or now ──┴─▶ Evidence ─▶ the alert's `evidence`
 
 That a condition has begun is looked up where all groupings of inputs agree: behind each look of the rule's camera, and
-at each tick. Who a picture is of is not said by boxes but by what chooses them: they must be those of the look that the
-picture is of, or somebody would stand beside his own pixels.
+at each tick. Who a picture is of is said by what chooses among the boxes of the look that it shows: with those of
+another look somebody would stand beside his own pixels. Where the rule judges tracks, their boxes are named too, with
+the look that has them (see about.py): the picture is then of that look, or they are followed to the one that it is of.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import msgspec
 
 from gateway.config.model import Point
 from gateway.config.scalars import NS
+from gateway.core.about import About, Box, about, names_tracks
 from gateway.core.looks import place_of
+from gateway.core.rules.several import SeveralRule
 from gateway.core.sparse import Sparse
 from gateway.events import Detections, Looked, RequestRow, Tick
 
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gateway.config.model import Rule as RuleConfig
+    from gateway.core.guard import Guard
+    from gateway.core.looks import Look
+    from gateway.core.machine import Transition
     from gateway.core.plan import CameraPlan, Plan
     from gateway.core.rule import Moment, Rule, Speaker, Subject
     from gateway.core.state import State
@@ -33,6 +39,7 @@ KIND = "evidence"
 MOST = 8  # pictures and clips of one alert: its first, and the latest
 HOLD_NS = 60 * NS  # beyond the rule's `for:`: how long what was taken at the beginning waits for an alert
 EXPIRES_NS = 60 * NS
+ABOUT_NS = 2 * NS  # a camera keeps the pictures of about so long: whom an older look showed is nowhere to be seen
 PICTURED = frozenset({"raised", "returned", "raised_level"})
 FILMED = frozenset({"raised", "returned"})
 
@@ -43,7 +50,8 @@ class Wanted(msgspec.Struct, frozen=True):
     capture: what was taken when the condition began, or the name of what is to be taken now; alert: whose it becomes,
     empty: hold it until `until_ns` (UTC). frame, event_ns: the look by which the core saw it; frame 0: none of this
     camera's. Who it is of: boxes of these labels, at or above `score`, whose ground point is in `outline` or near
-    `line` (fractions of the picture); no labels: nobody. around_ns: of the clip before and after, 0: none.
+    `line` (fractions of the picture); no labels: nobody. around_ns: of the clip before and after, 0: none. boxes: of
+    the tracks that it is about, in the look `frame`: then it is of these alone.
     """
 
     capture: str
@@ -59,6 +67,7 @@ class Wanted(msgspec.Struct, frozen=True):
     score: float = 0.0
     outline: tuple[Point, ...] = ()
     line: tuple[Point, ...] = ()
+    boxes: tuple[Box, ...] = ()
 
 
 class Piece(msgspec.Struct, frozen=True, array_like=True):
@@ -93,11 +102,33 @@ class Captures:
 
     def __init__(self, plan: Plan, state: State) -> None:
         self._begun = state.book("evidence/begun", Begun)
+        self._about = state.book("evidence/about", About)  # by rule: a look is judged behind it, when its time is told
+        self._look: Look | None = None  # of the input that is stepped
         settings = plan.evidence
         self._around_ns = 0 if settings == "off" or settings.clip == "off" else int(settings.clip)
         cameras = {camera.name: camera for camera in plan.cameras}
         found = {rule.name: _through(rule, cameras) for rule in plan.rules if settings != "off"}
         self._through = {name: through for name, through in found.items() if through}
+
+    def saw(self, rules: Iterable[Rule], look: Look, guard: Guard) -> None:
+        """A camera's look has been judged by these rules: remember who made them say what they are about to."""
+        self._look = look
+        for rule in rules:
+            through = self._through.get(rule.name)
+            if through and through.labels and through.camera == look.seen.camera and names_tracks(rule):
+                guard.ask(rule, self._saw, rule, look)
+
+    def _saw(self, rule: Rule, look: Look) -> list[Transition]:
+        if look.tracks is None or not isinstance(rule.table, Sparse):  # a case is judged with its look
+            return []
+        known = self._about.get(rule.name)
+        settled = rule.on().get(0) == len(rule.limits)  # there is nothing more to ask for: remember nothing
+        found = None if settled else about(rule, 0, look)
+        if found is not None:
+            self._about.put(rule.name, found)
+        elif known is not None and (settled or look.seen.event_ns - known.event_ns > ABOUT_NS):
+            self._about.drop(rule.name)
+        return []
 
     def begun(self, rules: Iterable[Rule], item: Input, moment: Moment) -> list[RequestRow]:
         """Ask for what goes with the conditions that have begun, behind a look or a tick."""
@@ -113,6 +144,7 @@ class Captures:
 
     def configured(self) -> None:
         """A new configuration holds: what rules that are gone had begun is forgotten."""
+        self._about.clear()
         for key, _ in self._begun.items():  # noqa: PERF102 - a book is no dict
             if key.rpartition("|")[0] not in self._through:
                 self._begun.drop(key)
@@ -135,7 +167,7 @@ class Captures:
             capture = "" if raised[slot] else f"{rule.name}-{slot}-{moment.admitted_ns}"
             self._begun.put(key, Begun(began_ns, capture))
             if capture:
-                out.append(self._ask(rule, through, rule.subject(slot), capture, "", item, moment))
+                out.append(self._ask(rule, through, slot, rule.subject(slot), capture, "", item, moment))
         return out
 
     def raised(
@@ -153,13 +185,14 @@ class Captures:
                 capture = begun.capture
                 self._begun.put(key, Begun(begun.began_ns, ""))
             film = row.change in FILMED
-            out.append(self._ask(rule, through, subject, capture, row.id, item, moment, film=film))
+            out.append(self._ask(rule, through, slot, subject, capture, row.id, item, moment, film=film))
         return out
 
     def _ask(
         self,
         rule: Speaker,
         through: Through,
+        slot: int,
         subject: Subject,
         capture: str,
         alert: str,
@@ -169,24 +202,43 @@ class Captures:
         film: bool = True,
     ) -> RequestRow:
         here = isinstance(item, Detections) and item.camera == through.camera
+        frame, event_ns = (
+            (item.frame, item.event_ns) if isinstance(item, Detections) and here else (0, moment.admitted_ns)
+        )
+        found = self._whom(rule, through, slot, item)
+        if found is not None:
+            frame, event_ns = found.frame, found.event_ns
         wanted = Wanted(
             capture=capture,
             camera=through.camera,
             rule=rule.name,
             subject=subject.text,
             alert=alert,
-            frame=item.frame if isinstance(item, Detections) and here else 0,
-            event_ns=item.event_ns if isinstance(item, Detections) and here else moment.admitted_ns,
+            frame=frame,
+            event_ns=event_ns,
             until_ns=moment.admitted_ns + HOLD_NS + int(rule.common.for_),
             around_ns=self._around_ns if film else 0,
             labels=through.labels,
             score=through.score,
             outline=through.outline,
             line=through.line,
+            boxes=found.boxes if found else (),
         )
         id_ = f"{capture}/{alert or 'begun'}"
         expires_ns = moment.admitted_ns + EXPIRES_NS
         return RequestRow(id_, KIND, f"camera/{through.camera}", expires_ns, msgspec.json.encode(wanted))
+
+    def _whom(self, rule: Speaker, through: Through, slot: int, item: Input | None) -> About | None:
+        """Whom it is about, in the look that is stepped or, where it is judged behind it, the last that showed them."""
+        if not through.labels or not names_tracks(rule):
+            return None
+        look = self._look
+        now = (
+            about(rule, slot, look)
+            if look is not None and look.seen is item and isinstance(rule, SeveralRule)
+            else None
+        )
+        return now or self._about.get(rule.name)
 
 
 def _through(rule: RuleConfig, cameras: Mapping[str, CameraPlan]) -> Through | None:

@@ -29,7 +29,7 @@ from gateway.errors import EvidenceError, TransientError, Unreachable
 from gateway.events import Evidence, Health, RequestRow
 from gateway.ports import Rejected
 from gateway.vision.evidence_clip import Clipping, clip_of
-from gateway.vision.evidence_picture import annotate, jpeg_of, smaller
+from gateway.vision.evidence_picture import annotate, followed, jpeg_of, smaller
 from gateway.vision.evidence_ring import Ring, Taken
 
 if TYPE_CHECKING:
@@ -259,6 +259,9 @@ class Evidencer:
     def _drawn(self, wanted: Wanted, shot: Shot) -> Made:
         look = shot.look
         picture = cast("NDArray[np.uint8]", np.ascontiguousarray(shot.frame.to_ndarray(format="bgr24")))
+        if wanted.boxes:  # without them it is whom the rule's words choose in this look
+            boxes = followed(wanted.boxes, self.rings[wanted.camera].between(wanted.event_ns, look))
+            wanted = msgspec.structs.replace(wanted, boxes=boxes)
         masks = self._cameras[wanted.camera].masks.values()
         when = datetime.fromtimestamp(look.event_ns / NS, self._zone).isoformat(" ", "seconds")[:19]
         annotate(picture, look, wanted, masks, f"{wanted.camera}  {when}")

@@ -14,11 +14,12 @@ import numpy as np
 from gateway.core.outline import Outline, Polyline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from gateway.config.model import Point
+    from gateway.core.about import Box
     from gateway.core.evidence import Wanted
 
     Pixels = NDArray[np.uint8]
@@ -59,8 +60,17 @@ class Look(NamedTuple):
 
 
 def subjects(look: Look, wanted: Wanted) -> NDArray[np.bool_]:
-    """Which boxes the alert is about, and which are other looks at the same: bool[n]."""
+    """Which boxes the alert is about, and which are other looks at the same: bool[n].
+
+    Those that the request names, which are boxes of this look (see `followed`); without, whom its words choose.
+    """
     boxes = look.xyxy.astype(np.float64)
+    chosen = _named(look, wanted.boxes) if wanted.boxes else _chosen(look, wanted, boxes)
+    return chosen | (overlap(boxes, boxes[chosen]) >= SAME).any(axis=1) if chosen.any() else chosen
+
+
+def _chosen(look: Look, wanted: Wanted, boxes: Boxes) -> NDArray[np.bool_]:
+    """Whom labels, score and place choose: bool[n]."""
     chosen = np.array([label in wanted.labels for label in look.label], bool) & (look.score >= wanted.score)
     ground = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], axis=1)
     if wanted.outline:
@@ -68,7 +78,36 @@ def subjects(look: Look, wanted: Wanted) -> NDArray[np.bool_]:
     elif wanted.line:
         near = NEAR * float(np.hypot(look.width_px, look.height_px))
         chosen &= Polyline(wanted.line, look.width_px, look.height_px).square(ground) <= near * near
-    return chosen | (overlap(boxes, boxes[chosen]) >= SAME).any(axis=1) if chosen.any() else chosen
+    return chosen
+
+
+def _named(look: Look, named: Sequence[Box]) -> NDArray[np.bool_]:
+    """For each box that is named the one of this look that it is, if there is one: bool[n]."""
+    mine = np.zeros(len(look.label), np.bool_)
+    if len(look.label):
+        alike = overlap(np.array(named, np.float64), look.xyxy.astype(np.float64) / _size(look))
+        best = alike.argmax(axis=1)
+        mine[best[alike[np.arange(len(named)), best] >= SAME]] = True
+    return mine
+
+
+def _size(look: Look) -> NDArray[np.float64]:
+    return np.array([look.width_px, look.height_px] * 2, np.float64)
+
+
+def followed(named: Sequence[Box], looks: Sequence[Look]) -> tuple[Box, ...]:
+    """Boxes that the first of these looks has, as the last of them has them; none of who is lost on the way.
+
+    Boxes are fractions of the picture. From look to look a box is the one that covers half of what both cover. Without
+    a look to begin with there is nobody: who stands at the same spot by now may be another.
+    """
+    if not looks:
+        return ()
+    for look in looks:
+        mine = _named(look, named) if named else np.zeros(len(look.label), np.bool_)
+        boxes = (look.xyxy[mine].astype(np.float64) / _size(look)).tolist()
+        named = [(x1, y1, x2, y2) for x1, y1, x2, y2 in boxes]
+    return tuple(named)
 
 
 def overlap(first: Boxes, second: Boxes) -> NDArray[np.float64]:

@@ -129,6 +129,15 @@ class Ring:
         after = [look for look in looks if look.event_ns > to_ns][:1]
         return [*before, *(look for look in looks if from_ns <= look.event_ns <= to_ns), *after]
 
+    def between(self, event_ns: int, last: Look) -> list[Look]:
+        """The look of that time and those up to the last one, in either direction; none where the first is gone."""
+        low, high = sorted((event_ns, last.event_ns))
+        with self._lock:
+            looks = sorted((one for one in self._looks if low <= one.event_ns <= high), key=lambda one: one.event_ns)
+        if event_ns > last.event_ns:
+            looks.reverse()
+        return looks if looks and looks[0].event_ns == event_ns and looks[-1].event_ns == last.event_ns else []
+
     def newest_ns(self) -> int | None:
         """Event time of the last look."""
         with self._lock:

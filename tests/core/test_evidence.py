@@ -6,17 +6,23 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.evidence import MOST, Wanted, added
 from gateway.events import Detections, Evidence, Looked, Message, Tick
 from tests.core.build import T0, Came, S, Stamped, at, body_of, core_of, run, start, ticks
-from tests.core.cases import CAMERA
-from tests.core.streams import jiggle, searching
+from tests.core.cases import CAMERA, GROUND, STREET, TRACKS
+from tests.core.streams import Step, detections_of, jiggle, searching, walks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from gateway.events import RequestRow
+
+    Way = Callable[[float], tuple[float, float]]
+    """Where somebody's feet are by seconds, fractions of the picture."""
 
 BANK = CAMERA + "  bank: {count: person, in: crossing.zebra, levels: {yellow: 1}, for: 5 s}\n"
 FLOOD = (
@@ -154,3 +160,166 @@ def test_an_alert_keeps_its_first_piece_and_the_latest() -> None:
     assert had is not None
     assert [piece.sha256 for piece in had] == ["0", *(str(name) for name in range(2 * MOST + 1, 3 * MOST))]
     assert [piece.n for piece in had][-1] == 3 * MOST
+
+
+# ── who it is of, where the rule judges tracks ───────────────────────────────────────────────────────────────────────
+
+PERSON, CAR = 0, 1
+
+
+def stands(x: float, y: float) -> Way:
+    """Where somebody is who stays there."""
+    return lambda _t: (x, y)
+
+
+def goes(x: float, y: float, across: float, down: float) -> Way:
+    """Where somebody is who begins there and goes so far a second."""
+    return lambda t: (x + across * t, y + down * t)
+
+
+def scene(who: Sequence[tuple[int, Way]], seconds: float, fps: int = 5) -> list[Stamped]:
+    """A look five times a second at these, in this order, and then, as a camera does, the time that it completes."""
+    out, before = list[Stamped](), T0
+    for number in range(1, round(seconds * fps) + 1):
+        when = T0 + number * S // fps
+        found = [(*way(number / fps), 0.9, label) for label, way in who]
+        out += [at(detections_of("crossing", number, when, found), when)]
+        out += [at(Looked("crossing", before, when, "analysed"), when)]
+        out += [at(Tick(), when)] if number % fps == 0 else []
+        before = when
+    return out
+
+
+def boxes_at(steps: Sequence[Stamped], frame: int) -> list[tuple[float, ...]]:
+    """The boxes of a look, fractions of the picture."""
+    [look] = [one.item for one in steps if isinstance(one.item, Detections) and one.item.frame == frame]
+    size = np.array([look.width_px, look.height_px] * 2, np.float64)
+    return [tuple(round(side, 5) for side in box) for box in np.clip(look.xyxy / size, 0, 1).tolist()]
+
+
+BEHIND, PASSING = (PERSON, stands(0.62, 0.95)), (PERSON, goes(0.05, 0.6, 0.02, 0))
+ABOUT: dict[str, tuple[str, list[tuple[int, Way]], tuple[int, ...]]] = {
+    # the rule, who is there, and which of them it is about
+    "dwell": (
+        STREET + "  who: {dwell: person, in: crossing.zebra, levels: {yellow: 4 s}}\n",
+        [(PERSON, stands(0.3, 0.8)), (PERSON, goes(1.0, 0.7, -0.1, 0))],
+        (0,),
+    ),
+    "speed": (
+        GROUND + "  who: {speed: person, in: crossing, levels: {yellow: 5 km/h}}\n",
+        [BEHIND, (PERSON, goes(0.2, 0.9, 0.25, 0))],
+        (1,),
+    ),
+    "slow": (
+        GROUND + "  who: {speed: person, in: crossing, below: {yellow: 3 km/h}}\n",
+        [BEHIND, (CAR, goes(0.2, 0.9, 0.2, 0))],
+        (0,),
+    ),
+    "wrong_way": (
+        STREET + "  who: {wrong_way: person, in: crossing, towards: crossing.kerb, levels: {yellow: 1, red: 2}}\n",
+        [BEHIND, (PERSON, goes(0.2, 0.9, 0, -0.1)), (PERSON, goes(0.8, 0.5, 0, 0.1))],
+        (2,),
+    ),
+    "wrong_way, two of three": (
+        STREET + "  who: {wrong_way: person, in: crossing, towards: crossing.kerb, levels: {red: 2}}\n",
+        [(PERSON, goes(0.2, 0.5, 0, 0.1)), BEHIND, (PERSON, goes(0.8, 0.5, 0, 0.1))],
+        (0, 2),
+    ),
+    "stopped": (
+        STREET + "  who: {stopped: person, in: crossing.zebra, for: 3 s}\n",
+        [PASSING, (PERSON, stands(0.3, 0.9))],
+        (1,),
+    ),
+    "abandoned": (
+        STREET + "  who: {abandoned: car, in: crossing, away: 1 heights, for: 3 s}\n",
+        [BEHIND, (CAR, stands(0.2, 0.6)), (PERSON, stands(0.9, 0.5))],
+        (1,),
+    ),
+    "near_miss": (
+        GROUND.replace("4, 6]", "40, 6]").replace("8, 30]", "60, 12]")
+        + "  who: {near_miss: [person, car], in: crossing, levels: {yellow: 20 s}}\n",
+        [(PERSON, stands(0.96, 0.95)), (PERSON, goes(0.1, 0.8, 0.06, 0)), (CAR, goes(0.9, 0.8, -0.06, 0))],
+        (1, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(ABOUT))
+def test_a_rule_that_judges_tracks_names_those_that_it_is_about_and_not_who_is_beside_them(name: str) -> None:
+    text, who, meant = ABOUT[name]
+    steps = [*start(), *scene(who, 6)]
+
+    came = run(core_of(text), steps, [1])
+
+    raised = [one for one in wanted(came.requests) if one.alert]
+    assert raised
+    for one in wanted(came.requests):
+        there = boxes_at(steps, one.frame)
+        assert [there.index(box) for box in one.boxes] == list(meant), one
+
+
+@pytest.mark.parametrize("name", sorted(ABOUT))
+def test_whom_it_is_about_outlives_a_restart_right_before_it_is_asked(name: str) -> None:
+    text, who, _ = ABOUT[name]
+    steps = [*start(), *scene(who, 6)]
+    core = core_of(text)
+    asked: dict[int, tuple[bytes, list[RequestRow]]] = {}
+    for place, step in enumerate(steps):
+        before = core.snapshot()
+        if requests := run(core, [step], [1], n0=1 + place).requests:
+            asked[place] = before, requests
+
+    assert asked
+    for place, (before, requests) in asked.items():
+        restored = core_of(text)
+        restored.restore(before, [])
+        assert run(restored, [steps[place]], [1], n0=1 + place).requests == requests
+
+
+def test_whom_a_rule_was_about_is_not_named_once_nobody_kept_their_picture() -> None:
+    text = STREET + "  who: {dwell: person, in: crossing.zebra, levels: {yellow: 2 s}, for: 4 s, hold: 30 s}\n"
+    away = [at(detections_of("crossing", 100 + n, T0 + (3 + n) * S, []), T0 + (3 + n) * S) for n in range(6)]
+    told = [at(Looked("crossing", T0 + (2 + n) * S, T0 + (3 + n) * S, "analysed"), T0 + (3 + n) * S) for n in range(6)]
+    steps = [
+        *start(),
+        *scene([(PERSON, stands(0.3, 0.8))], 2.6),
+        *(one for two in zip(away, told, strict=True) for one in two),
+    ]
+
+    [begun, kept] = wanted(run(core_of(text), steps, [1]).requests)
+
+    assert len(begun.boxes) == 1
+    assert (kept.boxes, kept.frame, kept.capture) == ((), 0, begun.capture)
+
+
+def test_a_rule_that_counts_a_zone_names_nobody_for_it_is_about_all_who_are_there() -> None:
+    text = STREET + "  who: {crowd: person, in: crossing.zebra, levels: {yellow: 2}}\n"
+    steps = [*start(), *scene([(PERSON, stands(0.3, 0.8)), (PERSON, stands(0.5, 0.9))], 4)]
+
+    [kept] = wanted(run(core_of(text), steps, [1]).requests)
+
+    assert (kept.boxes, kept.labels, len(kept.outline)) == ((), ("person",), 4)
+
+
+@pytest.mark.parametrize("name", sorted(TRACKS))
+@searching(6)
+@given(steps=walks(longest=60), sizes=jiggle(), data=st.data())
+def test_whoever_is_named_has_that_box_in_that_look_in_any_cut_and_from_any_restored_state(
+    name: str, steps: list[Step], sizes: list[int], data: st.DataObject
+) -> None:
+    given_ = [step.stamped for step in steps]
+    single, core = core_of(TRACKS[name]), core_of(TRACKS[name])
+    one = run(single, given_, [1])
+
+    assert run(core, given_, sizes).requests == one.requests
+    assert core.snapshot() == single.snapshot()
+    looks = {step.item.event_ns: step.item for step in given_ if isinstance(step.item, Detections)}
+    for asked in wanted(one.requests):
+        if asked.boxes:
+            there = boxes_at([at(looks[asked.event_ns], T0)], asked.frame)
+            assert set(asked.boxes) <= set(there)
+    place = data.draw(st.integers(2, len(given_)))
+    before, after = core_of(TRACKS[name]), core_of(TRACKS[name])
+    first = run(before, given_[:place], [1])
+    after.restore(before.snapshot(), [])
+    assert [*first.requests, *run(after, given_[place:], [1], n0=1 + place).requests] == one.requests

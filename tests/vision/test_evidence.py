@@ -14,15 +14,19 @@ import pytest
 
 from gateway.core.evidence import Wanted
 from gateway.errors import EvidenceError
+from gateway.vision.board import Captured, Last
 from gateway.vision.evidence_clip import Clipping, clip_of, hidden, raw_key, unsealed
-from gateway.vision.evidence_picture import Look, annotate, jpeg_of, smaller, subjects
+from gateway.vision.evidence_picture import Look, annotate, followed, jpeg_of, smaller, subjects
 from gateway.vision.evidence_ring import Packet, Ring
 from gateway.vision.evidence_store import Store
+from gateway.vision.heads import Found
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from gateway.core.about import Box
 
 S = 1_000_000_000
 WIDTH, HEIGHT = 320, 240
@@ -100,6 +104,51 @@ def test_at_a_line_only_who_is_near_it_is_the_subject() -> None:
     line = ((0.1, 0.7), (0.3, 0.7))
 
     assert subjects(found, wanted(outline=(), line=line)).tolist() == [True, False]
+
+
+def named(*boxes: tuple[float, float, float, float]) -> tuple[Box, ...]:
+    """Boxes as a request names them."""
+    return tuple((x1 / WIDTH, y1 / HEIGHT, x2 / WIDTH, y2 / HEIGHT) for x1, y1, x2, y2 in boxes)
+
+
+def test_of_a_track_that_is_named_only_its_box_is_shown_and_the_zones_others_are_pixelated() -> None:
+    beside = (90, 40, 150, 160)  # stands in the zone too, and is as much a person
+    found = look(1, beside, SUBJECT, OTHER)
+    picture = noise()
+
+    annotate(picture, found, wanted(boxes=named(SUBJECT)), [], "now")
+
+    assert subjects(found, wanted(boxes=named(SUBJECT))).tolist() == [False, True, False]
+    assert detail(picture, (25, 60, 75, 150)) > 60
+    for box in (beside, OTHER):
+        assert detail(picture, box) < 6
+    assert subjects(found, wanted()).tolist() == [True, True, False]  # by the zone alone
+
+
+def test_a_box_is_followed_from_its_look_to_the_one_that_is_shown_or_is_nobodys() -> None:
+    walk = [look(1 + n / 5, (20 + 12 * n, 40, 80 + 12 * n, 160), (160, 40, 220, 160)) for n in range(8)]
+    jump = [walk[0], walk[7]]
+
+    there = followed(named(SUBJECT), walk)
+
+    assert np.allclose(there, named((104, 40, 164, 160)))
+    assert subjects(walk[-1], wanted(boxes=there, outline=())).tolist() == [True, False]
+    assert np.allclose(followed(there, walk[::-1]), named(SUBJECT))
+    assert followed(named(SUBJECT), jump) == ()
+    assert followed(named(SUBJECT), [look(1), *walk]) == ()
+    assert followed(named(SUBJECT), []) == ()
+
+
+def test_looks_between_a_request_and_its_picture_are_in_order_and_none_where_the_first_is_gone() -> None:
+    ring = Ring("gate", ("person",))
+    frame = av.VideoFrame(64, 48, "yuv420p")
+    nobody = Found(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int16))
+    looks = [ring.found(Last(Captured("gate", n, n * S, frame), nobody)) for n in range(1, 6)]
+
+    assert ring.between(2 * S, looks[3]) == looks[1:4]
+    assert ring.between(4 * S, looks[1]) == looks[3:0:-1]
+    assert ring.between(3 * S, looks[2]) == [looks[2]]
+    assert ring.between(3 * S + 1, looks[4]) == []
 
 
 def test_a_mask_is_black_whatever_is_in_it() -> None:
