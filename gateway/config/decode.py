@@ -279,7 +279,8 @@ def _literal(node: Node, args: tuple[object, ...], path: Path, report: Report) -
 
 def _scalar(node: Node, wanted: object, path: Path, report: Report) -> object:
     if not isinstance(node, Leaf):
-        report.error(path, f"{found(node)}; one value is written here, {allowed(wanted)}")
+        instead = getattr(wanted, "NO_MAP", "") if isinstance(node, Map) else ""
+        report.error(path, f"{found(node)}; one value is written here, {allowed(wanted)}{instead}")
         return FAILED
     try:
         value: object = wanted.parse(node.value)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType] - every scalar has it

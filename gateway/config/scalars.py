@@ -290,6 +290,7 @@ class Hours(msgspec.Struct, frozen=True):
     """Hours of the local day, written `"19:00-06:00"`, several parted by commas; minutes since midnight inside."""
 
     EXAMPLES: ClassVar = ("19:00-06:00", "07:00-09:00, 17:00-19:00")
+    NO_MAP: ClassVar = "; for hours by label write a rule for each of them, with hours of its own"
 
     spans_min: tuple[tuple[int, int], ...]
 

@@ -76,6 +76,10 @@ def test_what_cannot_be_drawn_is_refused_with_the_reason(written: str, problem: 
         ("{cross: person, over: street.kerb, levels: {yellow: 1}, per: 0 s}", "found 0 s; at least 1 s"),
         ("{cross: person, over: street.kerb, levels: {yellow: 5000}}", "found 5000; at most 1000"),
         ("{cross: person, over: street.kerb, levels: {yellow: 1}, direction: left}", "allowed: in, out, both"),
+        (
+            "{enter: [person, truck], in: street.yard, active: {person: '22:00-06:00', truck: '20:00-07:00'}}",
+            "such as 19:00-06:00; for hours by label write a rule for each of them, with hours of its own",
+        ),
     ],
 )
 def test_what_a_rule_cannot_judge_is_told(rule: str, problem: str) -> None:

@@ -144,6 +144,9 @@ TRACKS = {
     "  over: {enter: [person, car], in: crossing.far, levels: {blue: 1, red: 2}, appearing: false, hold: 1 s}\n"
     "  out: {leave: person, in: crossing.zebra, hold: 2 s}\n"
     "  gone: {leave: [person, car], in: crossing.far, levels: {orange: 1}}\n",
+    "each label by its own hours": STREET
+    + "  people: {enter: person, in: crossing, hold: 1 s, active: '04:28-05:00'}\n"
+    "  cars: {crowd: car, in: crossing, levels: {yellow: 1}, for: 1 s, active: '00:00-04:28, 04:29-04:30'}\n",
     "who stays": STREET
     + "  loiter: {dwell: person, in: crossing.zebra, levels: {yellow: 2 s, orange: 6 s}, hold: 4 s}\n"
     "  park: {dwell: car, in: crossing, levels: {yellow: 1 s, red: 10 s}, for: 1 s}\n",

@@ -44,7 +44,13 @@ def look(at_ns: int, boxes: Iterable[Box]) -> Detections:
 
 
 def watch(
-    rules: str, boxes: Callable[[float], list[Box]], seconds: float, *, rate: float = 5, ground: str = GROUND
+    rules: str,
+    boxes: Callable[[float], list[Box]],
+    seconds: float,
+    *,
+    rate: float = 5,
+    ground: str = GROUND,
+    more: str = "",
 ) -> Came:
     """What comes of a street in which these boxes are seen at each time, s."""
     steps, before = list[Stamped](), T0
@@ -54,7 +60,7 @@ def watch(
         if frame % round(rate) == 0:
             steps.append(at(Tick(), now))
         before = now
-    return run(core_of(CAMERA + ground + f"rules:\n  r: {{{rules}}}\n"), [*start(), *steps], [1, 4, 9])
+    return run(core_of(CAMERA + ground + f"rules:\n  r: {{{rules}}}\n{more}"), [*start(), *steps], [1, 4, 9])
 
 
 @pytest.mark.parametrize("rate", [10, 5, 2])
@@ -117,6 +123,22 @@ def test_the_way_that_is_allowed_may_be_told_by_the_compass(bearing: str, wrong:
     }
 
     assert {name for name, rows in said.items() if rows[:1] == [("raised", "moderate")]} == {wrong}
+
+
+def test_each_label_has_hours_of_its_own_where_it_has_a_rule_of_its_own() -> None:
+    """Given a person and a car who come at 04:27:10 and stay; people may be there until 04:28, cars from then on."""
+    came = watch(
+        'crowd: person, in: street.lane, levels: {yellow: 1}, hold: 1 s, active: "04:28-05:00"',
+        lambda t: [(200, 300, PERSON), (400, 300, CAR)] if t >= 10 else [],
+        75,
+        more='  cars: {crowd: car, in: street.lane, levels: {red: 1}, hold: 1 s, active: "04:00-04:28"}\n',
+    )
+
+    assert [(row.rule, row.change, (row.changed_ns - T0) // S) for row in came.alerts] == [
+        ("cars", "raised", 10),
+        ("r", "raised", 60),
+        ("cars", "cleared", 61),
+    ]
 
 
 def test_north_is_where_the_pairs_have_it_and_not_up_in_the_picture() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from gateway.app.plan import make_plan
 from gateway.config.load import loads
 from gateway.core import Core
-from gateway.events import Configured, Health, Message, Restart
+from gateway.events import Configured, Detections, Health, Looked, Message, Restart
 from gateway.registry import registry
 from tests.core.build import T0, S, at, core_of, run, start, ticks
 
@@ -54,6 +55,35 @@ def test_a_rule_that_leaves_the_shadow_over_its_line_wakes_somebody(was: str, no
         ("closed", was == "shadow"),
         ("raised", now == "shadow"),
     ]
+
+
+STREET = """
+cameras:
+  street:
+    detect: rtsp://127.0.0.1/1
+    zones: {square: [[0, 0.5], [1, 0.5], [1, 1], [0, 1]]}
+    ground: {metres: [[[0, 0], [0, 20]], [[1, 0], [20, 20]], [[1, 1], [20, 0]], [[0, 1], [0, 0]]]}
+rules: {full: {crowd: person, in: street.square, levels: {yellow: 0.01/m2}}}
+"""
+
+
+@pytest.mark.parametrize(("north", "said"), [("20]", []), ("10]", ["closed"])])
+def test_a_density_begins_anew_where_its_square_metres_are_others(north: str, said: list[str]) -> None:
+    """Given three people on 200 m2; the pairs are put right while the gateway is down."""
+    xyxy = np.array([(x, 200, x + 30, 300) for x in (100, 300, 500)], np.float32)
+    rows = np.zeros(3, np.int16)
+    steps: list[Stamped] = []
+    for frame in range(10):
+        now = T0 + frame * S // 5
+        seen = Detections("street", frame, now, 640, 480, xyxy, np.full(3, 0.9, np.float32), rows)
+        steps += [at(seen, now), at(Looked("street", now - S // 5, now, "analysed"), now)]
+    core = core_of(STREET)
+    assert run(core, [*start(), *steps]).of("full") == [("raised", "moderate")]
+    later = after(core, STREET.replace("20]", north))
+
+    came = run(later, begun(10), n0=50)
+
+    assert [row.change for row in came.alerts] == said
 
 
 WIDER = AIR.replace("json: {pm: pm}", "json: {rh: rh, pm: pm}")
