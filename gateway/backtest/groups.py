@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.backtest.parts import Group
 from gateway.errors import RecordingError
+from gateway.recording.files import copies
 from gateway.recording.reader import Recording
 
 if TYPE_CHECKING:
@@ -41,10 +42,15 @@ def groups(paths: Sequence[Path], *, whole: bool = False) -> tuple[list[Group], 
         except RecordingError as error:
             unreadable[str(path)] = str(error)
     by_gateway: dict[str, list[FileFound]] = {}
-    for file in sorted(found, key=lambda file: (file.about.gateway, file.first_ns, file.about.serial)):
+    twice = copies(found)  # a cut beside its day is no day of its own
+    for file in sorted((one for one in found if one.path not in twice), key=_by_gateway_and_time):
         by_gateway.setdefault(file.about.gateway, []).append(file)
     made = [_group(mine) for files in by_gateway.values() for mine in (_whole(files) if whole else _days(files))]
     return made, unreadable
+
+
+def _by_gateway_and_time(file: FileFound) -> tuple[str, int, int]:
+    return file.about.gateway, file.first_ns, file.about.serial
 
 
 def local_day(at_ns: int, timezone: str) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from gateway import __version__
 from gateway.app.plan import find_models
 from gateway.errors import GatewayError
-from gateway.events import Configured, Cut, Message, Restart
+from gateway.events import Configured, Cut, Detections, Message, Restart
 from gateway.exchange.weave import Weave, began_ns
 from gateway.recording.parts import About, Checkpoint, notes_of
 from gateway.recording.writer import FileWriter
@@ -66,7 +66,7 @@ def write(
     if first is None:
         raise GatewayError("nothing was found to import: the recording was not written")
     start_ns = began_ns(first.admitted_ns)
-    about = about_of(config, text, start_ns, findings)
+    about = about_of(config, text, first, findings)
     weave = Weave(findings, hole_ns)
     start: list[Input] = [Restart("", about.epoch, 1), Configured(config.sha, text)]
     stamped = weave.of(chain([first], inputs), start, start_ns)
@@ -97,13 +97,16 @@ def together(parts: Sequence[Written]) -> Written:
     )
 
 
-def about_of(config: Config, text: str, start_ns: int, findings: Findings) -> About:
-    """What is said of the recording. The same import gives the same epoch."""
+def about_of(config: Config, text: str, first: Given, findings: Findings) -> About:
+    """What is said of the recording. The same import gives the same epoch; that of another sensor's day another."""
+    start_ns = began_ns(first.admitted_ns)
     manifests, notices = find_models(config)
     for notice in notices:
         if not notice.ok:
             findings.note(f"{notice.component}: {notice.detail}")
-    drawn = hashlib.sha256(f"{config.gateway} {config.sha} {start_ns}".encode()).hexdigest()[:4]
+    one = first.input
+    whose = one.topic if isinstance(one, Message) else one.camera if isinstance(one, Detections) else ""
+    drawn = hashlib.sha256(f"{config.gateway} {config.sha} {start_ns} {whose}".encode()).hexdigest()[:4]
     return About(
         gateway=config.gateway,
         epoch=drawn,

@@ -16,7 +16,7 @@ from gateway.recording.parts import About
 from gateway.recording.scan import Scanned, scan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 NO_LIMIT = 2**63
 
@@ -91,6 +91,33 @@ def ordered(files: Sequence[FileFound]) -> list[FileFound]:
         return began[about.epoch], about.epoch, own, file.first_n, file.path.name
 
     return sorted(files, key=place)
+
+
+def copies(files: Iterable[FileFound]) -> dict[Path, FileFound]:
+    """Files whose inputs another one of these has as well, and which: a cut beside its day, a part of a file copied.
+
+    They would take the place of what they came from, and what follows them in it would count for nothing. Numbers
+    alone do not say it, for they begin again after a crash; times and numbers together do.
+    """
+    whole: list[FileFound] = []
+    result: dict[Path, FileFound] = {}
+    for file in sorted(files, key=lambda one: one.first_n - one.last_n):
+        of = next((one for one in whole if _has_all(one, file)), None)
+        if of is None:
+            whole.append(file)
+        else:
+            result[file.path] = of
+    return result
+
+
+def _has_all(one: FileFound, other: FileFound) -> bool:
+    mine, its = one.about, other.about
+    if (mine.gateway, mine.epoch) != (its.gateway, its.epoch) or its.made == "import":
+        return False  # two imports of one beginning may go on with different things
+    if its.made == "ring" and (mine.made, mine.serial) != (its.made, its.serial):
+        return False  # files of a ring follow one another, and have what an export of them may lack, such as video
+    numbers = one.first_n <= other.first_n and other.last_n <= one.last_n
+    return numbers and one.first_ns <= other.first_ns and other.last_ns <= one.last_ns
 
 
 def limits(files: Sequence[FileFound]) -> list[int]:

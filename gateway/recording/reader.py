@@ -14,7 +14,7 @@ from gateway.recording import columns
 from gateway.recording.assembly import Assembly
 from gateway.recording.channels import ALERTS, CHECKPOINT, GAP, INPUTS, OWN
 from gateway.recording.chunks import ChunkAt, read_chunk
-from gateway.recording.files import FileFound, found, limits, ordered
+from gateway.recording.files import FileFound, copies, found, limits, ordered
 from gateway.recording.parts import Checkpoint, Gap
 
 if TYPE_CHECKING:
@@ -65,24 +65,28 @@ class Recording:
         """The recording of each gateway, by its name, in these files and folders.
 
         Raises RecordingError: no such file, no MCAP, empty, of a newer schema. In a folder a file that cannot be read
-        is left out and said in the first one's `damage`.
+        is left out and said in the first one's `damage`; so is, anywhere, one that another holds all of.
         """
-        files: list[FileFound] = []
+        files: dict[Path, FileFound] = {}
         left_out: list[str] = []
         for path in paths:
             if not path.is_dir():
-                files.append(found(path))
+                files[path] = found(path)
                 continue
             for one in sorted(path.glob("*.mcap")):
                 try:
-                    files.append(found(one))
+                    files[one] = found(one)
                 except RecordingError as error:
                     left_out.append(str(error))
         if not files:
             where = ", ".join(map(str, paths)) or "nothing"
             raise RecordingError("\n".join([f"found no recording in {where}; its files end in .mcap", *left_out]))
         grouped: dict[str, list[FileFound]] = {}
-        for file in sorted(files, key=lambda one: one.about.gateway):
+        twice = copies(files.values())
+        left_out += [f"{path} is left out: {of.path} holds all of it" for path, of in twice.items()]
+        for file in sorted(files.values(), key=lambda one: one.about.gateway):
+            if file.path in twice:
+                continue
             grouped.setdefault(file.about.gateway, []).append(file)
         damage = iter([tuple(left_out)])
         return {gateway: cls(ordered(mine), next(damage, ())) for gateway, mine in grouped.items()}

@@ -17,6 +17,7 @@ from gateway.backtest.table import Counts, Row, rows, summed
 from gateway.backtest.variants import Variant
 from gateway.backtest.worker import Spans, perform
 from gateway.errors import ConfigError, GatewayError
+from gateway.recording.export import export
 from gateway.recording.reader import Recording
 from gateway.registry import registry
 from gateway.replaying.labels import END_NS, Labels, Span, Window, spans
@@ -152,6 +153,16 @@ def test_files_are_grouped_by_gateway_and_local_day(tmp_path: Path) -> None:
     ]
     whole, _ = groups([tmp_path, tmp_path / "late"], whole=True)
     assert [len(one.files) for one in whole] == [3, 1]
+
+
+def test_a_cut_beside_its_day_is_counted_in_it(tmp_path: Path) -> None:
+    """Given a folder with a day and an alert that was cut out of it, then nothing of the day is lost or doubled."""
+    day = streams.crests(tmp_path / "a.mcap", 0, [3.0] * 6)
+    alone, _ = groups([tmp_path])
+    export(Recording.open([day]), tmp_path / "b.mcap", from_ns=alone[0].from_ns + 600 * NS, made="cut")
+    found, unreadable = groups([tmp_path])
+    assert [one.files for one in found] == [one.files for one in alone]
+    assert unreadable == {}
 
 
 def test_a_fingerprint_changes_with_any_megabyte(tmp_path: Path) -> None:

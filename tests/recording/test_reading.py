@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 from mcap.reader import make_reader
 
+from gateway.config.load import loads
 from gateway.errors import RecordingError
-from gateway.events import Cut
+from gateway.events import Cut, Message
+from gateway.exchange import recorded
+from gateway.exchange.given import Findings, Given
 from gateway.recording.beside import Beside
 from gateway.recording.parts import Begin, Gap, Part
 from gateway.recording.reader import Recording
 from gateway.recording.writer import FileWriter
+from gateway.registry import registry
 from tests.recording.made import ABOUT, NOTHING, NS, T0, about, begins, cut, gaps, numbers, read, state, write
 
 if TYPE_CHECKING:
@@ -261,6 +265,39 @@ def test_a_folder_is_read_whole(tmp_path: Path) -> None:
     assert numbers(Recording.open([tmp_path]).pieces()) == list(range(200))
     with pytest.raises(RecordingError, match="found no recording in"):
         Recording.open([tmp_path / "nothing"]) if (tmp_path / "nothing").mkdir() is None else None
+
+
+@pytest.mark.parametrize("name", ["a-cut.mcap", "the-cut.mcap"])
+def test_a_cut_beside_its_day_takes_nothing_from_it(tmp_path: Path, name: str) -> None:
+    """Given a part of it in a file of its own, then the day is read whole, and the part left out, which is said."""
+    day = write(tmp_path / "day.mcap", 0, 200)
+    part = write(tmp_path / name, 50, 100, said=about(made="cut", began_ns=T0 + NS))
+    recording = Recording.open([tmp_path])
+    assert numbers(recording.pieces()) == list(range(200))
+    assert recording.damage == (f"{part} is left out: {day} holds all of it",)
+
+
+def test_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
+    day = write(tmp_path / "day.mcap", 0, 20)
+    assert numbers(read(day, day, tmp_path)) == list(range(20))
+
+
+def test_imports_of_two_sensors_from_one_moment_on_are_two_streams(tmp_path: Path) -> None:
+    """Given a configuration's readings in two imports that begin together, then neither stands in for the other."""
+    text = """\
+gateway: g
+brokers: {here: {url: "mqtt://127.0.0.1"}}
+sensors:
+  water: {mqtt: here, topic: water, plain: level, units: {level: m}}
+  air: {mqtt: here, topic: air, plain: rh, units: {rh: "%"}}
+"""
+    config = loads(text, tmp_path, registry())
+    for topic in ("water", "air"):
+        given = [Given(T0 + n * NS, Message("here", topic, b"1")) for n in range(20)]
+        recorded.write(tmp_path / f"{topic}.mcap", given, config, text, Findings())
+    parts = [piece for piece in Recording.open([tmp_path]).pieces() if isinstance(piece, Part)]
+    topics = [one.topic for part in parts for one in part.cut.inputs if isinstance(one, Message)]
+    assert sorted(topics) == ["air"] * 20 + ["water"] * 20
 
 
 def test_a_file_removed_meanwhile_is_a_hole(tmp_path: Path) -> None:
