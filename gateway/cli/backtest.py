@@ -28,7 +28,7 @@ done is kept in the folder of -o: the same command goes on where it was stopped,
 
   zhiwang backtest recording/                             each recording with its own configuration
   zhiwang backtest old.yaml new.yaml monday.mcap …        two configurations side by side
-  zhiwang backtest gateway.yaml recording/ --labels F.csv precision and recall by what people said of alerts
+  zhiwang backtest new.yaml recording/ --labels F.csv     precision and recall by what people said of alerts
   zhiwang backtest … --sweep rules.flood.for=10 s..60 s:10 s --sweep rules.flood.levels.yellow=2.6,2.8,3.0
   zhiwang backtest … --scheduler tcp://10.0.0.5:8786      on a Dask cluster that sees the same files
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gateway.cli.words import told
+from gateway.cli.words import laid_out, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,7 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
     def add_text(self, text: str | None) -> None:
         """A description or epilogue."""
-        super().add_text(told(text) if text else text)
+        super().add_text(laid_out(text) if text else text)
 
     def _expand_help(self, action: argparse.Action) -> str:
         return told(super()._expand_help(action))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gateway.language import Language
 
 FINDING = re.compile(r"(?s)(?P<place>[^\n]*?:\d+  )(?P<warning>warning: )?(?P<path>[\w.\[\]-]+: )?(?P<problem>.*)")
+ROW = re.compile(r"(.*\S {2,})(\S.*)")
 PLACE = re.compile(r"\{(\w)\}")
 NUMBERS = ("n", "m")  # placeholders of these names stand for digits alone
 
@@ -44,6 +45,34 @@ def finding(text: str) -> str:
         return told(text)
     warning = told("warning: ") if parts["warning"] else ""
     return f"{parts['place']}{warning}{parts['path'] or ''}{told(parts['problem'])}"
+
+
+def laid_out(text: str) -> str:
+    """A text of several lines in the terminal's language: what `paragraphs` finds in it, each for itself."""
+    if not chinese():
+        return text
+    return "\n".join(kept + _in_chinese(said) if said else kept for kept, said in paragraphs(text))
+
+
+def paragraphs(text: str) -> list[tuple[str, str]]:
+    """(what stays, what is said) of each part of a text of several lines; either may be empty.
+
+    Lines that begin at the margin are one paragraph, said in one line. Two spaces or more part a row of a table, whose
+    last column is said and the others stay. Other lines, indented or empty, stay.
+    """
+    parts: list[tuple[str, str]] = []
+    flowing = False
+    for line in text.split("\n"):
+        row = ROW.fullmatch(line)
+        flows = not row and line[:1].strip() != ""
+        if row:
+            parts.append((row[1], row[2]))
+        elif flows and flowing:
+            parts[-1] = ("", f"{parts[-1][1]} {line}")
+        else:
+            parts.append(("", line) if flows else (line, ""))
+        flowing = flows
+    return parts
 
 
 def counted(language: Language, count: int, noun: str) -> str:

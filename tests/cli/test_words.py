@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from gateway.app import Summary
 from gateway.cli import VERBS, main, module_of
 from gateway.cli.parser import Parser
-from gateway.cli.words import PLACE, finding, pattern_of, summed, table, told
+from gateway.cli.words import PLACE, finding, paragraphs, pattern_of, summed, table, told
 from gateway.config.load import loads
 from gateway.errors import ConfigError
 from gateway.language import of_environment
@@ -66,6 +66,30 @@ def test_help_is_chinese_with_its_example(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit):
         main(["check", "--help"])
     assert "例:zhiwang check gateway.yaml --print\n\n读一份配置" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("in_chinese")
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_stands_below_a_verbs_help_has_its_chinese(verb: str) -> None:
+    """Each paragraph and each last column of a table; commands stay as they are typed."""
+    parser = Parser()
+    module_of(verb).arguments(parser)
+    text, shown = parser.epilog or "", parser.format_help()
+    assert [said for _, said in paragraphs(text) if said and not CHINESE.search(told(said))] == []
+    assert [said for _, said in paragraphs(text) if told(said) not in shown] == []
+    assert [kept for kept, _ in paragraphs(text) if kept not in shown] == []
+
+
+def test_a_text_of_several_lines_is_told_by_paragraphs_and_rows() -> None:
+    text = "Two lines\nof one.\n\n  run this  what it does\n      only typed\n.log .txt   a kind\nAnd on."
+    assert paragraphs(text) == [
+        ("", "Two lines of one."),
+        ("", ""),
+        ("  run this  ", "what it does"),
+        ("      only typed", ""),
+        (".log .txt   ", "a kind"),
+        ("", "And on."),
+    ]
 
 
 def _helps(parser: argparse.ArgumentParser) -> list[str]:
@@ -164,6 +188,7 @@ def test_every_text_that_has_a_chinese_stands_in_the_program() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
     system = {os.strerror(number) for number in (errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOSPC)}
+    said += said.replace("\n", " ")  # what is said in several lines is put into Chinese as one
     texts = [text for text in table().sentences if text not in system]
     assert [text for text in texts if text not in said] == []
     parts = [part for text in table().fragments for part in PLACE.split(text.removeprefix("^"))[::2]]
