@@ -3,7 +3,8 @@
     python benchmarks/idle.py [SECONDS]
 
 100 devices send a reading every 10 s each, a message each: the dearest way to have 10 a second. Three gateways hear the
-same stream: one stores series only, one has two rules on every series as well, and one also the page with its history.
+same stream: one stores series only, one has two rules on every series as well, and one also the page with its history,
+and the recording.
 Resident memory is taken after SETTLE_S of that. Then they take 70,000 messages at once, so that nothing is new and
 every packet id has its redelivery mark (what memory is afterwards is printed beside it).
 
@@ -75,8 +76,9 @@ rules:
   smog: {threshold: NAME.pm25, over: mean 10 min, levels: {yellow: 5000}}
 """
 PAGE = '\nhttp: {listen: "127.0.0.1:{port}", page: true}\n'
-TEXTS = {"bare": CONFIG, "rules": CONFIG + RULES, "page": CONFIG + RULES + PAGE}
-NAMES = {"bare": "series only", "rules": "two rules a series", "page": "and the page"}
+UNRECORDED = "recording: off\n"
+TEXTS = {"bare": CONFIG + UNRECORDED, "rules": CONFIG + RULES + UNRECORDED, "page": CONFIG + RULES + PAGE}
+NAMES = {"bare": "series only", "rules": "two rules a series", "page": "and page and recording"}
 
 
 class So(NamedTuple):
