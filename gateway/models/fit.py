@@ -48,13 +48,14 @@ def fit(model: Manifest, size: Size) -> bytes:
     """The model's file for an input of that size. Raises ModelError where its graph cannot be fitted."""
     try:
         import onnx  # noqa: PLC0415 - an extra: only this verb needs it
+        from google.protobuf.message import DecodeError  # noqa: PLC0415 - comes with it
     except ImportError as error:
         raise GatewayError("fitting a model needs onnx: pip install 'zhiwang[demo]'") from error
     if model.path is None:
         raise ModelError(f"{model.name}: no model file; fetch it: zhiwang models pull {model.name}")
     try:
         graph = onnx.load(str(model.path))
-    except Exception as error:
+    except (DecodeError, OSError) as error:
         raise ModelError(f"{model.path}: cannot be read as ONNX ({error})") from error
     _resize_input(graph, model, size)
     _resize_shapes(graph, Size(model.width_px, model.height_px), size)

@@ -147,6 +147,14 @@ def test_a_model_that_stretches_has_no_margin_to_save(tmp_path: Path) -> None:
         fitting(own, Size(1920, 1080))
 
 
+def test_a_file_that_is_no_model_is_said(tmp_path: Path) -> None:
+    path = yolox(tmp_path / "square.onnx")
+    own, _ = look_into(path)
+    path.write_bytes(b"no model at all")
+    with pytest.raises(ModelError, match="cannot be read as ONNX"):
+        fit(own, Size(128, 96))
+
+
 @pytest.mark.parametrize("size", ["1920", "1920x", "0x5", "axb", "1x2x3", "99999x2"])
 def test_a_size_that_is_none_is_refused(size: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
