@@ -57,6 +57,7 @@ NICE = 10  # the engines have 5: what a clip takes it takes from nobody
 WAIT_S, LOOK_S = 5.0, 0.1  # a camera that has just begun may have its first look so late
 A_MOMENT = 5  # tries for a look that is being made small, before one beside it is taken
 STALE_NS = 60 * NS  # an older picture shows something else
+AGAIN_S = 5  # how often it is tried whether there is room, at the start and where there was none
 HELD_S = 86_400.0  # longer than any `for:` that a picture should wait for
 AHEAD = 2  # looks of one camera that wait to be made small: beyond it one is left out
 CLIPS = 16  # that wait or are made
@@ -311,12 +312,27 @@ class Evidencer:
             self._said_full = bool(wrong)
             await self._report(Health("disk/evidence", "room", not wrong, wrong))
 
+    async def _settle(self) -> None:
+        """Is there room (again)? Store what is in memory alone, and say so."""
+        spared = await self._open_alerts()
+        try:
+            await self._in_thread(self._store.settle, spared)
+        except EvidenceError as error:
+            await self._say(str(error))
+        else:
+            await self._say("")
+
     async def _forget(self) -> None:
         """Drop what was held for an alert that did not come, and first what a killed process left."""
+        seconds = 0
         with contextlib.suppress(Unreachable):
             await self._in_thread(self._store.sweep, self._clock.now_ns() / NS - HELD_S)
         while True:
             await self._clock.sleep(1.0)
+            seconds += 1
+            if self._said_full is not False and seconds % AGAIN_S == 0:
+                with contextlib.suppress(Unreachable):
+                    await self._settle()
             now_ns = self._clock.now_ns()
             for capture, held in list(self._held.items()):
                 if held.until_ns <= now_ns:

@@ -28,6 +28,7 @@ PINNED = "pinned"
 SUFFIX = {"image/jpeg": ".jpg", "video/mp4": ".mp4", "video/mp2t": ".ts", "application/vnd.zhiwang.sealed": ".sealed"}
 KIND = {suffix: kind for kind, suffix in SUFFIX.items()}
 IN_MEMORY = 64  # pictures that a full or broken disk did not take: at most 6.4 MB
+PROBE = 4096  # bytes: a block, which a full disk does not have
 SLACK = 20_000_000  # bytes of the disk that evidence leaves to others: the outbox's ballast is not for it
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}")
 
@@ -42,13 +43,21 @@ class Kept(NamedTuple):
     path: Path
 
 
+class Unkept(NamedTuple):
+    """A picture that the disk did not take, and its alert."""
+
+    alert: str
+    body: bytes
+
+
 class Store:
     """See the module. Used in threads, each call of a file at a time."""
 
     def __init__(self, state: Path, budget: int) -> None:
         self.folder = state / FOLDER
         self._budget = budget
-        self._memory: dict[str, bytes] = {}
+        self._memory: dict[str, Unkept] = {}
+        self._lacked = 0  # bytes that there was no room for last
 
     def keep(self, alert: str, kind: str, body: bytes, spared: Collection[str]) -> str:
         """Store a file for an alert, durable on return; gives its hash. `spared`: alerts whose files do not go for it.
@@ -60,19 +69,43 @@ class Store:
             self.make_room(len(body), {*spared, alert})
             self._write(self._of(alert) / f"{sha256}{SUFFIX[kind]}", body)
         except (OSError, EvidenceError) as error:
+            self._lacked = len(body)
             if kind == "image/jpeg":
-                self._memory[sha256] = body
+                self._memory[sha256] = Unkept(alert, body)
                 for old in list(self._memory)[:-IN_MEMORY]:
                     del self._memory[old]
             raise error if isinstance(error, EvidenceError) else EvidenceError(_words(error)) from None
         return sha256
 
+    def settle(self, spared: Collection[str]) -> None:
+        """Store what is in memory alone, as there is room again; `spared` as in `keep`.
+
+        Raises EvidenceError where there is none yet: of what is stored already nothing goes for it.
+        """
+        try:
+            self._fits(self._lacked, {*spared, *(one.alert for one in self._memory.values())})
+            probe = self.folder / HELD / "room"
+            probe.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                probe.write_bytes(bytes(PROBE))
+            finally:
+                probe.unlink(missing_ok=True)
+            for sha256, (alert, body) in list(self._memory.items()):
+                self.make_room(len(body), {*spared, alert})
+                self._write(self._of(alert) / f"{sha256}{SUFFIX['image/jpeg']}", body)
+                del self._memory[sha256]
+        except OSError as error:
+            raise EvidenceError(_words(error)) from None
+
     def hold(self, capture: str, body: bytes) -> None:
         """Keep what was taken when a condition began, until its alert comes. Where there is no room, it is not kept."""
-        with contextlib.suppress(OSError):
-            path = self.folder / HELD / f"{_safe(capture)}.jpg"
+        path = self.folder / HELD / f"{_safe(capture)}.jpg"
+        try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.write_bytes(body)
+            if shutil.disk_usage(path.parent).free >= len(body) + SLACK:
+                path.write_bytes(body)
+        except OSError:
+            self.drop(capture)  # half a picture is none
 
     def held(self, capture: str) -> bytes | None:
         """What was held under this name."""
@@ -100,7 +133,8 @@ class Store:
                 body = path.read_bytes()
                 if hashlib.sha256(body).hexdigest() == sha256:
                     return body
-        return self._memory.get(sha256)
+        unkept = self._memory.get(sha256)
+        return unkept.body if unkept else None
 
     def files(self) -> Iterator[tuple[float, Kept]]:
         """Every file with the time it was made, oldest first."""
@@ -116,19 +150,28 @@ class Store:
     def make_room(self, wanted: int, spared: Collection[str]) -> int:
         """Remove the oldest until so many bytes fit into the budget and on the disk; returns what went.
 
-        Never of an alert that is spared or pinned. Raises EvidenceError where that is not enough.
+        Never of an alert that is spared or pinned. Raises EvidenceError where that is not enough: then nothing goes.
         """
+        lacks, files = self._fits(wanted, spared)
+        return self.free(lacks, spared, files) if lacks else 0
+
+    def _fits(self, wanted: int, spared: Collection[str]) -> tuple[int, list[tuple[float, Kept]]]:
+        """(bytes that must go for so many, every file). Raises EvidenceError where so many may not go."""
         files = list(self.files())
         used = sum(kept.bytes for _, kept in files)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lacks = max(used + wanted - self._budget, wanted + SLACK - shutil.disk_usage(self.folder).free, 0)
-        freed = self.free(lacks, spared, files) if lacks else 0
-        if freed < lacks:
-            raise EvidenceError(
-                f"no room for {wanted} bytes: what is left ({used - freed} of {self._budget}) belongs to open or "
-                "pinned alerts, or others fill the disk; close or unpin some, or raise evidence.budget"
-            )
-        return freed
+        left = shutil.disk_usage(self.folder).free
+        lacks = max(used + wanted - self._budget, wanted + SLACK - left, 0)
+        if lacks:
+            theirs = {alert for alert in {kept.alert for _, kept in files} if alert in spared or self.pinned(alert)}
+            bound = sum(kept.bytes for _, kept in files if kept.alert in theirs)
+            if used - bound < lacks:
+                raise EvidenceError(
+                    f"no room for {wanted} bytes: {used} of {self._budget} are used, {bound} of them by open or pinned "
+                    f"alerts, and the disk has {left} left, of which {SLACK} are for others; free some room on it, "
+                    "close or unpin alerts, or raise evidence.budget"
+                )
+        return lacks, files
 
     def free(self, wanted: int, spared: Collection[str], files: list[tuple[float, Kept]] | None = None) -> int:
         """Remove the oldest files, so many bytes, as far as there are; returns what went."""

@@ -284,7 +284,7 @@ def test_the_oldest_go_first_but_never_an_open_or_a_pinned_alerts(tmp_path: Path
 
     assert {alert for alert in made if store.read(alert, made[alert])} == {"pinned", "open", "new"}
     store.keep("later", "image/jpeg", b"y" * 2_400, {"open", "late"})
-    with pytest.raises(EvidenceError, match="belongs to open or pinned alerts"):
+    with pytest.raises(EvidenceError, match="by open or pinned alerts"):
         store.keep("last", "video/mp4", b"z" * 7_000, {"open", "late", "later"})
     assert {alert for alert in ("pinned", "open") if store.read(alert, made[alert])} == {"pinned", "open"}
     store.pin("pinned", wanted=False)
