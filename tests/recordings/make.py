@@ -62,6 +62,8 @@ PINNED = (
     "who crosses",
     "how fast",
     "which way",
+    "which way, by the compass",
+    "how many on a square metre",
     "what stands",
     "who nearly meets",
 )
@@ -74,6 +76,8 @@ SEEDS = {
     "who crosses": 17,
     "how fast": 4,
     "which way": 29,
+    "which way, by the compass": 15,
+    "how many on a square metre": 23,
     "what stands": 3,
     "who nearly meets": 11,
 }
