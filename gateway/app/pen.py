@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.config.drawn import draw, drawn
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from gateway.config.findings import Finding
     from gateway.config.kinds import Registry
+
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+MAKE_A_LINK = ". Make it a link to a file in the state folder, as docs/operators.md says"
 
 
 class Pen(NamedTuple):
@@ -41,7 +45,8 @@ class Pen(NamedTuple):
             return [Refused("", "", str(error))]
         except OSError as error:
             where = self.path.parent / LOCAL
-            return [Refused("", "", f"{where} cannot be written: {error.strerror or error}; nothing was changed")]
+            said = f"{where} cannot be written: {error.strerror or error}; nothing was changed"
+            return [Refused("", "", said + (MAKE_A_LINK if error.errno in FORBIDDEN else ""))]
         return [_refused(one, camera) for one in found]
 
 

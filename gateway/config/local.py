@@ -1,12 +1,13 @@
 """Writing `local.yaml`, where pages and tools keep what they change: they never edit gateway.yaml.
 
-What a person wrote there, comments included, stays.
+What a person wrote there, comments included, stays. It may be a link to a file where the gateway is allowed to write.
 """
 
 from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ruamel.yaml import YAML
@@ -18,7 +19,6 @@ from gateway.whole import made_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
-    from pathlib import Path
 
 HEAD = "# Written by zhiwang; holds over the file beside it. Remove a line to go back.\n"
 GONE = object()
@@ -64,7 +64,8 @@ def _merge(under: MutableMapping[str, object], over: Mapping[str, object]) -> No
 
 
 def _replace(path: Path, text: str) -> None:
-    with made_whole(path) as part, part.open("w", encoding="utf-8") as out:
+    target = Path(os.path.realpath(path))  # of a link: it stays, and nothing is made in its folder
+    with made_whole(target) as part, part.open("w", encoding="utf-8") as out:
         out.write(text)
         out.flush()
         os.fsync(out.fileno())

@@ -61,3 +61,19 @@ async def test_a_folder_that_cannot_be_written_and_files_with_errors_are_said(pe
     pen.path.write_text(CONFIG.replace("dwell", "dwells"))
     assert await pen.read("street") is None
     assert isinstance((await pen.draw("street", was, was))[0], Refused)
+
+
+async def test_where_the_gateway_may_not_write_it_is_said_how_it_can(pen: Pen) -> None:
+    """Given a local.yaml in a place that refuses even root, then what to do; given one in its own folder, it works."""
+    was, local = Drawing({"zebra": ZEBRA}, {}), pen.path.parent / "local.yaml"
+    local.symlink_to("/sys/local.yaml")
+    [refused] = await pen.draw("street", was, Drawing(was.zones, LINE))
+    assert "nothing was changed. Make it a link to a file in the state folder" in refused.problem
+    assert await pen.read("street") == was
+    local.unlink()
+    state = pen.path.parent / "state"
+    state.mkdir()
+    local.symlink_to(state / "local.yaml")
+    assert await pen.draw("street", was, Drawing(was.zones, LINE)) == []
+    assert await pen.read("street") == Drawing(was.zones, LINE)
+    assert local.is_symlink()

@@ -53,3 +53,19 @@ def test_a_broken_one_is_refused_and_stays(config: Path) -> None:
         with pytest.raises(ConfigError, match=said):
             write_local(config, {"model": "x"})
         assert local.read_text() == text
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(config: Path, tmp_path: Path) -> None:
+    """Given a link to a file that is not there yet, it is made; nothing else comes to be beside the configuration."""
+    state = tmp_path / "state"
+    state.mkdir()
+    local = config.parent / "local.yaml"
+    local.symlink_to(state / "local.yaml")
+    for engines in (2, 3):
+        assert write_local(config, {"vision": {"engines": engines}}) == local
+        root, findings = tree(config)
+        assert builtins(root) == {"gateway": "lg-1", "vision": {"engine": "cuda", "batch": 2, "engines": engines}}
+        assert findings == []
+    assert local.readlink() == state / "local.yaml"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["gateway.yaml", "local.yaml", "state"]
+    assert [entry.name for entry in state.iterdir()] == ["local.yaml"]
