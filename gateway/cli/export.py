@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.cli.progress import bar
-from gateway.cli.times import optional_moment
+from gateway.cli.times import asked_of
 from gateway.cli.words import told
-from gateway.clock import WallClock, zone_or_utc
 from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -78,12 +77,9 @@ def _exported(args: argparse.Namespace, recording: Recording, span: Span, watchi
 
 
 def _span(args: argparse.Namespace, recording: Recording) -> Span:
-    """Moments of the command line, in the recording's zone; a time of day alone is one of its last day."""
     from gateway.exchange.spans import Span  # noqa: PLC0415 - as above
 
-    last = recording.files[-1]
-    zone, now_ns = zone_or_utc(last.about.timezone), last.last_ns or WallClock().now_ns()
-    return Span(optional_moment("--from", args.from_, zone, now_ns), optional_moment("--to", args.to, zone, now_ns))
+    return Span(*asked_of(recording, args.from_, args.to))
 
 
 def _tell(args: argparse.Namespace, exported: Exported, damage: list[str]) -> None:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from gateway.cli.progress import bar
-from gateway.cli.times import optional_moment, shown
+from gateway.cli.times import asked_of, shown
 from gateway.cli.typed import typed
 from gateway.cli.words import chinese, told
-from gateway.clock import WallClock, zone_or_utc
+from gateway.clock import zone_or_utc
 from gateway.config.scalars import Duration
 from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
+    from datetime import tzinfo
 
     from gateway.language import Language
     from gateway.recording.parts import About, Gap
@@ -40,8 +41,9 @@ goes where --out and --alerts say. (A centre fed with all: zhiwang import *.mcap
   zhiwang replay day.mcap --config new.yaml --diff        what a change would have meant; --timeline F.svg draws it
   zhiwang replay day.mcap --diff other.mcap               two recordings; .yaml: configurations; .jsonl: versions
   zhiwang replay day.mcap --reinfer yolox-nano --diff     another model, on the recorded video"""
-ANSWER_IS_NO, INTERRUPTED = 3, 130
+NOTHING_PLAYED, ANSWER_IS_NO, INTERRUPTED = 1, 3, 130
 RECORDED = "recorded"
+WITHIN = Duration(2 * 10**9)
 NOT_AS_RECORDED = "the alerts are not those that were recorded: --diff shows what differs"
 
 
@@ -82,7 +84,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--within",
         type=typed(Duration.parse),
-        default=Duration(2 * 10**9),
         metavar="D",
         help="apart and still the same (2 s)",
     )
@@ -102,11 +103,13 @@ class Asked(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 done; 2 wrong use; 3 where --expect or --diff find a difference; 130 interrupted, with what there was."""
+    """0 done; 1 nothing is there to play; 2 wrong use; 3 --expect or --diff find a difference; 130 interrupted."""
     from gateway.recording.reader import Recording  # noqa: PLC0415 - `--help` does without
 
     if args.timeline and not args.diff:
         raise ConfigError(["--timeline draws what --diff finds: give --diff too"])
+    if args.within is not None and not args.diff:
+        raise ConfigError(["--within is how far apart --diff takes alerts for the same: give --diff too"])
     _refuse_to_overwrite(args)
     recordings = Recording.of_each(args.files)
     if len(recordings) > 1:
@@ -149,21 +152,20 @@ def _one(args: argparse.Namespace, recording: Recording) -> int:
     if args.json:
         print(_json(played, as_recorded, difference, diff))
     else:
-        _tell(recording, played, as_recorded)
+        _tell(recording, asked, played, as_recorded)
         for found in (difference, diff):
             if found is not None:
                 print(found.text(language, colour=sys.stdout.isatty()))
     if played.stopped:
         return INTERRUPTED
     same = (difference is None or difference.ok) and (diff is None or diff.same)
-    return 0 if same else ANSWER_IS_NO
+    if not same:
+        return ANSWER_IS_NO
+    return 0 if played.begun_ns else NOTHING_PLAYED
 
 
 def _span(args: argparse.Namespace, recording: Recording) -> Asked:
-    zone, now_ns = zone_or_utc(recording.files[0].about.timezone), WallClock().now_ns()
-    return Asked(
-        optional_moment("--from", args.from_, zone, now_ns), optional_moment("--to", args.to, zone, now_ns), args.speed
-    )
+    return Asked(*asked_of(recording, args.from_, args.to), args.speed)
 
 
 def _files(args: argparse.Namespace) -> Keeps:
@@ -236,8 +238,7 @@ def _diff(args: argparse.Namespace, recording: Recording, asked: Asked, played: 
     mine = _Side(lines, _about(recording, played), played.gaps)
     other = Path(args.diff)
     if args.diff == RECORDED:
-        then = [*recording.alerts(asked.from_ns, asked.to_ns)]
-        before, after = _Side(then, recording.files[-1].about, []), mine
+        before, after = _before(args, recording, asked), mine
     elif other.suffix == ".jsonl":
         before, after = _Side(_lines_of(other), None, []), mine
     elif other.suffix in {".yaml", ".yml"}:
@@ -248,10 +249,25 @@ def _diff(args: argparse.Namespace, recording: Recording, asked: Asked, played: 
         again, theirs = _played(args, second, asked, args.config, Memory())
         before, after = mine, _Side(theirs, _about(second, again), again.gaps)
     holes = [*before.gaps, *after.gaps]
-    found = diff(before.lines, after.lines, int(args.within), before.about, after.about, holes=holes)
+    found = diff(before.lines, after.lines, int(args.within or WITHIN), before.about, after.about, holes=holes)
     if args.timeline:
         timeline(found, args.timeline)
     return found
+
+
+def _before(args: argparse.Namespace, recording: Recording, asked: Asked) -> _Side:
+    """What was recorded then. Of an import nothing was: there it is what its own configuration and looks come to."""
+    from gateway.replaying.outcome import Memory  # noqa: PLC0415 - as above
+
+    then = [*recording.alerts(asked.from_ns, asked.to_ns)]
+    imported = all(file.about.made in {"import", "cut"} for file in recording.files)
+    if then or not imported or next(recording.alerts(), None) is not None:
+        return _Side(then, recording.files[-1].about, [])
+    if args.config is None and args.reinfer is None:
+        raise ConfigError(["--diff: an import has no alerts of its own: name what to compare, such as --diff B.yaml"])
+    plain = type(args)(**{**vars(args), "reinfer": None})
+    played, lines = _played(plain, recording, asked, None, Memory())
+    return _Side(lines, _about(recording, played), played.gaps)
 
 
 class _Side(NamedTuple):
@@ -270,15 +286,22 @@ def _lines_of(path: Path) -> list[bytes]:
 
 
 def _about(recording: Recording, played: Played) -> About:
-    """What was played: the recording's, with the configuration that held at last."""
+    """What was played: the recording's, with the configuration and the models that held at last."""
     about = recording.files[-1].about
     if not played.configs:
         return about
     last = played.configs[-1]
-    return msgspec.structs.replace(about, config=last.text, config_sha=last.config.sha)
+    return msgspec.structs.replace(about, config=last.text, config_sha=last.config.sha, models=played.models)
 
 
-def _tell(recording: Recording, played: Played, as_recorded: bool | None) -> None:
+def _why_nothing(recording: Recording, asked: Asked, zone: tzinfo) -> str:
+    begun, ended = min(file.first_ns for file in recording.files), recording.files[-1].last_ns
+    if (asked.from_ns, asked.to_ns) == (None, None) or ended <= begun:
+        return "nothing can be played: the recording has no input that can be read"
+    return f"nothing was recorded in that span: the recording goes from {shown(begun, zone)} to {shown(ended, zone)}"
+
+
+def _tell(recording: Recording, asked: Asked, played: Played, as_recorded: bool | None) -> None:
     zone = zone_or_utc(recording.files[0].about.timezone)
     for damage in (*recording.damage, *(one for file in recording.files for one in file.damage)):
         print(told(damage), file=sys.stderr)
@@ -286,7 +309,7 @@ def _tell(recording: Recording, played: Played, as_recorded: bool | None) -> Non
         print(told(hole))
     summary = played.summary
     if not played.begun_ns:
-        print(told("nothing was recorded in that span"))
+        print(told(_why_nothing(recording, asked, zone)), file=sys.stderr)
         return
     print(f"{shown(played.begun_ns, zone)} – {shown(played.ended_ns, zone)}")
     counts = (

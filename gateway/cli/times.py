@@ -6,14 +6,18 @@ import re
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from gateway.clock import NS
+from gateway.clock import NS, zone_or_utc
 from gateway.codecs.times import moment_ns
 from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
+    from gateway.recording.reader import Recording
+
 EXAMPLES = "2026-11-24T14:00, 14:00, yesterday 14:00"
+CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
+DAY_NS = 86_400 * NS
 _DAYS = {"today": 0, "yesterday": -1}
 
 
@@ -26,7 +30,7 @@ def moment(text: str, zone: tzinfo, now_ns: int) -> int:
     words = text.strip().split()
     now = datetime.fromtimestamp(now_ns / NS, zone)
     try:
-        if len(words) == 1 and re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", words[0]):
+        if len(words) == 1 and CLOCK.fullmatch(words[0]):
             at = _at(now, 0, words[0], zone)
             return moment_ns(at if at <= now else _at(now, -1, words[0], zone), zone)
         if words and words[0].lower() in _DAYS and len(words) <= 2:
@@ -43,6 +47,28 @@ def optional_moment(option: str, text: str | None, zone: tzinfo, now_ns: int) ->
         return None if text is None else moment(text, zone, now_ns)
     except ValueError as error:
         raise ConfigError([f"{option}: {error}"]) from error
+
+
+def asked_of(recording: Recording, from_text: str | None, to_text: str | None) -> tuple[int | None, int | None]:
+    """--from and --to in a recording's zone; a time of day alone is the last one in it, else the one nearest to it.
+
+    Raises ConfigError for what is no moment, or none after the other.
+    """
+    about = recording.files[-1].about
+    zone, first_ns = zone_or_utc(about.timezone), min(file.first_ns for file in recording.files)
+    last_ns = max(recording.files[-1].last_ns, first_ns)
+
+    def at(option: str, text: str | None) -> int | None:
+        before = optional_moment(option, text, zone, last_ns)
+        if text is None or before is None or before >= first_ns or not CLOCK.fullmatch(text.strip()):
+            return before
+        after = moment(text, zone, last_ns + DAY_NS)
+        return after if after - last_ns < first_ns - before else before
+
+    from_ns, to_ns = at("--from", from_text), at("--to", to_text)
+    if from_ns is not None and to_ns is not None and to_ns <= from_ns:
+        raise ConfigError([f"--to: found {to_text}, which is not after --from, {from_text}"])
+    return from_ns, to_ns
 
 
 def shown(at_ns: int, zone: tzinfo) -> str:

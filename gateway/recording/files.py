@@ -52,7 +52,7 @@ def found(path: Path) -> FileFound:
         first_n=head.first_n,
         last_n=last_n,
         bytes=scanned.size,
-        damage=tuple(scanned.damage),
+        damage=tuple(f"{path.name}: {one}" for one in scanned.damage),
         scanned=scanned,
     )
 

@@ -20,7 +20,7 @@ from gateway.app.failures import leaves
 from gateway.clock import ReplayClock, WallClock
 from gateway.errors import GatewayError
 from gateway.events import AlertRow, Configured, Cut
-from gateway.recording.parts import Begin, Gap, Part
+from gateway.recording.parts import Begin, Gap, ModelNote, Part
 from gateway.registry import registry
 from gateway.replaying.configurations import Chosen, Configurations
 
@@ -42,8 +42,8 @@ class Played(msgspec.Struct, frozen=True):
     `alerts`: every change from `from_ns` on, as the core made it. `begun_ns`, `ended_ns`: admission of the first input
     and of the last (0: none). `holes`: where the recording lacks inputs, in words and as `gaps`; what stands across
     one may differ.
-    `state_sha`: SHA-256 of the core's state at the end. `configs`: what it ran with, in order. `dead`: inputs set
-    aside. `stopped`: it was interrupted before its end.
+    `state_sha`: SHA-256 of the core's state at the end. `configs`: what it ran with, in order; `models`: each camera's,
+    at the end. `dead`: inputs set aside. `stopped`: it was interrupted before its end.
     """
 
     alerts: list[AlertRow]
@@ -57,6 +57,7 @@ class Played(msgspec.Struct, frozen=True):
     gaps: list[Gap]
     state_sha: str
     configs: list[Chosen]
+    models: tuple[ModelNote, ...]
     stopped: bool
 
 
@@ -107,6 +108,7 @@ class _Playing:
         self._holes: list[str] = []
         self._gaps: list[Gap] = []
         self._configs: list[Chosen] = []
+        self._models: tuple[ModelNote, ...] = ()
         self._next: Begin | None = None
 
     async def run(self, pieces: Iterator[Piece], *, interruptible: bool) -> Played:
@@ -129,6 +131,7 @@ class _Playing:
             gaps=self._gaps,
             state_sha=hashlib.sha256(state).hexdigest(),
             configs=self._configs,
+            models=self._models,
             stopped=stop.is_set(),
         )
 
@@ -144,7 +147,7 @@ class _Playing:
         chosen = self._configurations.of(begin.about)
         if not self._configs or self._configs[-1].config is not chosen.config:
             self._configs.append(chosen)
-        checkpoint = begin.checkpoint
+        self._models, checkpoint = begin.about.models, begin.checkpoint
         if checkpoint is not None:
             state = checkpoint.state or b""
         what = Replay(
