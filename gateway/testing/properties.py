@@ -55,7 +55,7 @@ def raises(maker: Maker, steps: Sequence[Step], rules: frozenset[str]) -> Broken
     failed = [
         row
         for row in came.alerts
-        if row.rule == "health" and row.subject.partition("{")[0] in {f"rule/{rule}" for rule in rules}
+        if row.rule == "health" and row.subject in {f"rule/{rule}{{condition=failed}}" for rule in rules}
     ]
     if not failed:
         return None

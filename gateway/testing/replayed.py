@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from gateway.errors import RecordingError
 from gateway.recording.reader import Recording
 from gateway.replaying.compare import Against, expect
 from gateway.replaying.outcome import Memory
@@ -74,7 +75,7 @@ class Replay:
         """Play one recording, or several of one gateway, as fast as it goes.
 
         config: instead of the recorded one; overlay: dotted path → YAML text, over either; from_ns, to_ns: admission,
-        UTC. Raises RecordingError, ConfigError.
+        UTC. Raises ConfigError, and RecordingError where nothing is there to play: no test should pass by that.
         """
         given = [recordings] if isinstance(recordings, str | Path) else list(recordings)
         memory = Memory()
@@ -86,4 +87,7 @@ class Replay:
             from_ns=from_ns,
             to_ns=to_ns,
         )
+        if not played.begun_ns:
+            why = "; ".join(played.holes) or "nothing was recorded in that span"
+            raise RecordingError(f"{', '.join(map(str, given))}: nothing was played: {why}")
         return Replayed(played, memory, self._base, accept=self._accept)

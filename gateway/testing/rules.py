@@ -13,6 +13,7 @@ from gateway.config.kinds import Kind
 from gateway.testing import properties
 from gateway.testing.cores import Maker, Recipe, run, whole_text
 from gateway.testing.elsewhere import CannotGo, Elsewhere, digest_of
+from gateway.testing.of_recordings import Recorded
 from gateway.testing.properties import Broken, fewest, said
 from gateway.testing.said import opening, shown, steps_of
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from gateway.testing.said import Say, Step
 
+LABELS = ("person", "car")  # of a model that nobody runs
 TRIES = 200  # runs while looking for the fewest messages
 SEEDS = (1, 2)  # of hashes, in other processes: two orders besides this one's
 SHOWN = 8  # rows of what was said, on each side
@@ -52,7 +54,7 @@ def check_rule(
     messages: Iterable[Say],
     *,
     config: str | Path = "",
-    labels: Sequence[str] = ("person", "car"),
+    labels: Sequence[str] = (),
     settle_s: float = 60.0,
     quiet: bool = False,
 ) -> Checked:
@@ -61,8 +63,8 @@ def check_rule(
     `rule`: a configuration (text, or its file) whose rules are checked, or one's own Kind (or several) with `config`,
     a configuration that uses it. A text without `gateway:` or `brokers:` gets them. `messages`: inputs, (topic,
     payload) or (topic, payload, seconds), or what `recorded` gives; give some that raise the rule and some that clear
-    it. `labels`: of the cameras' model. `settle_s`: time that passes after the last. `quiet`: it is right that no rule
-    says anything.
+    it. `labels`: of the cameras' model; else those that `recorded` found, or person and car. `settle_s`: time that
+    passes after the last. `quiet`: it is right that no rule says anything.
 
     Checked: it raises nothing; reads no clock, file or chance; says the same again, in any cuts of its inputs, killed
     and restored anywhere, in a process with another order of hashes, and where messages come twice, late or shuffled.
@@ -74,7 +76,8 @@ def check_rule(
         raise ValueError("check_rule: give config=, a configuration with a rule of this kind")
     text = given.read_text(encoding="utf-8") if isinstance(given, Path) else given
     base = str(given.parent if isinstance(given, Path) else Path())
-    maker = Maker(Recipe(whole_text(text), base, kinds, tuple(labels)))
+    known = tuple(labels) or (messages.labels if isinstance(messages, Recorded) else ()) or LABELS
+    maker = Maker(Recipe(whole_text(text), base, kinds, known))
     names = frozenset(one.name for one in maker.plan.rules)
     steps = steps_of(messages, next(iter(maker.brokers), ""), settle_s)
     return _Checking(maker, names, opening(maker.brokers, steps), steps).check(quiet=quiet)

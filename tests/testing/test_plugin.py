@@ -62,6 +62,17 @@ def test_a_day_that_says_what_it_said_passes(project: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_a_day_of_which_nothing_is_left_fails_whatever_is_expected(project: Path) -> None:
+    """Given a recording that was cut off before its first input, and an expectation of no alerts."""
+    (project / "day.mcap").write_bytes((project / "day.mcap").read_bytes()[:4000])
+    (project / "day.alerts.jsonl").write_bytes(b"")
+
+    done = outcome_of(project)
+
+    assert done.returncode == 1
+    assert "day.mcap: nothing was played" in done.stdout
+
+
 def test_a_day_that_says_something_else_fails_with_what_differs(project: Path) -> None:
     lines = (project / "day.alerts.jsonl").read_bytes().splitlines(keepends=True)
     (project / "day.alerts.jsonl").write_bytes(b"".join(lines[:-1]))

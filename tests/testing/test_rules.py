@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 import pytest
 
+from gateway.config.load import loads
 from gateway.errors import ConfigError
 from gateway.events import Detections, Looked
+from gateway.exchange.given import Findings, Given
+from gateway.exchange.recorded import write
+from gateway.recording.export import export
+from gateway.recording.parts import Begin, ModelNote
 from gateway.recording.reader import Recording
+from gateway.registry import registry
 from gateway.testing import ImpureRule, check_rule, recorded, time_of
+from gateway.testing.cores import whole_text
 from tests.conftest import ROOT
 from tests.core.cases import CASES
 from tests.testing import impure
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gateway.config.kinds import Kind
     from gateway.events import Input
     from gateway.testing.said import Say
@@ -184,6 +194,33 @@ def test_what_a_gateway_really_got_is_checked_as_it_came() -> None:
         check_rule(impure.ATTRIBUTE, recorded(path), config=text)
     with pytest.raises(ValueError, match="give either"):
         check_rule(text, [*recorded(path, most=3), ("water", "{}")])
+
+
+def test_what_a_recorded_model_found_counts_by_its_own_labels(tmp_path: Path) -> None:
+    """Given a model whose first label is bicycle, then recorded boxes are bicycles without a word from the test."""
+    text = whole_text(CROWD.replace("person", "bicycle"))
+    seen = [one for one in looks((0, 3, 3, 3, 3, 0, 0, 0)) if isinstance(one, Detections | Looked)]
+    given = [Given(one.event_ns if isinstance(one, Detections) else one.to_ns, one) for one in seen]
+    config = loads(text, tmp_path, registry())
+    write(tmp_path / "looks.mcap", given, config, text, Findings())
+    notes = (ModelNote("gate", "wheels", "ab" * 32, ("bicycle", "cart"), 0.4),)
+
+    steps = recorded(_noted(tmp_path / "looks.mcap", tmp_path / "noted.mcap", notes))
+
+    assert steps.labels == ("bicycle", "cart")
+    assert any(alert["rule"] == "crowd" for alert in check_rule(text, steps).alerts)
+    with pytest.raises(ImpureRule, match="crowd: says nothing of these messages"):
+        check_rule(text, steps, labels=("person", "car"))
+
+
+def _noted(path: Path, to: Path, notes: tuple[ModelNote, ...]) -> Path:
+    """The recording with these models said of it."""
+    first, *others = Recording.open([path]).pieces()
+    assert isinstance(first, Begin)
+    about = first.about
+    again = first._replace(about=msgspec.structs.replace(about, models=notes))
+    export(Recording.open([path]), to, pieces=[again, *others])
+    return to
 
 
 def test_messages_are_in_the_order_of_their_arrival() -> None:
