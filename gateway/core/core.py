@@ -285,11 +285,11 @@ class Core:
         elif isinstance(item, Detections):
             run, look = self._run(None), self._looks.take(item)
             out.requests += self._sightings.take(look, moment)
+            self._captures.sees(self._order, look, self._guard)
             for rule in self._order:
                 changes = self._guard.ask(rule, rule.detections, look, moment, run)
                 run.said[rule.name] = changes  # pyright: ignore[reportIndexIssue] - the run's own dict
                 said += [(rule.place, rule, t) for t in changes]
-            self._captures.saw(self._order, look, self._guard)
             self.counts["detections"] += len(item.score)
             self.counts["frames"] += 1
         elif isinstance(item, Looked):

@@ -110,15 +110,15 @@ class Captures:
         found = {rule.name: _through(rule, cameras) for rule in plan.rules if settings != "off"}
         self._through = {name: through for name, through in found.items() if through}
 
-    def saw(self, rules: Iterable[Rule], look: Look, guard: Guard) -> None:
-        """A camera's look has been judged by these rules: remember who made them say what they are about to."""
+    def sees(self, rules: Iterable[Rule], look: Look, guard: Guard) -> None:
+        """A camera's look is about to be judged by these rules: remember who will make them say what they say."""
         self._look = look
         for rule in rules:
             through = self._through.get(rule.name)
             if through and through.labels and through.camera == look.seen.camera and names_tracks(rule):
-                guard.ask(rule, self._saw, rule, look)
+                guard.ask(rule, self._sees, rule, look)
 
-    def _saw(self, rule: Rule, look: Look) -> list[Transition]:
+    def _sees(self, rule: Rule, look: Look) -> list[Transition]:
         if look.tracks is None or not isinstance(rule.table, Sparse):  # a case is judged with its look
             return []
         known = self._about.get(rule.name)

@@ -36,7 +36,7 @@ cameras:
   gate: {{detect: gate.mp4, model: model.onnx, rate: 5, loop: true, health: "off", motion: "off",
     zones: {{left: [[0, 0], [0.45, 0], [0.45, 1], [0, 1]]}}{camera}}}
 rules:
-  seen: {{count: person, in: gate.left, levels: {{red: 1}}, for: {hold}}}
+  seen: {{{rule}, for: {hold}}}
 commands: {{mqtt: [chief]}}
 evidence: {{clip: {clip}{evidence}}}
 sinks: {{centre: {{mqtt: city, picture: 60 kB}}}}
@@ -75,7 +75,16 @@ class Witness(Peer):
         return cast("dict[str, Any]", until(named, 40, f"{pieces} pieces of evidence"))
 
 
-def film(path: Path, cells: Sequence[tuple[int, int]], seconds: float = 4, begins_s: float = 0.0) -> None:
+COUNT = "count: person, in: gate.left, levels: {red: 1}"
+
+
+def film(
+    path: Path,
+    cells: Sequence[tuple[int, int]],
+    seconds: float = 4,
+    begins_s: float = 0.0,
+    always: Sequence[tuple[int, int]] = (),
+) -> None:
     """A grey street with blocks of red stripes from a moment on: each is a person to the model, and full of detail."""
     rng = np.random.default_rng(3)
     stripes = np.zeros((SIDE, SIDE, 3), np.int16)
@@ -85,7 +94,7 @@ def film(path: Path, cells: Sequence[tuple[int, int]], seconds: float = 4, begin
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = 640, 480, "yuv420p", FPS
         for number in range(round(seconds * FPS)):
             picture = np.full((480, 640, 3), GREY, np.int16)
-            for column, row in cells if number >= begins_s * FPS else ():
+            for column, row in (*always, *(cells if number >= begins_s * FPS else ())):
                 picture[row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE] = stripes
             noisy = np.clip(picture + rng.integers(-3, 4, (480, 640, 1)), 0, 255).astype(np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(noisy, "rgb24")))
@@ -112,7 +121,7 @@ def witness(city: Mosquitto, gateway_of: Callable[[str], Gateway]) -> Callable[.
     def make(
         *, hold: str = "1 s", clip: str = '"off"', evidence: str = "", camera: str = "", begins_s: float = 0.0
     ) -> Gateway:
-        text = CONFIG.format(city=city.url, hold=hold, clip=clip, evidence=evidence, camera=camera)
+        text = CONFIG.format(city=city.url, hold=hold, clip=clip, evidence=evidence, camera=camera, rule=COUNT)
         gateway = gateway_of(text)
         film(gateway.folder / "gate.mp4", [SUBJECT, BYSTANDER], begins_s=begins_s)
         red_yolox(gateway.folder / "model.onnx", classes=80)
@@ -154,6 +163,27 @@ def test_an_alerts_picture_comes_after_it_with_its_hash_and_shows_nobody_else(
     assert again.returncode == 0, again.stdout + again.stderr
     lines = [json.loads(line) for line in (gateway.folder / "again.jsonl").read_text().splitlines()]
     assert piece["sha256"] in [one["sha256"] for line in lines for one in line["evidence"]]
+
+
+@pytest.mark.timeout(120)
+def test_the_picture_of_who_stays_shows_them_and_not_who_came_to_the_same_zone_later(
+    city: Mosquitto, gateway_of: Callable[[str], Gateway]
+) -> None:
+    """Given two in a zone, when the first has stayed for 6 s and the other for 3, then only the first can be seen."""
+    rule = "dwell: person, in: gate, levels: {red: 6 s}"
+    text = CONFIG.format(city=city.url, hold="0 s", clip='"off"', evidence="", camera="", rule=rule)
+    gateway = gateway_of(text)
+    film(gateway.folder / "gate.mp4", [BYSTANDER], seconds=30, begins_s=3, always=[SUBJECT])
+    red_yolox(gateway.folder / "model.onnx", classes=80)
+    with Witness(city) as centre:
+        gateway.start()
+        alert = centre.with_evidence(1)
+        _, jpeg = until(lambda: centre.files[0] if centre.files else None, 20, "the picture")
+        assert gateway.stop() == 0
+    assert alert["rule"] == "seen"
+    picture = decoded(jpeg)
+    assert detail(picture, SUBJECT) > 8
+    assert detail(picture, BYSTANDER) < 2
 
 
 def clips(body: bytes) -> list[NDArray[np.uint8]]:
@@ -265,7 +295,7 @@ def test_a_camera_without_a_picture_costs_the_picture_alone(
     city: Mosquitto, gateway_of: Callable[[str], Gateway]
 ) -> None:
     """An alert of a gauge whose camera cannot be opened is raised as ever, and nothing is claimed to be seen."""
-    text = CONFIG.format(city=city.url, hold="0 s", clip='"off"', evidence="", camera="").replace(
+    text = CONFIG.format(city=city.url, hold="0 s", clip='"off"', evidence="", camera="", rule=COUNT).replace(
         "  seen: {count: person, in: gate.left, levels: {red: 1}, for: 0 s}",
         "  flood: {threshold: water.level, levels: {red: 1}, picture: gate}",
     )
