@@ -88,14 +88,14 @@ def _alone(rule: TrackRule, look: Look) -> Rows:
 def _level(rule: TrackRule, number: float) -> int:
     """How many of the rule's limits a number comes to."""
     falling = rule.kind == "slow"
-    return sum(number <= limit if falling else number >= limit for limit in rule.limits)
+    return len([limit for limit in rule.limits if (number <= limit if falling else number >= limit)])
 
 
 def _boxed(look: Look, mine: Rows) -> About | None:
     """The boxes of these tracks in this look, in its order."""
     seen, tracks = look.seen, look.tracks
     assert tracks is not None  # noqa: S101 - `about` asks of no other
-    with_box = np.sort(tracks.box[mine & (tracks.box >= 0)])[:MOST]
+    with_box = np.sort(tracks.box[mine & (tracks.box >= 0)], kind="stable")[:MOST]
     if not len(with_box):
         return None
     size = np.array([max(seen.width_px, 1), max(seen.height_px, 1)] * 2, np.float64)
