@@ -149,7 +149,7 @@ def _tell_outcome(backtest: Backtest, ended: Ended, folder: Path, *, interrupted
         _tell(f"failed: {done.gateway} {done.day}, {done.variant}: {done.error}")
     holes = {(done.gateway, done.day): done.holes for done in backtest.results if done.holes}
     for (gateway, day), found in holes.items():
-        _tell(f"{gateway} {day}: {len(found)} holes in the recording: {found[0]}")
+        _tell(f"{gateway} {day}: holes in the recording: {len(found)}, first {found[0]}")
     if ended.incomplete:
         _tell(f"not complete, and in no curve: {', '.join(ended.incomplete)}")
     if interrupted:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from gateway.backtest.table import Counts, summed
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from gateway.backtest.backtest import Backtest, Ended
     from gateway.backtest.table import Row
 
-DAYS_ABREAST = 8  # columns that fit beside the rest in 100 characters; more days become a line of bars
+DAYS_ABREAST = 8  # columns that can be read; more, or what the terminal has no room for, become a line of bars
+WIDEST = 10_000  # characters
 ROWS_SHOWN = 80
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -31,16 +33,31 @@ def show(backtest: Backtest, ended: Ended, *, as_json: bool) -> None:
 
         print(msgspec.json.encode(everything([columns(row) for row in ended.table], backtest)).decode())
         return
-    Console(highlight=False).print(_swept(ended) if ended.dots else _by_day(ended.table))
+    console = Console(highlight=False)
+    table = _swept(ended) if ended.dots else by_day(ended.table, console)
+    console.width = max(console.width, _width(table, console))  # where there is no room lines break, and nothing is cut
+    console.print(table)
 
 
-def _by_day(rows: Sequence[Row]) -> Table:
-    """A line a configuration and rule: its alerts by day, and its scores."""
+def by_day(rows: Sequence[Row], console: Console) -> Table:
+    """A line a configuration and rule: its alerts by day, abreast where they fit, and its scores."""
+    if len({row.day for row in rows if row.day}) <= DAYS_ABREAST:
+        table = _by_day(rows, abreast=True)
+        if _width(table, console) <= console.width:
+            return table
+    return _by_day(rows, abreast=False)
+
+
+def _width(table: Table, console: Console) -> int:
+    """What all of it takes."""
+    return Measurement.get(console, console.options.update(max_width=WIDEST), table).maximum
+
+
+def _by_day(rows: Sequence[Row], *, abreast: bool) -> Table:
     days = sorted({row.day for row in rows if row.day})
     totals, daily = summed(rows, "configuration", "rule"), summed(rows, "configuration", "rule", "day")
     several = len({row.configuration for row in rows}) > 1
     judged = any(_judged(counts) for counts in totals.values())
-    abreast = len(days) <= DAYS_ABREAST
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in (["configuration"] if several else []) + ["rule"]:
         table.add_column(told(name))

@@ -94,3 +94,18 @@ def test_many_days_are_a_line_of_bars(tmp_path: Path, capsys: pytest.CaptureFixt
     shown = capsys.readouterr().out
     assert "2026-08-14 – 2026-08-22" in shown
     assert "·█·█·█·█·" in shown
+
+
+def test_nothing_of_the_table_is_cut_in_a_narrow_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given 40 characters, then days become bars, and every name and number is there."""
+    monkeypatch.setenv("COLUMNS", "40")
+    for day in range(3):
+        streams.crests(tmp_path / f"{day}.mcap", day, [3.0])
+    assert main(["backtest", str(tmp_path), "-o", str(tmp_path / "out"), "--workers", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "2026-08-14 – 2026-08-16" in shown
+    assert "███" in shown
+    assert "returned" in shown
+    assert "…" not in shown
