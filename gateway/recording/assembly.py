@@ -161,7 +161,9 @@ class Assembly:
     def _why(self, to_n: int) -> str:
         if reasons := self._damage or self._suspected:
             return "; ".join(dict.fromkeys(reasons))
-        return f"inputs {self._next_n} to {to_n - 1} are in no file" if self._next_n is not None else "no checkpoint"
+        if self._next_n is None:
+            return "no checkpoint"
+        return f"no file given holds {self._next_n} to {to_n - 1}; a gateway that is killed loses its last 5 s"
 
 
 def _same(one: About, other: About) -> bool:

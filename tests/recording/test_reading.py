@@ -104,7 +104,7 @@ def test_a_hole_between_files_is_said_and_goes_on_from_the_checkpoint(tmp_path: 
     a = write(tmp_path / "a.mcap", 0, 100)
     b = write(tmp_path / "b.mcap", 140, 200, said=about(began_ns=T0 + NS))
     pieces = read(a, b)
-    why = "inputs 100 to 139 are in no file"
+    why = "no file given holds 100 to 139; a gateway that is killed loses its last 5 s"
     assert gaps(pieces) == [Gap(100, 140, at(99), at(139), why)]
     assert begins(pieces)[1] == Begin(about(began_ns=T0 + NS), state(140), f"hole: {why}")
     assert numbers(pieces) == [*range(100), *range(140, 200)]
