@@ -9,6 +9,7 @@ import pytest
 from gateway.app.pen import Pen
 from gateway.ports import Drawing, Refused
 from gateway.registry import registry
+from tests.outbox.mounted import mounted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,10 +65,11 @@ async def test_a_folder_that_cannot_be_written_and_files_with_errors_are_said(pe
 
 
 async def test_where_the_gateway_may_not_write_it_is_said_how_it_can(pen: Pen) -> None:
-    """Given a local.yaml in a place that refuses even root, then what to do; given one in its own folder, it works."""
+    """Given a local.yaml on a disk that refuses even root, then what to do; given one in its own folder, it works."""
     was, local = Drawing({"zebra": ZEBRA}, {}), pen.path.parent / "local.yaml"
-    local.symlink_to("/sys/local.yaml")
-    [refused] = await pen.draw("street", was, Drawing(was.zones, LINE))
+    local.symlink_to(pen.path.parent / "read-only/local.yaml")
+    with mounted(local.readlink().parent, "-t", "tmpfs", "-o", "ro", "tmpfs"):
+        [refused] = await pen.draw("street", was, Drawing(was.zones, LINE))
     assert "nothing was changed. Make it a link to a file in the state folder" in refused.problem
     assert await pen.read("street") == was
     local.unlink()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from tests.servers.mosquitto import Mosquitto
 
 BURST = 200
+PACKET = b"\x32LTTII\0"  # of a message beside its topic and body: kind, lengths, packet id, no properties
 CONFIG = """
 gateway: bereft
 brokers: {{here: {{url: "{broker}", version: "{version}"}}}}
@@ -88,7 +91,8 @@ def test_what_the_gateway_had_taken_when_the_broker_went_is_stored_once(
     gateway = gateway_named(name, "5")
     base_s = time.time()
     os.kill(gateway.pid, signal.SIGSTOP)  # what is sent now waits in its socket
-    _burst(own_mosquitto, name, base_s, 0)
+    sent = _burst(own_mosquitto, name, base_s, 0)
+    until(lambda: _waiting_for_it(own_mosquitto.port) >= sent, what="the burst to be in its socket")
     if how == "killed after an old save":
         os.kill(own_mosquitto.pid, signal.SIGUSR1)  # it saves: all of the burst is unacknowledged there
         until((own_mosquitto.folder / "mosquitto.db").exists, what="the save")
@@ -115,11 +119,19 @@ def test_what_the_gateway_had_taken_when_the_broker_went_is_stored_once(
     assert held_for(own_mosquitto.port, "bereft") == 0, "not acknowledged"
 
 
-def _burst(broker: Mosquitto, name: str, base_s: float, first: int) -> None:
+def _burst(broker: Mosquitto, name: str, base_s: float, first: int) -> int:
+    """Say it, and wait until the broker has it; how many bytes the gateway is sent, at the least."""
+    topic, bodies = f"{name}/d", [{"t": base_s + n / 1000, "v": n} for n in range(first, first + BURST)]
     with Peer(broker, "meters") as meters:
-        sent = [meters.say(f"{name}/d", {"t": base_s + n / 1000, "v": n}) for n in range(first, first + BURST)]
-        for one in sent:
+        for one in [meters.say(topic, body) for body in bodies]:
             one.wait_for_publish(20)
+    return sum(len(PACKET) + len(topic) + len(json.dumps(body)) for body in bodies)
+
+
+def _waiting_for_it(port: int) -> int:
+    """Bytes that clients of this port have not read yet."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]]
+    return sum(int(row[4].partition(":")[2], 16) for row in rows if row[2].endswith(f":{port:04X}"))
 
 
 def _settled(gateway: Gateway) -> None:
