@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.centre import Centre, Peer
-from tests.outbox.mounted import mounted
+from tests.outbox.mounted import fill, mounted
 from tests.servers.gateway import until
 
 if TYPE_CHECKING:
@@ -40,15 +39,6 @@ def gateway(own_mosquitto: Mosquitto, gateway_of: Callable[[str], Gateway]) -> I
         made.kill()
 
 
-def _fill(disk: Path) -> Path:
-    """Take what is left of it."""
-    other = disk / "other"
-    with suppress(OSError), other.open("ab", buffering=0) as file:
-        while file.write(b"x" * 65_536) == 65_536:
-            pass
-    return other
-
-
 def test_a_disk_that_others_fill_costs_no_alert_and_no_durability(gateway: Gateway, own_mosquitto: Mosquitto) -> None:
     """Given a running gateway, when its disk is filled, alerts go out; freed, the ballast is back and it is said."""
     state = gateway.folder / "state"
@@ -56,7 +46,7 @@ def test_a_disk_that_others_fill_costs_no_alert_and_no_durability(gateway: Gatew
         gateway.start()
         ballast = state / "outbox.ballast"
         assert ballast.stat().st_size == 16_000_000
-        other = _fill(state)
+        other = fill(state)
         disk = os.statvfs(state)
         assert disk.f_bavail == 0
         for n in range(50):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from tests.conftest import ROOT
 from tests.e2e.test_evidence import BASE, BYSTANDER, SUBJECT, Witness, film
-from tests.outbox.mounted import mounted
+from tests.outbox.mounted import fill, mounted
 from tests.servers.gateway import Gateway, until
 from tests.vision.conftest import red_yolox
 
@@ -42,15 +41,6 @@ def gateway(city: Mosquitto, gateway_of: Callable[[str], Gateway]) -> Iterator[G
     with mounted(made.folder / "state/evidence", "-t", "tmpfs", "-o", "size=32M", "tmpfs"):
         yield made
         made.kill()
-
-
-def fill(folder: Path) -> Path:
-    """Take all that is left of the disk, as somebody else would."""
-    other = folder / "other"
-    with suppress(OSError), other.open("ab", buffering=0) as file:
-        while True:
-            file.write(bytes(65_536))
-    return other
 
 
 def of(centre: Witness, name: str, true: Callable[[dict[str, Any]], object], what: str) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,3 +25,13 @@ def mounted(folder: Path, *options: str, undo: bool = True) -> Iterator[None]:
     finally:
         if undo:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)  # a mount left would break every later run
+
+
+def fill(folder: Path, *, leave: int = 0) -> Path:
+    """Take what is left of the disk, but for so many bytes, as somebody else would."""
+    other = folder / "other"
+    with suppress(OSError), other.open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    os.truncate(other, other.stat().st_size - leave)
+    return other

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -19,7 +18,7 @@ from gateway.outbox.room import BALLAST
 from gateway.outbox.schema import FILE
 from tests.door.until import until
 from tests.outbox.conftest import SINKS, alert, transaction, write
-from tests.outbox.mounted import mounted
+from tests.outbox.mounted import fill, mounted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -50,17 +49,6 @@ async def store(folder: Path) -> AsyncIterator[Outbox]:
     finally:
         with suppress(DiskFull):
             await outbox.close()
-
-
-def fill(folder: Path, leave: int = 0) -> Path:
-    """Take what is left of the disk but for `leave` bytes, as somebody else would."""
-    other = folder / "other"
-    with suppress(OSError), other.open("ab", buffering=0) as file:
-        free = os.statvfs(folder)
-        left = free.f_bavail * free.f_frsize - leave
-        while left > 0:
-            left -= file.write(b"x" * min(left, 65_536))
-    return other
 
 
 async def test_what_does_not_fit_costs_the_oldest_series_and_nothing_else(disk: Path) -> None:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from gateway.recording.parts import Part
 from gateway.recording.reader import Recording
 from gateway.recording.writer import FileWriter
 from tests.conftest import ROOT
-from tests.outbox.mounted import mounted
+from tests.outbox.mounted import fill, mounted
 from tests.recording.child import QUEUE_BYTES
 from tests.recording.made import ABOUT, NOTHING, T0, begins, cut, gaps, numbers, read, state
 from tests.recording.test_recorder import listening, noise, recording
@@ -82,16 +82,6 @@ def slow_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = Path(__file__).with_name("slow_disk.c")
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
     return library
-
-
-def fill(folder: Path, *, leave: int = 0) -> Path:
-    """Take what is left of the disk, but for so many bytes, as somebody else would."""
-    other = folder / "other"
-    with suppress(OSError), other.open("ab", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-    os.truncate(other, other.stat().st_size - leave)
-    return other
 
 
 def test_kill_leaves_what_was_flushed(tmp_path: Path) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from gateway.errors import EvidenceError
 from gateway.vision.evidence_store import SLACK, Store
-from tests.outbox.mounted import mounted
+from tests.outbox.mounted import fill, mounted
 from tests.vision.running import eventually
 from tests.vision.test_evidence_asked import Around, manifest_of
 
@@ -31,16 +30,6 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     with mounted(folder, "-t", "tmpfs", "-o", "size=32M", "tmpfs"):
         yield folder
-
-
-def fill(folder: Path, *, leave: int = 0) -> Path:
-    """Take what is left of the disk, but for so many bytes, as somebody else would."""
-    other = folder / "other"
-    with suppress(OSError), other.open("ab", buffering=0) as file:
-        while True:
-            file.write(bytes(65_536))
-    os.truncate(other, other.stat().st_size - leave)
-    return other
 
 
 def kept(store: Store) -> list[str]:
