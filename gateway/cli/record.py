@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.cli.progress import bar
-from gateway.cli.times import optional_moment, shown
+from gateway.cli.times import in_order, optional_moment, shown
 from gateway.cli.typed import typed
 from gateway.cli.words import told
 from gateway.clock import WallClock, zone_or_utc
@@ -110,13 +110,7 @@ def recorded_in(state: Path) -> Recording:
 def span(from_text: str | None, to_text: str | None, *, zone_name: str, now_ns: int) -> tuple[int | None, int | None]:
     """--from and --to. Raises ConfigError for what is no moment, or none after the other."""
     zone = zone_or_utc(zone_name)
-    from_ns, to_ns = (
-        optional_moment(option, text or None, zone, now_ns)
-        for option, text in (("--from", from_text), ("--to", to_text))
-    )
-    if from_ns is not None and to_ns is not None and to_ns <= from_ns:
-        raise ConfigError([f"--to: found {to_text}, which is not after --from, {from_text}"])
-    return from_ns, to_ns
+    return in_order(from_text, to_text, lambda option, text: optional_moment(option, text or None, zone, now_ns))
 
 
 def copy_labels(folder: Path, output: Path, recording: Recording) -> None:

@@ -11,6 +11,7 @@ from gateway.codecs.times import moment_ns
 from gateway.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import tzinfo
 
     from gateway.recording.reader import Recording
@@ -65,6 +66,13 @@ def asked_of(recording: Recording, from_text: str | None, to_text: str | None) -
         after = moment(text, zone, last_ns + DAY_NS)
         return after if after - last_ns < first_ns - before else before
 
+    return in_order(from_text, to_text, at)
+
+
+def in_order(
+    from_text: str | None, to_text: str | None, at: Callable[[str, str | None], int | None]
+) -> tuple[int | None, int | None]:
+    """--from and --to, each read by `at` (option, text). Raises ConfigError where one is not after the other."""
     from_ns, to_ns = at("--from", from_text), at("--to", to_text)
     if from_ns is not None and to_ns is not None and to_ns <= from_ns:
         raise ConfigError([f"--to: found {to_text}, which is not after --from, {from_text}"])

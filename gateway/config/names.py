@@ -109,9 +109,16 @@ class Names(msgspec.Struct, frozen=True):
             )
         return problems
 
+    def placed(self, where: str) -> tuple[str, str]:
+        """(camera, zone or line) of what stands under `in`: `camera.zone`; of a camera alone, "": all its picture."""
+        if where in self.cameras:
+            return where, ""
+        camera, _, place = where.rpartition(".")
+        return camera, place
+
     def ground(self, key: str, where: str) -> Problems:
         """What is wrong with metres under `key` at a camera's zone: no ground, or none where the zone reaches."""
-        camera, zone = (where, "") if where in self.cameras else where.rpartition(".")[::2]
+        camera, zone = self.placed(where)
         if self.grounds is None or camera not in self.cameras:
             return []
         if camera not in self.grounds:

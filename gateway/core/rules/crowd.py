@@ -88,8 +88,10 @@ class Crowd(Struct, frozen=True):
     def check(self, names: Names) -> Problems:
         """A place and labels that exist, and levels in order; for a density a zone with a ground, and who fills it."""
         problems = check_place(names, self.in_) + check_labels(names, "crowd", self.in_, self.crowd)
-        if self.problems() or not self.dense():
-            return problems + ([] if self.problems() else check_levels(self.numbers(), 1, "yellow: 10"))
+        if self.problems():
+            return problems
+        if not self.dense():
+            return problems + check_levels(self.numbers(), 1, "yellow: 10")
         if self.in_ in names.cameras:
             shown = f"{self.in_}.{next(iter(names.cameras[self.in_]), 'square')}"
             problems.append(("in", f"how many there are on a square metre is asked of a zone, such as {shown}"))

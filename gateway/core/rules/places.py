@@ -30,7 +30,7 @@ def labels_of(given: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def check_labels(names: Names, key: str, where: str, given: str | tuple[str, ...]) -> Problems:
     """What is wrong with the labels of a rule at a zone or line."""
-    camera = where if where in names.cameras else where.rpartition(".")[0]
+    camera, _ = names.placed(where)
     return [problem for label in labels_of(given) for problem in names.label(key, camera, label)]
 
 

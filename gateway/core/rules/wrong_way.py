@@ -106,7 +106,7 @@ def _misplaced(names: Names, where: str, towards: str, *, fine: bool) -> Problem
     if re.match(r"[-+.\d\s]+(deg|°)", towards):
         return [("towards", f"found {towards!r}; {BEARING}")]
     camera, _, place = towards.rpartition(".")
-    mine = where if where in names.cameras else where.rpartition(".")[0]
+    mine, _ = names.placed(where)
     if place not in names.lines.get(camera, ()) and (problems := names.zone("towards", towards)):
         return problems
     if fine and camera != mine:
@@ -118,7 +118,7 @@ def _misplaced(names: Names, where: str, towards: str, *, fine: bool) -> Problem
 
 def _unturned(names: Names, where: str, way: Bearing) -> Problems:
     """What is wrong with a bearing at a place: nothing says where north is in the picture."""
-    camera = where if where in names.cameras else where.rpartition(".")[0]
+    camera, _ = names.placed(where)
     if names.grounds is not None and camera not in names.grounds:
         needs = f"found {way}, but nothing says where north is in the picture of {camera}: give cameras.{camera}.ground"
         return [("towards", f"{needs} four pairs, or draw a line the way that is allowed")]
