@@ -98,7 +98,7 @@ class Mosquitto:
         if process is None:
             return
         process.send_signal(signal.SIGCONT)
-        for _ in range(10):  # once in a thousand ends it went on after the first, at the end of a test that lasts a moment
+        for _ in range(10):  # one was seen to go on after the first, at the end of a short test
             process.send_signal(how)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(1)
